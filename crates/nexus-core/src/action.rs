@@ -1,0 +1,169 @@
+//! Everything the supervisor can do to the world: a closed list.
+//!
+//! The shell carries a turn's actions out in order. All `Keep` actions come first and must be
+//! written before any other action of the turn is begun: a crash between the two must repeat an
+//! action (every one is safe to repeat), never forget one.
+
+use nexus_spec::{Name, Signal, Span};
+
+use crate::event::{ChildId, Exit, OpId, SlotId, SpawnError, Time};
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The exit of this child is judged and kept: the keeper may forget it.
+    Acknowledge {
+        /// Which.
+        child: ChildId,
+    },
+    /// SIGKILL to the whole tree. No pid: only the keeper knows what has been recycled. Repeated
+    /// by a deadline until the tree is gone.
+    Kill {
+        /// Which.
+        child: ChildId,
+    },
+    /// Something changed that must outlive the daemon.
+    Keep(Keep),
+    /// Something for the journal of events.
+    Note(Fact),
+    /// An ask is answered.
+    Reply {
+        /// The operation.
+        op: OpId,
+        /// The app that the ask was about.
+        app: Name,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// Run a program.
+    Spawn {
+        /// Its number, and the slot's.
+        child: ChildId,
+        /// Whose.
+        app: Name,
+        /// What for.
+        purpose: Purpose,
+        /// The spec's generation it runs with.
+        generation: u64,
+        /// What the keeper does at its exit if no daemon is there.
+        on_exit: OnExit,
+    },
+    /// A signal to the main process; the keeper passes it on to the rest of the tree when the main
+    /// process has gone, and drops the child's `OnExit`.
+    Terminate {
+        /// Which.
+        child: ChildId,
+        /// The app's `stop_signal`.
+        signal: Signal,
+    },
+}
+
+/// What a program is run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The app's `build` command; it has no slot.
+    Build,
+    /// An instance of the app.
+    Worker {
+        /// 0, 1, 2 … within the app.
+        instance: u16,
+        /// The slot's number in the home.
+        id: SlotId,
+    },
+}
+
+/// What follows an exit while no daemon is there: decided beforehand, carried out at most once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnExit {
+    /// The successor's number, reserved; `None` = leave it.
+    pub next: Option<ChildId>,
+    /// From the exit to the successor's spawn.
+    pub delay: Span,
+    /// Exit codes after which it stays down.
+    pub stay_codes: Vec<u8>,
+}
+
+/// What changed and must be kept. The shell reads the details from the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// An app's spec, want, generation or set of slots.
+    App(Name),
+    /// The record of one slot: want, past exits, restarts.
+    Slot(Name, u16),
+    /// The app is forgotten.
+    Gone(Name),
+}
+
+/// Something that happened, for people: one line of `events`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// The build ended.
+    Built { app: Name, exit: Exit, after: Span },
+    /// The build began.
+    BuildStarted { app: Name },
+    /// The app is forgotten.
+    Deleted { app: Name },
+    /// Given up: too many unstable exits, or it can not be run at all.
+    Errored { app: Name, instance: u16, exit: Exit, exits: u32 },
+    /// A worker's main process ended. `asked` = we had told it to. `again_at` = when it is to be
+    /// tried again.
+    Exited {
+        app: Name,
+        instance: u16,
+        child: ChildId,
+        exit: Exit,
+        after: Span,
+        asked: bool,
+        again_at: Option<Time>,
+    },
+    /// SIGKILL after the stop time-out.
+    Killed { app: Name, instance: u16, child: ChildId },
+    /// A worker is ready.
+    Ready { app: Name, instance: u16, child: ChildId, after: Span },
+    /// A worker was spawned.
+    Started { app: Name, instance: u16, child: ChildId },
+    /// A worker was told to stop.
+    Stopping { app: Name, instance: u16, child: ChildId },
+}
+
+/// How an ask ended, for one app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is true now.
+    Done,
+    /// Start of an app whose slots all were up already, with the same spec; nothing was done.
+    AlreadyRunning,
+    /// The build failed; nothing else was changed.
+    BuildFailed {
+        /// How it ended.
+        exit: Exit,
+    },
+    /// Start with another spec than that of the running app; nothing was changed.
+    Conflict,
+    /// No app, or no instance, of that name.
+    NotFound,
+    /// A later ask for the same app overtook this one.
+    Superseded,
+    /// A worker ended before it was ready. It is tried again at `again_at`, if that is given.
+    StartFailed {
+        /// Which slot.
+        instance: u16,
+        /// The child that failed.
+        child: ChildId,
+        /// How it ended.
+        exit: Exit,
+        /// How long it had lived.
+        after: Span,
+        /// When it is tried again; `None` = it is given up.
+        again_at: Option<Time>,
+    },
+}
+
+impl SpawnError {
+    /// The errno of the call that failed.
+    pub fn errno(self) -> i32 {
+        match self {
+            SpawnError::Permanent(errno) | SpawnError::Resources(errno) => errno,
+        }
+    }
+}

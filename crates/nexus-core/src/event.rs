@@ -1,0 +1,179 @@
+//! Everything that can happen to the supervisor: a closed list.
+
+use nexus_spec::{AppSpec, Name, Span};
+
+/// A moment in milliseconds on the machine's boot clock (`CLOCK_BOOTTIME`), so that moments stay
+/// comparable across deaths of the daemon.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Time(pub u64);
+
+impl std::ops::Add<Span> for Time {
+    type Output = Time;
+    fn add(self, span: Span) -> Time {
+        Time(self.0.saturating_add(span.0))
+    }
+}
+
+impl std::ops::Sub for Time {
+    type Output = Span;
+    fn sub(self, earlier: Time) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// One spawned process, by our number: chosen by the core when it orders a spawn, and never used
+/// twice in a home. A pid can be recycled by the kernel; a `ChildId` cannot, so an event about a
+/// child long gone finds nobody and is ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChildId(pub u64);
+
+/// The kernel's number of a process. Recycled; never a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pid(pub i32);
+
+/// The number that users type for a slot (`pm_id`). Never reused in a home.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SlotId(pub u32);
+
+/// One operation that a client asked for. Chosen by the shell; lives as long as its
+/// `Idempotency-Key` does, also across deaths of the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpId(pub u64);
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Exit {
+    /// It exited with this code (0 to 255).
+    Code(u8),
+    /// This signal ended it.
+    Signal(i32),
+    /// It was not ready in time, and we ended it.
+    NeverReady,
+    /// It never ran.
+    NotSpawned(SpawnError),
+    /// It is gone and the kernel could not say how. Counts as a crash, matches no stop code.
+    Unknown,
+}
+
+/// Why a process never ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SpawnError {
+    /// The program, its interpreter or its directory is missing or may not be used: trying again
+    /// changes nothing, so the worker is given up at once. The errno of the call.
+    Permanent(i32),
+    /// The machine had no room (EAGAIN, ENOMEM, EMFILE …): tried again with backoff. The errno.
+    Resources(i32),
+}
+
+/// Everything that can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client wants something.
+    Asked {
+        /// To be answered by `Action::Reply` with the same number.
+        op: OpId,
+        /// What it wants.
+        ask: Ask,
+    },
+    /// A child's main process is gone; `at` is when.
+    Exited {
+        /// Which.
+        child: ChildId,
+        /// How.
+        exit: Exit,
+        /// When, by the keeper's clock (the same boot clock).
+        at: Time,
+        /// Nothing of its tree was left when it went.
+        tree_gone: bool,
+    },
+    /// A child said that it is ready.
+    Ready {
+        /// Which.
+        child: ChildId,
+    },
+    /// The keeper carried out the `OnExit` of `old` in the daemon's absence: `new` was spawned in
+    /// its place. Told after the `Exited` of `old`.
+    Respawned {
+        /// The one that exited.
+        old: ChildId,
+        /// Its successor, `OnExit::next` of the order of `old`.
+        new: ChildId,
+        /// The successor's pid.
+        pid: Pid,
+    },
+    /// A spawn that was ordered did not come about, or `execve` failed.
+    SpawnFailed {
+        /// Which.
+        child: ChildId,
+        /// Why.
+        error: SpawnError,
+    },
+    /// A child exists and is about to execute, or executes, its program.
+    Spawned {
+        /// Which.
+        child: ChildId,
+        /// Its pid.
+        pid: Pid,
+    },
+    /// A deadline may have passed; the core looks for itself.
+    Tick,
+    /// After its main process had gone: nothing of a child's tree is left.
+    TreeGone {
+        /// Which.
+        child: ChildId,
+    },
+}
+
+/// What a client may want of one app. An operation on several apps is several asks with the same
+/// `OpId`; each is answered on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Stop it, then forget it.
+    Delete {
+        /// Which app.
+        app: Name,
+    },
+    /// Stop and start again, all slots or one, with the stored spec or a new one.
+    Restart {
+        /// Which app.
+        app: Name,
+        /// Only this instance.
+        instance: Option<u16>,
+        /// In place of the stored spec, with its resolved number of instances.
+        spec: Option<(Box<AppSpec>, u16)>,
+    },
+    /// Make it run: a new app, or one that is stopped (`spec` = its stored one).
+    Start {
+        /// The app.
+        spec: Box<AppSpec>,
+        /// Its instances, resolved.
+        instances: u16,
+    },
+    /// Make stopped slots of an app that is known run, all or one.
+    StartKnown {
+        /// Which app.
+        app: Name,
+        /// Only this instance.
+        instance: Option<u16>,
+    },
+    /// Stop it, all slots or one; it stays known.
+    Stop {
+        /// Which app.
+        app: Name,
+        /// Only this instance.
+        instance: Option<u16>,
+    },
+}
+
+impl Ask {
+    /// The app it is about.
+    pub fn app(&self) -> &Name {
+        match self {
+            Ask::Delete { app }
+            | Ask::Restart { app, .. }
+            | Ask::StartKnown { app, .. }
+            | Ask::Stop { app, .. } => app,
+            Ask::Start { spec, .. } => &spec.name,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! What clients and the daemon say to each other: requests, answers, errors, and the `Snapshot`
+//! that every view renders.
+
+mod op;
+mod problem;
+mod snapshot;
+
+pub use op::{AppResult, AppVerb, OpState, Operation, Start, Target, Verdict};
+pub use problem::{Code, Problem};
+pub use snapshot::{
+    AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, Trouble,
+};
+
+/// The version of the control API: the `v1` of its paths.
+pub const API: &str = "v1";

@@ -1,0 +1,107 @@
+//! Operations: what a client asks to be changed, and how far it is.
+//!
+//! `POST` with an `Idempotency-Key` begins one and answers `202` with the [`Operation`];
+//! `GET /v1/operations/{key}?wait_ms=N` answers when it has ended or `N` is over. The same key
+//! posted again begins nothing: it answers with the operation that the key began.
+
+use nexus_spec::{AppSpec, Name};
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST /v1/apps`: start these.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Start {
+    /// The apps, checked by the client; the daemon trusts only what the types enforce.
+    pub apps: Vec<AppSpec>,
+    /// Where they came from: a project file's path, or `command line`.
+    pub source: String,
+    /// The caller's base environment for the workers (HOME, PATH, LANG …).
+    pub base_env: Vec<(String, String)>,
+}
+
+/// Body of `POST /v1/apps/{verb}`: the verb for apps that are known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppVerb {
+    /// As typed: `NAME`, `NAME/INSTANCE`, an id, `namespace:NAME`, a namespace, `all`, `/regex/`,
+    /// a glob.
+    pub targets: Vec<String>,
+    /// For `restart` with a project file: new specs for the targets.
+    pub specs: Option<Start>,
+}
+
+/// One app, or one instance of it, that a target stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The app.
+    pub app: Name,
+    /// Only this instance.
+    pub instance: Option<u16>,
+}
+
+/// An operation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// `nexus.operation/1`.
+    pub schema: String,
+    /// The client's `Idempotency-Key`.
+    pub key: String,
+    /// `start`, `stop`, `restart`, `delete`.
+    pub verb: String,
+    /// Who asked: `alice(1000)`.
+    pub by: String,
+    /// RFC 3339.
+    pub begun_at: String,
+    /// How far it is.
+    pub state: OpState,
+    /// One for each app that has been answered.
+    pub results: Vec<AppResult>,
+    /// Apps that have not been answered yet.
+    pub waiting: Vec<Name>,
+}
+
+/// How far an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OpState {
+    /// Some app has not been answered.
+    Running,
+    /// All apps have been answered; see the results.
+    Ended,
+}
+
+/// How it ended for one app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppResult {
+    /// The app.
+    pub app: Name,
+    /// The instance that the verdict is about, if it is about one.
+    pub instance: Option<u16>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// In words, one line, no trailing stop: `api/0 exited with code 3 after 0.2s, before it was
+    /// ready; next try in 100ms`.
+    pub message: String,
+    /// The failing worker's (or build's) own last lines, raw.
+    pub last_lines: Vec<String>,
+    /// Log file to read on.
+    pub log: Option<String>,
+}
+
+/// How an ask ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It is true now.
+    Done,
+    /// It was true before; nothing was done.
+    AlreadyRunning,
+    /// A worker ended before it was ready, or could not be run.
+    StartFailed,
+    /// The build failed; nothing was changed.
+    BuildFailed,
+    /// Refused: it runs with another configuration.
+    Conflict,
+    /// There is no such app or instance (any more).
+    NotFound,
+    /// A later request for the same app overtook this one.
+    Superseded,
+}

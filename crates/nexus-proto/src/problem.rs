@@ -1,0 +1,63 @@
+//! Errors of the control API: RFC 9457 problem documents with a stable code.
+
+use serde::{Deserialize, Serialize};
+
+/// `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `urn:nexus:NX0404`.
+    pub r#type: String,
+    /// What, in the user's words; lower case, no full stop.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// Our stable code, `NX0404`.
+    pub code: Code,
+    /// Causes, outermost first.
+    #[serde(default)]
+    pub causes: Vec<String>,
+    /// What to do next; commands that can be pasted.
+    #[serde(default)]
+    pub help: Vec<String>,
+}
+
+/// A stable error code. Each belongs to one exit code of `nexusctl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Code {
+    /// A request that is no valid request (exit 2).
+    #[serde(rename = "NX0200")]
+    BadRequest,
+    /// The app could not be started (exit 1).
+    #[serde(rename = "NX0301")]
+    StartFailed,
+    /// The build failed (exit 1).
+    #[serde(rename = "NX0302")]
+    BuildFailed,
+    /// Overtaken by a later request (exit 1).
+    #[serde(rename = "NX0303")]
+    Superseded,
+    /// No such app, instance or operation (exit 4).
+    #[serde(rename = "NX0404")]
+    NotFound,
+    /// No such path (exit 2).
+    #[serde(rename = "NX0405")]
+    NoSuchPath,
+    /// Refused: conflict, already running with another configuration (exit 5).
+    #[serde(rename = "NX0501")]
+    Refused,
+    /// Too large, too many, too slow (exit 1).
+    #[serde(rename = "NX0502")]
+    TooMuch,
+    /// Bad configuration (exit 6).
+    #[serde(rename = "NX0601")]
+    BadConfig,
+    /// No daemon (exit 7).
+    #[serde(rename = "NX0701")]
+    NoDaemon,
+    /// Not permitted (exit 8).
+    #[serde(rename = "NX0801")]
+    NotPermitted,
+    /// A bug of ours (exit 70).
+    #[serde(rename = "NX7000")]
+    Internal,
+}

@@ -1,0 +1,220 @@
+//! The fleet as a client may see it: plain data, units in the names, `null` for unknown, never
+//! the environment.
+
+use nexus_spec::Name;
+use serde::{Deserialize, Serialize};
+
+/// Everything that a view can show, at one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// `nexus.list/1`.
+    pub schema: String,
+    /// Grows with every change; wait for a newer one by `GET /v1/apps?newer_than=N`.
+    pub generation: u64,
+    /// RFC 3339, UTC, milliseconds.
+    pub generated_at: String,
+    /// Who answers.
+    pub daemon: DaemonView,
+    /// The machine.
+    pub host: HostView,
+    /// All apps, by name.
+    pub apps: Vec<AppView>,
+}
+
+/// The pair.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DaemonView {
+    /// The program's version.
+    pub version: String,
+    /// NEXUS_HOME.
+    pub home: String,
+    /// nexusd's pid.
+    pub pid: i32,
+    /// The keeper's pid.
+    pub keeper_pid: i32,
+    /// How long this nexusd has been there.
+    pub uptime_ms: u64,
+    /// How long the pair has been there, replacements of either included.
+    pub pair_uptime_ms: u64,
+    /// How often nexusd has been replaced since the pair began.
+    pub nexusd_restarts: u64,
+    /// How often the keeper has been replaced since the pair began.
+    pub keeper_restarts: u64,
+}
+
+/// The machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HostView {
+    /// Its name.
+    pub name: String,
+    /// CPUs that the daemon may use.
+    pub cpus: u16,
+    /// Average load of one minute.
+    pub load_1m: f64,
+    /// Memory in use.
+    pub memory_used_bytes: u64,
+    /// Memory in all.
+    pub memory_total_bytes: u64,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppView {
+    /// Its name.
+    pub name: Name,
+    /// Its namespace.
+    pub namespace: String,
+    /// The sum of its instances' states.
+    pub status: Status,
+    /// Instances that are ready.
+    pub ready: u16,
+    /// Instances that are wanted.
+    pub wanted: u16,
+    /// Restarts that nobody asked for, of all instances.
+    pub restarts: u64,
+    /// Memory of all main processes, if it could be read.
+    pub memory_bytes: Option<u64>,
+    /// How long the youngest ready instance has been up.
+    pub uptime_ms: Option<u64>,
+    /// The spec's generation: grows with every start with a new spec and every restart.
+    pub generation: u64,
+    /// The addresses that we hold for it, as written in the file.
+    pub listen: Vec<String>,
+    /// What is run: program and arguments.
+    pub command: Vec<String>,
+    /// Working directory.
+    pub cwd: String,
+    /// `notify`, `delay:2s`, `default (alive for 1s)`.
+    pub ready_when: String,
+    /// `SIGTERM`.
+    pub stop_signal: String,
+    /// From the signal to SIGKILL.
+    pub kill_timeout_ms: u64,
+    /// Restart policy in words: `at most 16 unstable exits in 15m, backoff 100ms..15s`.
+    pub restart_policy: String,
+    /// Names of variables that the file sets; never values.
+    pub env_names: Vec<String>,
+    /// User whose rights it has; `null` = the daemon's.
+    pub user: Option<String>,
+    /// Where it came from: a project file's path, or `command line`.
+    pub source: Option<String>,
+    /// What is wrong now, if something is.
+    pub trouble: Option<Trouble>,
+    /// Its instances, by number.
+    pub instances: Vec<InstanceView>,
+    /// Its build's log, when it has a build command.
+    pub build_log: Option<String>,
+}
+
+/// One instance of an app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InstanceView {
+    /// The number that users type; never reused (`pm_id`).
+    pub id: u32,
+    /// 0, 1, 2 … within the app.
+    pub instance: u16,
+    /// Its state.
+    pub status: Status,
+    /// The state in words, from want and phase.
+    pub explain: String,
+    /// Its main process.
+    pub pid: Option<i32>,
+    /// Which spawn this is, counted over the whole home.
+    pub child: Option<u64>,
+    /// The spec's generation it runs with.
+    pub generation: Option<u64>,
+    /// Restarts that nobody asked for.
+    pub restarts: u64,
+    /// Since it was spawned.
+    pub uptime_ms: Option<u64>,
+    /// When it was spawned, in milliseconds of Unix time.
+    pub started_at_unix_ms: Option<u64>,
+    /// Until it is tried again.
+    pub again_in_ms: Option<u64>,
+    /// How the last one ended: `code 3`, `SIGKILL`, `unknown`, `not started: No such file …`.
+    pub last_exit: Option<String>,
+    /// How long ago that was.
+    pub last_exit_ago_ms: Option<u64>,
+    /// How long the last one had lived.
+    pub last_lived_ms: Option<u64>,
+    /// Exit code of the last one, if it exited by itself.
+    pub last_exit_code: Option<u8>,
+    /// Resident memory of its main process.
+    pub memory_bytes: Option<u64>,
+    /// Where its output goes.
+    pub logs: Vec<LogFile>,
+    /// `cgroup` or `sweep`: how its tree is found when it is ended.
+    pub tree: String,
+}
+
+/// One log file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogFile {
+    /// `out` or `err`.
+    pub stream: String,
+    /// Its path.
+    pub path: String,
+}
+
+/// A state, of an instance or of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Ready.
+    Online,
+    /// The build command runs.
+    Building,
+    /// Spawned, not ready yet.
+    Starting,
+    /// Told to stop, not gone yet.
+    Stopping,
+    /// Ended; waiting to be tried again.
+    Backoff,
+    /// Given up.
+    Errored,
+    /// Down, as asked.
+    Stopped,
+    /// An app of which some instances are ready and some are not.
+    Partial,
+}
+
+/// What is wrong with an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// One line: `api/0 exited with code 3 after 0.2s, 16 times in 4m; given up`.
+    pub what: String,
+    /// The instance.
+    pub instance: u16,
+    /// The last lines that it wrote to stderr (or stdout, when stderr is empty), raw.
+    pub last_lines: Vec<String>,
+    /// A command to type next.
+    pub try_next: String,
+}
+
+/// One line of `events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    /// `nexus.event/1`.
+    pub schema: String,
+    /// Grows by one; never reused.
+    pub id: u64,
+    /// RFC 3339, UTC, milliseconds.
+    pub at: String,
+    /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
+    /// `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
+    pub kind: String,
+    /// The app, if it is about one.
+    pub app: Option<Name>,
+    /// The instance, if it is about one.
+    pub instance: Option<u16>,
+    /// The pid, if it is about one.
+    pub pid: Option<i32>,
+    /// In words.
+    pub detail: String,
+    /// Who asked: `alice(1000)`; `nexusd` when nobody did.
+    pub by: String,
+    /// The exit, if it is about one: `code 3`, `SIGKILL`, `unknown`.
+    pub exit: Option<String>,
+    /// The last lines of stderr before an exit that nobody asked for.
+    pub last_lines: Vec<String>,
+}

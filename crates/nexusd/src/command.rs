@@ -19,7 +19,7 @@ pub(crate) enum Command {
     /// Recent events after a number.
     Events(u64, oneshot::Sender<Vec<EventView>>),
     /// All output of an app that is gone has been moved: let its descriptors go.
-    Drained(nexus_spec::Name, u64),
+    Drained(nexus_spec::Name),
     /// End the daemon and leave the workers running.
     Leave(oneshot::Sender<()>),
     /// The operation of a key.
@@ -85,8 +85,6 @@ pub(crate) struct Front {
     pub(crate) synced: watch::Receiver<u64>,
     /// The home's state folder.
     pub(crate) state: std::path::PathBuf,
-    /// nexusd's and the keeper's identity for `version`.
-    pub(crate) version: Arc<serde_json::Value>,
 }
 
 impl Front {

@@ -1,0 +1,302 @@
+//! The loop: reports of the keeper, words of workers, commands of clients, deadlines.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+
+use nexus_core::Event;
+use nexus_keeper::{Handoff, Link, Order};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+use crate::command::{COMMANDS_MAX, Command, Front};
+use crate::daemon::{Course, Daemon, Published, Standing};
+use crate::facts::{Line, NOBODY};
+use crate::held::Held;
+use crate::holdings::Holdings;
+use crate::home::Home;
+use crate::journal::Journal;
+use crate::ops::Ops;
+use crate::outputs::Outputs;
+use crate::roll;
+use crate::store::Store;
+
+/// Reports taken before something else has its turn.
+const REPORTS_MAX: usize = 64;
+
+/// Live as nexusd with what the keeper handed down, until the daemon is to end.
+///
+/// # Errors
+/// When the handoff or the state cannot be read, or the machine has no room. A keeper starts
+/// another nexusd then.
+pub fn run(handoff: RawFd) -> io::Result<()> {
+    let (link, handoff) = Link::inherit(handoff)?;
+    let home = Home::new(handoff.home.clone());
+    crate::own_log::start(&home.own_log())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_stack_size(256 * 1024)
+        .build()?;
+    let ended = runtime.block_on(live(link, handoff, home));
+    if let Err(error) = &ended {
+        tracing::error!(%error, "nexusd ends");
+    }
+    // A thread may hang in a read of a hung disk: it must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
+    let (own, commands) = mpsc::channel(COMMANDS_MAX);
+    let (mut daemon, events) = begin(link, handoff, home, own.clone())?;
+    let watchers = Watchers::new(&daemon)?;
+    let front = Front {
+        commands: own,
+        generation: daemon.published.generation.subscribe(),
+        operations: daemon.published.operations.subscribe(),
+        events: daemon.published.events.subscribe(),
+        synced: daemon.store.done(),
+        state: daemon.home.state(),
+    };
+    daemon.resume(events);
+    let control = daemon.holdings.duplicate(&Held::Control)?;
+    let serving = tokio::spawn(crate::api::serve(control, front));
+    let ended = turns(&mut daemon, &watchers, commands).await;
+    serving.abort();
+    ended
+}
+
+/// Descriptors that the loop waits on.
+struct Watchers {
+    link: AsyncFd<OwnedFd>,
+    keeper: AsyncFd<OwnedFd>,
+    notify: AsyncFd<OwnedFd>,
+}
+
+impl Watchers {
+    fn new(daemon: &Daemon) -> io::Result<Watchers> {
+        let link = &daemon.holdings.link;
+        let (_, notify) = daemon.holdings.notify().ok_or_else(|| io::Error::other("no notify"))?;
+        let notify = link.held(notify).ok_or_else(|| io::Error::other("no notify socket"))?;
+        Ok(Watchers {
+            link: AsyncFd::new(link.socket().try_clone_to_owned()?)?,
+            keeper: AsyncFd::with_interest(
+                link.keeper_pidfd().try_clone_to_owned()?,
+                tokio::io::Interest::READABLE,
+            )?,
+            notify: AsyncFd::with_interest(
+                notify.try_clone_to_owned()?,
+                tokio::io::Interest::READABLE,
+            )?,
+        })
+    }
+}
+
+async fn turns(
+    daemon: &mut Daemon,
+    watch: &Watchers,
+    mut commands: mpsc::Receiver<Command>,
+) -> io::Result<()> {
+    loop {
+        let deadline = daemon.next_deadline().map(clock::instant_of);
+        let tick = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let flush = async {
+            if daemon.holdings.link.wants_write() {
+                watch.link.writable().await
+            } else {
+                std::future::pending().await
+            }
+        };
+        tokio::select! {
+            biased;
+            ready = watch.keeper.readable() => {
+                drop(ready?);
+                return daemon.keeper_gone();
+            }
+            ready = watch.link.readable() => {
+                let mut ready = ready?;
+                if !daemon.reports()? {
+                    ready.clear_ready();
+                }
+            }
+            ready = flush => {
+                ready?.clear_ready();
+                if let Err(error) = daemon.holdings.link.flush() {
+                    tracing::warn!(%error, "orders cannot be sent");
+                }
+            }
+            ready = watch.notify.readable() => {
+                let mut ready = ready?;
+                if !daemon.words(watch.notify.get_ref().as_fd())? {
+                    ready.clear_ready();
+                }
+            }
+            command = commands.recv() => {
+                if let Some(command) = command {
+                    daemon.command(command);
+                }
+            }
+            () = tick => daemon.tick(),
+        }
+        if daemon.course == Course::Leaving && !daemon.holdings.link.wants_write() {
+            // The keeper goes once it has read the order; there is nothing left to decide.
+            drop(watch.keeper.readable().await?);
+            return Ok(());
+        }
+    }
+}
+
+/// Everything in place, nothing decided yet.
+fn begin(
+    link: Link,
+    handoff: Handoff,
+    home: Home,
+    own: mpsc::Sender<Command>,
+) -> io::Result<(Daemon, Vec<Event>)> {
+    let keeper_pid = link.keeper_pid();
+    let mut holdings = Holdings::new(link, handoff.held)?;
+    let (store, mut image) = Store::open(&home.state())?;
+    let journal = Journal::open(&home.state())?;
+    for aside in &image.aside {
+        tracing::error!("{aside}");
+    }
+    if holdings.notify().is_none() {
+        let (socket, name) = crate::notify::open()?;
+        holdings.hold(Held::Notify(name), socket)?;
+    }
+    let notify = holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default();
+    let last_child = handoff.last_child.max(image.last_child);
+    let reading = roll::read(handoff.children, last_child);
+    let (intents, origins) = image.intents();
+    let mut ops = Ops::default();
+    for op in std::mem::take(&mut image.ops).into_values() {
+        ops.restore(op);
+    }
+    let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
+    let mut daemon = Daemon {
+        home,
+        state,
+        holdings,
+        outputs: Outputs::default(),
+        store,
+        journal,
+        ops,
+        origins,
+        notes: HashMap::new(),
+        pid_by_child: HashMap::new(),
+        pids: HashMap::new(),
+        respawns: HashMap::new(),
+        excuses: BTreeMap::new(),
+        queue: VecDeque::new(),
+        course: Course::Serve,
+        shutdown: None,
+        published: Published {
+            generation: watch::Sender::new(1),
+            operations: watch::Sender::new(0),
+            events: watch::Sender::new(0),
+        },
+        own,
+        facts: Standing {
+            began: clock::now(),
+            pair_began: nexus_core::Time(handoff.pair_began_ms),
+            nexusd_restarts: handoff.nexusd_restarts,
+            keeper_restarts: handoff.keeper_restarts,
+            keeper_pid,
+            trees: handoff.trees,
+            home_id: handoff.home_id,
+            notify,
+        },
+    };
+    for (child, note, pid) in reading.notes {
+        daemon.notes.insert(child, note);
+        if let Some(pid) = pid {
+            daemon.lives(child, pid);
+        }
+    }
+    for (child, stage, errno) in reading.failed {
+        daemon.excuse(child, stage, errno);
+    }
+    for child in reading.strange {
+        daemon.order(&Order::Kill { child });
+    }
+    daemon.resume_outputs();
+    daemon.perform(actions, NOBODY);
+    Ok((daemon, reading.events))
+}
+
+impl Daemon {
+    /// Tell the core what happened while no nexusd was there, and the keeper that we are.
+    fn resume(&mut self, events: Vec<Event>) {
+        let detail = format!(
+            "nexusd {} (pid {}), with {} children",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id(),
+            self.notes.len()
+        );
+        tracing::info!("{detail}");
+        self.log(Line::new("daemon_start", detail, NOBODY));
+        for event in events {
+            self.turn(event, NOBODY);
+        }
+        self.turn(Event::Tick, NOBODY);
+        self.order(&Order::Resumed);
+    }
+
+    fn resume_outputs(&mut self) {
+        let apps: Vec<_> = self.state.apps().map(|(_, app)| app.spec().clone()).collect();
+        for spec in apps {
+            let plain_zero =
+                self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
+            let naming =
+                crate::outputs::Naming { home: &self.home, spec: &spec, plain_zero };
+            if let Err(error) = self.outputs.resume(&mut self.holdings, naming) {
+                tracing::error!(app = %spec.name, %error, "its output cannot be moved on");
+            }
+        }
+    }
+
+    /// Take some reports; true = there may be more.
+    pub(crate) fn reports(&mut self) -> io::Result<bool> {
+        for _ in 0..REPORTS_MAX {
+            match self.holdings.link.recv() {
+                Ok(Some(report)) => self.report(report),
+                Ok(None) => return Ok(false),
+                // The keeper has closed its end or is dead: its pidfd says which.
+                Err(error) => {
+                    tracing::warn!(%error, "the link to the keeper is broken");
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn tick(&mut self) {
+        if self.shutdown.is_some() {
+            self.shutdown_deadline();
+        } else {
+            self.turn(Event::Tick, NOBODY);
+        }
+    }
+
+    /// The keeper is dead: take its place, unless that was the plan.
+    fn keeper_gone(&mut self) -> io::Result<()> {
+        if self.course == Course::Leaving {
+            return Ok(());
+        }
+        self.log(Line::new("promoted", "the keeper is gone; nexusd takes its place".into(), NOBODY));
+        tracing::warn!("the keeper is gone; nexusd takes its place");
+        self.store.commit();
+        if !self.outputs.park() {
+            tracing::error!("a log thread does not stop: its disk hangs");
+        }
+        Err(self.holdings.link.promote())
+    }
+}

@@ -46,15 +46,13 @@ impl State {
 
 fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
     let mut counts = Counts::default();
-    let mut slots = 0;
-    for slot in app.slots.uncounted() {
+    for (instance, slot) in (0..).zip(app.slots.uncounted()) {
         counts.swap(Counts::default(), Counts::of(slot, app.generation));
-        same(name, "instance", &slot.instance, &slots)?;
+        same(name, "instance", &slot.instance, &instance)?;
         let seat = Seat::Worker(name.clone(), slot.instance);
         index.moved(&seat, Marks::default(), Marks::of_slot(slot));
         index.ids.insert(slot.id, (name.clone(), slot.instance));
-        check_slot(slot).map_err(|what| format!("{name}/{slots}: {what}: {slot:?}"))?;
-        slots += 1;
+        check_slot(slot).map_err(|what| format!("{name}/{instance}: {what}: {slot:?}"))?;
     }
     if let Some(build) = &app.build {
         index.moved(&Seat::Build(name.clone()), Marks::default(), Marks::of_phase(build.phase));

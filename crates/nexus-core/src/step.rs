@@ -89,15 +89,14 @@ fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
 
 /// What is left of a judged predecessor does not keep its successor out: that one lives already.
 fn leave_to_heir(turn: &mut Turn, old: ChildId, name: &nexus_spec::Name, instance: u16) {
-    let left =
-        turn.state.alter(name, instance, |_, slot| match (slot.phase, slot.want, slot.next) {
-            (Phase::Reaping { child, .. }, Want::Up, Next::At(until)) if child == old => {
-                let phase = slot.phase;
-                slot.phase = Phase::Backoff { until };
-                Some(phase)
-            }
-            _ => None,
-        });
+    let left = turn.state.alter(name, instance, |_, slot| {
+        let Phase::Reaping { child, .. } = slot.phase else { return None };
+        let Next::At(until) = slot.next else { return None };
+        if child != old || slot.want != Want::Up {
+            return None;
+        }
+        Some(std::mem::replace(&mut slot.phase, Phase::Backoff { until }))
+    });
     if let Some(Some(phase)) = left {
         stray::enter(turn, old, Some(name), phase);
     }

@@ -188,6 +188,8 @@ pub enum Report {
         /// The call's errno.
         errno: i32,
     },
+    /// stop
+    Stop,
     /// After `Exited`: nothing of the tree is left.
     TreeGone {
         /// Which.
@@ -268,3 +270,11 @@ pub enum KeptState {
         errno: i32,
     },
 }
+
+/// How a child's tree is found when it is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trees { /// cgroup
+ Cgroup, /// sweep
+ Sweep }
+impl Template { /// e
+ pub fn encode(&self) -> Vec<u8> { todo!() } }

@@ -51,3 +51,6 @@ impl Mover {
         true
     }
 }
+
+/// x
+pub fn tail_lines(_p: &std::path::Path, _n: usize, _b: usize) -> io::Result<Vec<Vec<u8>>> { todo!() }

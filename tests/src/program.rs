@@ -64,8 +64,9 @@ pub fn repository() -> &'static Path {
 /// When this program is not in cargo's target directory.
 pub fn program_dir() -> PathBuf {
     let me = std::env::current_exe().unwrap_or_else(|error| panic!("no /proc/self/exe: {error}"));
-    // target/<profile>/deps/<test>-<hash>
-    let Some(profile) = me.parent().and_then(Path::parent) else {
+    // target/<profile>/<program>, or target/<profile>/deps/<test>-<hash>
+    let dir = me.parent().map(|dir| if dir.ends_with("deps") { dir.parent() } else { Some(dir) });
+    let Some(profile) = dir.flatten() else {
         panic!("{} is not in cargo's target directory", me.display());
     };
     match std::env::var("NEXUS_TEST_PROFILE").as_deref() {

@@ -79,11 +79,11 @@ const RULES: &[Rule] = &[
         ours: &["nexus-proto", "nexus-spec", "nexus-worker"],
         theirs: Without(&["tokio"]),
     },
-    Rule { name: "nexus-benches", ours: &["nexus-worker"], theirs: Without(&["tokio"]) },
+    Rule { name: "nexus-benches", ours: &["nexus-tests"], theirs: Without(&["tokio"]) },
 ];
 
 /// Crates that nothing may bring in, with the reason.
-const BANNED: &[(&str, &str)] = &[
+pub(crate) const BANNED: &[(&str, &str)] = &[
     ("openssl-sys", "links a C library of the machine's; use rustls"),
     ("native-tls", "links a C library of the machine's; use rustls"),
     ("serde_yaml", "unmaintained"),

@@ -65,6 +65,18 @@ fn no_crate_is_there_in_two_incompatible_versions() {
     settle("duplicate crates", &except(found, TWICE));
 }
 
+#[test]
+fn cargo_deny_is_told_the_same() {
+    let deny = std::fs::read_to_string(nexus_tests::repository().join("deny.toml")).unwrap();
+    let missing: Vec<String> = ALLOWED
+        .iter()
+        .chain(crate::arrows::BANNED.iter().map(|(name, _)| name))
+        .filter(|name| !deny.contains(&format!("\"{name}\"")))
+        .map(|name| format!("{name} is missing from deny.toml"))
+        .collect();
+    settle("deny.toml", &missing);
+}
+
 /// The part of a version that a breaking change changes.
 fn breaking(version: &str) -> String {
     let mut parts = version.split('.');

@@ -6,7 +6,7 @@ use std::time::Duration;
 use nexus_tests::{Home, Output, Process, program_dir};
 
 use crate::Fault;
-use crate::stamps::until;
+use crate::stamps::{Stamps, until};
 
 /// How long the pair may take to be seen.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -25,9 +25,9 @@ impl Managed {
             return Err(format!("{} is not built; run `cargo xtask bench`", nexusctl.display()));
         }
         let ours = Managed { home: Home::new(), nexusctl };
-        let stamps = ours.home.project().join("warm");
-        std::fs::write(&stamps, "").map_err(|error| error.to_string())?;
-        ours.start("warm", &["worker", &stamps.to_string_lossy()], 1, "")?;
+        let stamps = Stamps::new(ours.home.project().join("warm"))?;
+        ours.start("warm", &["worker", &stamps.path.to_string_lossy()], 1, "")?;
+        stamps.wait(1).map_err(|problem| format!("`nexusctl start` ran nothing: {problem}"))?;
         ours.delete("warm")?;
         Ok(ours)
     }

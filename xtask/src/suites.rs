@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::packages;
-use crate::tally::Tally;
+use crate::tally::{Runner, Tally};
 use crate::targets::{TestTarget, Workspace, cargo, workspace};
 
 /// The whole-system tests' package.
@@ -32,7 +32,7 @@ pub(crate) fn test() -> Result<(), String> {
     if let Err(problem) = &total {
         eprintln!("xtask: {problem}");
     }
-    let total = total.unwrap_or(Tally { passed: 0, failed: 1 });
+    let total = total.unwrap_or(Tally::FAILURE);
     println!("{total}");
     if total.failed == 0 { Ok(()) } else { Err(String::new()) }
 }
@@ -45,7 +45,7 @@ fn all() -> Result<Tally, String> {
     if let Err(problem) = &built {
         // The suites that need no program are still worth running.
         eprintln!("xtask: {problem}");
-        total.failed += 1;
+        total.add(Tally::FAILURE);
     }
     let nextest = packages::find("cargo-nextest").is_some();
     for suite in plan(&workspace) {
@@ -112,32 +112,33 @@ impl Run {
     /// Run it, show what it says as it says it, and count.
     fn carry_out(&self, nextest: bool) -> Tally {
         let mut command = cargo();
-        if nextest && self.nextest {
+        let runner = if nextest && self.nextest { Runner::Nextest } else { Runner::CargoTest };
+        if runner == Runner::Nextest {
             command.args(["nextest", "run", "--no-tests=pass", "--status-level=fail"]);
         } else {
             command.arg("test");
         }
         command.arg("--no-fail-fast").args(&self.args);
-        match follow(&mut command) {
+        match follow(runner, &mut command) {
             Ok((mut tally, success)) => {
                 tally.close(success);
                 tally
             }
             Err(problem) => {
                 eprintln!("xtask: {problem}");
-                Tally { passed: 0, failed: 1 }
+                Tally::FAILURE
             }
         }
     }
 }
 
-fn follow(command: &mut Command) -> Result<(Tally, bool), String> {
+fn follow(runner: Runner, command: &mut Command) -> Result<(Tally, bool), String> {
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().map_err(|error| format!("cargo: {error}"))?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let tally = std::thread::scope(|scope| {
-        let errors = scope.spawn(|| copy(stderr, |line| eprint!("{line}")));
-        let mut tally = copy(stdout, |line| print!("{line}"));
+        let errors = scope.spawn(|| copy(runner, stderr, |line| eprint!("{line}")));
+        let mut tally = copy(runner, stdout, |line| print!("{line}"));
         tally.add(errors.join().unwrap_or_default());
         tally
     });
@@ -145,7 +146,7 @@ fn follow(command: &mut Command) -> Result<(Tally, bool), String> {
     Ok((tally, status.success()))
 }
 
-fn copy(from: Option<impl Read>, show: impl Fn(&str)) -> Tally {
+fn copy(runner: Runner, from: Option<impl Read>, show: impl Fn(&str)) -> Tally {
     let mut tally = Tally::default();
     let Some(from) = from else { return tally };
     let mut from = BufReader::new(from);
@@ -153,7 +154,7 @@ fn copy(from: Option<impl Read>, show: impl Fn(&str)) -> Tally {
     while from.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
         let text = String::from_utf8_lossy(&line);
         show(&text);
-        tally.read(&text);
+        tally.read(runner, &text);
         line.clear();
     }
     tally

@@ -1,33 +1,48 @@
 //! How many tests passed and failed, read from what the runners print.
 
+/// Who runs the tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runner {
+    CargoTest,
+    Nextest,
+}
+
 /// A count of tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
+    /// The runner gave numbers, be they 0.
+    counted: bool,
 }
 
 impl Tally {
-    /// Add what a line of a runner says; lines that say nothing about numbers add nothing.
+    /// One failure, of something that runs no tests.
+    pub(crate) const FAILURE: Tally = Tally { passed: 0, failed: 1, counted: true };
+
+    /// Add what a line of a runner says; lines that say nothing about numbers add nothing, nor do
+    /// those of the other runner: nextest shows what a failed test printed, numbers and all.
     ///
     /// cargo test: `test result: ok. 3 passed; 1 failed; 0 ignored; …`.
     /// nextest: `Summary [   0.2s] 13 tests run: 11 passed (1 leaky), 1 failed, 1 timed out, …`.
-    pub(crate) fn read(&mut self, line: &str) {
+    pub(crate) fn read(&mut self, runner: Runner, line: &str) {
         let line = plain(line);
-        let line = line.trim_start();
-        let counts = if let Some(rest) = line.strip_prefix("test result: ") {
-            rest.split_once(". ").map(|(_, counts)| counts)
-        } else if line.starts_with("Summary [") {
-            line.split_once("run: ").map(|(_, counts)| counts)
-        } else {
-            None
+        let counts = match runner {
+            Runner::CargoTest => {
+                line.strip_prefix("test result: ").and_then(|l| l.split_once(". "))
+            }
+            Runner::Nextest => {
+                let summary = line.trim_start().starts_with("Summary [");
+                line.split_once("run: ").filter(|_| summary)
+            }
         };
-        for part in counts.unwrap_or_default().split([',', ';']) {
+        let Some((_, counts)) = counts else { return };
+        self.counted = true;
+        for part in counts.split([',', ';']) {
             let mut words = part.split_whitespace();
             let number = words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
             match words.collect::<Vec<&str>>().as_slice() {
                 ["passed", ..] => self.passed += number,
-                // A test that leaks at its failure, or runs out of time, is one that failed.
                 ["failed", ..] | ["timed", "out", ..] | ["exec", "failed", ..] => {
                     self.failed += number;
                 }
@@ -37,11 +52,11 @@ impl Tally {
     }
 
     /// A suite that failed without naming a failed test (it did not compile, or crashed) counts
-    /// as one; so does one with its own `main` that says nothing when it passed.
+    /// as one; so does one with its own `main` that gave no numbers when it passed.
     pub(crate) fn close(&mut self, success: bool) {
         if !success && self.failed == 0 {
             self.failed = 1;
-        } else if success && *self == Tally::default() {
+        } else if success && !self.counted {
             self.passed = 1;
         }
     }
@@ -49,6 +64,7 @@ impl Tally {
     pub(crate) fn add(&mut self, other: Tally) {
         self.passed += other.passed;
         self.failed += other.failed;
+        self.counted |= other.counted;
     }
 }
 
@@ -72,9 +88,9 @@ fn plain(line: &str) -> String {
 mod tests {
     use super::*;
 
-    fn tally(lines: &[&str]) -> (u64, u64) {
+    fn tally(runner: Runner, lines: &[&str]) -> (u64, u64) {
         let mut tally = Tally::default();
-        lines.iter().for_each(|line| tally.read(line));
+        lines.iter().for_each(|line| tally.read(runner, line));
         (tally.passed, tally.failed)
     }
 
@@ -84,32 +100,35 @@ mod tests {
             "running 3 tests",
             "test result: ok. 3 passed; 0 failed; 0 ignored; 0 measured; 9 filtered out; in 1s",
             "test result: FAILED. 18 passed; 5 failed; 0 ignored; 0 measured; 0 filtered out",
+            "    Summary [ 1s] 9 tests run: 9 passed, 0 skipped",
         ];
-        assert_eq!(tally(&lines), (21, 5));
+        assert_eq!(tally(Runner::CargoTest, &lines), (21, 5));
     }
 
     #[test]
     fn nextest_is_read() {
-        assert_eq!(
-            tally(&["     Summary [   0.242s] 13 tests run: 13 passed, 0 skipped"]),
-            (13, 0)
-        );
+        let all = "     Summary [   0.242s] 13 tests run: 13 passed, 0 skipped";
+        assert_eq!(tally(Runner::Nextest, &[all]), (13, 0));
         let mixed =
             "Summary [ 9s] 5/9 tests run: 2 passed (1 slow), 1 failed, 2 timed out, 4 skipped";
-        assert_eq!(tally(&[mixed]), (2, 3));
+        let shown = "    test result: FAILED. 0 passed; 1 failed; 0 ignored";
+        assert_eq!(tally(Runner::Nextest, &[shown, mixed]), (2, 3));
         let colours = "\u{1b}[31;1m Summary\u{1b}[0m [ 1s] \u{1b}[1m2\u{1b}[0m tests run: \
                        \u{1b}[1m1\u{1b}[0m \u{1b}[32mpassed\u{1b}[0m, 1 \u{1b}[31mfailed\u{1b}[0m";
-        assert_eq!(tally(&[colours]), (1, 1));
+        assert_eq!(tally(Runner::Nextest, &[colours]), (1, 1));
     }
 
     #[test]
-    fn a_silent_suite_counts_once() {
-        let close = |success| {
+    fn a_suite_that_names_no_test_counts_once() {
+        let close = |line: &str, success| {
             let mut tally = Tally::default();
+            tally.read(Runner::CargoTest, line);
             tally.close(success);
             tally.to_string()
         };
-        assert_eq!(close(true), "1 passed, 0 failed");
-        assert_eq!(close(false), "0 passed, 1 failed");
+        assert_eq!(close("", true), "1 passed, 0 failed");
+        assert_eq!(close("", false), "0 passed, 1 failed");
+        assert_eq!(close("test result: ok. 0 passed; 0 failed", true), "0 passed, 0 failed");
+        assert_eq!(close("test result: ok. 2 passed; 0 failed", false), "2 passed, 1 failed");
     }
 }

@@ -273,8 +273,15 @@ pub enum KeptState {
 
 /// How a child's tree is found when it is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trees { /// cgroup
- Cgroup, /// sweep
- Sweep }
-impl Template { /// e
- pub fn encode(&self) -> Vec<u8> { todo!() } }
+pub enum Trees {
+    /// cgroup
+    Cgroup,
+    /// sweep
+    Sweep,
+}
+impl Template {
+    /// e
+    pub fn seal(&self) -> std::io::Result<OwnedFd> {
+        todo!()
+    }
+}

@@ -4,4 +4,4 @@ mod index;
 mod mover;
 mod read;
 
-pub use mover::{tail_lines, LineId, Mover, Source};
+pub use mover::{LineId, Mover, Source, tail_lines};

@@ -53,4 +53,6 @@ impl Mover {
 }
 
 /// x
-pub fn tail_lines(_p: &std::path::Path, _n: usize, _b: usize) -> io::Result<Vec<Vec<u8>>> { todo!() }
+pub fn tail_lines(_p: &std::path::Path, _n: usize, _b: usize) -> io::Result<Vec<Vec<u8>>> {
+    todo!()
+}

@@ -47,8 +47,7 @@ fn civil(days: i64) -> (i64, u64, u64) {
     let from_0000_03_01 = days + 719_468;
     let cycle = from_0000_03_01.div_euclid(146_097);
     let of_cycle = from_0000_03_01.rem_euclid(146_097) as u64;
-    let year =
-        (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
+    let year = (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
     let of_year = of_cycle - (365 * year + year / 4 - year / 100);
     let shifted = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted + 2) / 5 + 1;

@@ -30,7 +30,7 @@ impl Daemon {
             Command::Drained(app) => self.release(&app),
             Command::Leave(reply) => {
                 self.leave();
-                drop(reply.send(()));
+                let _ = reply.send(());
             }
             Command::Operation(key, reply) => {
                 drop(reply.send(crate::requests::shown(self, &key)));

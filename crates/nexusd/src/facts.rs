@@ -28,7 +28,13 @@ impl<'a> Line<'a> {
         Line { kind, app: None, instance: None, pid: None, detail, by, exit: None }
     }
 
-    fn of(kind: &'a str, app: Name, instance: Option<u16>, detail: String, by: &'a str) -> Line<'a> {
+    fn of(
+        kind: &'a str,
+        app: Name,
+        instance: Option<u16>,
+        detail: String,
+        by: &'a str,
+    ) -> Line<'a> {
         Line { app: Some(app), instance, ..Line::new(kind, detail, by) }
     }
 }
@@ -50,7 +56,10 @@ impl Daemon {
             }
             Fact::Errored { app, instance, exit, exits } => {
                 let detail = if exits > 0 {
-                    format!("given up after {exits} unstable exits; the last: {}", words::exit(exit))
+                    format!(
+                        "given up after {exits} unstable exits; the last: {}",
+                        words::exit(exit)
+                    )
                 } else {
                     format!("given up: {}", words::exit(exit))
                 };

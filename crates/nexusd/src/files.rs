@@ -1,16 +1,16 @@
-//! Opening what a worker needs before it exists: pipes, log files, listening sockets, templates.
+//! Opening what a worker needs before it exists: pipes, log files, listening sockets.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::fs::OpenOptions;
+use std::io::{self, Seek, SeekFrom};
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nexus_spec::Listen;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, bind, listen,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, listen,
     setsockopt, socket, sockopt,
 };
 use nix::unistd::{Gid, Uid, fchown, pipe2};
@@ -87,7 +87,7 @@ pub(crate) fn plain(error: &io::Error) -> String {
     }
 }
 
-fn tcp(address: std::net::SocketAddr) -> io::Result<OwnedFd> {
+fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(family, SockType::Stream, flags, None)?;
@@ -95,7 +95,10 @@ fn tcp(address: std::net::SocketAddr) -> io::Result<OwnedFd> {
     if address.is_ipv6() {
         setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
     }
-    bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
+    match address {
+        SocketAddr::V4(v4) => bind(fd.as_raw_fd(), &SockaddrIn::from(v4))?,
+        SocketAddr::V6(v6) => bind(fd.as_raw_fd(), &SockaddrIn6::from(v6))?,
+    }
     listen(&fd, Backlog::new(BACKLOG)?)?;
     Ok(fd)
 }
@@ -118,21 +121,4 @@ fn unix(path: &Path) -> io::Result<OwnedFd> {
     bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
     listen(&fd, Backlog::new(BACKLOG)?)?;
     Ok(fd)
-}
-
-/// A memfd with these bytes, sealed against change.
-///
-/// # Errors
-/// When the machine has no room.
-pub(crate) fn sealed(bytes: &[u8]) -> io::Result<OwnedFd> {
-    use nix::fcntl::SealFlag;
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(memfd_create(c"nexus-template", flags)?);
-    file.write_all(bytes)?;
-    let seals = SealFlag::F_SEAL_SEAL
-        | SealFlag::F_SEAL_SHRINK
-        | SealFlag::F_SEAL_GROW
-        | SealFlag::F_SEAL_WRITE;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-    Ok(file.into())
 }

@@ -80,11 +80,9 @@ impl Held {
             ["file", app, line, stream] => {
                 Held::File(Name::new(app).ok()?, Line::parse(line)?, Stream::parse(stream)?)
             }
-            ["template", app, line, generation] => Held::Template(
-                Name::new(app).ok()?,
-                Line::parse(line)?,
-                generation.parse().ok()?,
-            ),
+            ["template", app, line, generation] => {
+                Held::Template(Name::new(app).ok()?, Line::parse(line)?, generation.parse().ok()?)
+            }
             // The address is last and may have spaces (a unix path may).
             ["socket", app, ..] => {
                 let address = text.splitn(3, ' ').nth(2)?;

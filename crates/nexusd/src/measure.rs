@@ -10,11 +10,15 @@ use sysinfo::{MemoryRefreshKind, System};
 pub(crate) fn host(view: &mut HostView) {
     static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
     let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
-    let system = system.get_or_insert_with(System::new);
-    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-    view.memory_total_bytes = system.total_memory();
-    view.memory_used_bytes = system.used_memory();
-    view.load_1m = System::load_average().one;
+    if system.is_none() {
+        *system = System::new().ok();
+    }
+    if let Some(system) = &mut *system {
+        system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+        view.memory_total_bytes = system.total_memory();
+        view.memory_used_bytes = system.used_memory();
+    }
+    view.load_1m = System::load_average().map_or(0.0, |load| load.one);
     view.name = System::host_name().unwrap_or_default();
     view.cpus = crate::cpus::count();
 }

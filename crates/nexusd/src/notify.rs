@@ -77,7 +77,9 @@ fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Option<Said>> 
         if let ControlMessageOwned::ScmCredentials(credentials) = part {
             pid = credentials.pid();
         } else if let ControlMessageOwned::ScmRights(fds) = part {
-            fds.into_iter().for_each(|fd| drop(nix::unistd::close(fd)));
+            for fd in fds {
+                let _ = nix::unistd::close(fd);
+            }
         }
     }
     let length = message.bytes;

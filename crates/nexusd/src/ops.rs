@@ -46,7 +46,13 @@ impl Ops {
     }
 
     /// Begin one. `waiting` has an app for each ask.
-    pub(crate) fn begin(&mut self, key: String, verb: &str, by: String, waiting: Vec<Name>) -> OpId {
+    pub(crate) fn begin(
+        &mut self,
+        key: String,
+        verb: &str,
+        by: String,
+        waiting: Vec<Name>,
+    ) -> OpId {
         self.last += 1;
         let view = Operation {
             schema: "nexus.operation/1".into(),

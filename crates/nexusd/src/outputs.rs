@@ -115,8 +115,7 @@ impl Outputs {
         if opened_elsewhere || holdings.id(&file).is_none() {
             holdings.hold(file.clone(), files::log(&path)?)?;
         }
-        let ends = [End::Read, End::Write]
-            .map(|end| Held::Pipe(app.clone(), line, stream, end));
+        let ends = [End::Read, End::Write].map(|end| Held::Pipe(app.clone(), line, stream, end));
         let [read, write] = &ends;
         if holdings.id(read).is_none() || holdings.id(write).is_none() {
             self.stop(app, line, stream);

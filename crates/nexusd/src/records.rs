@@ -64,6 +64,7 @@ pub(crate) struct StoredPlan {
     restart: bool,
     instance: Option<u16>,
     new: bool,
+    since: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -186,6 +187,7 @@ impl StoredPlan {
             },
             instance: plan.instance,
             new: plan.new,
+            since: plan.since.0,
         }
     }
 
@@ -195,6 +197,7 @@ impl StoredPlan {
             verb: if self.restart { Verb::Restart } else { Verb::Start },
             instance: self.instance,
             new: self.new,
+            since: ChildId(self.since),
         }
     }
 }

@@ -64,7 +64,9 @@ impl Daemon {
             line,
             Box::new(move || {
                 let tell = tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-                drop(tell.map(|tell| tell.send(())));
+                if let Some(tell) = tell {
+                    let _ = tell.send(());
+                }
             }),
         );
         let own = self.own.clone();

@@ -99,7 +99,11 @@ impl Daemon {
                 let asks = specs.into_iter().map(|(spec, instances)| {
                     if self.state.app(spec.name.as_str()).is_some() {
                         let app = spec.name.clone();
-                        Ask::Restart { app, instance: None, spec: Some((Box::new(spec), instances)) }
+                        Ask::Restart {
+                            app,
+                            instance: None,
+                            spec: Some((Box::new(spec), instances)),
+                        }
                     } else {
                         Ask::Start { spec: Box::new(spec), instances }
                     }
@@ -114,10 +118,9 @@ impl Daemon {
             What::Resurrect => self.resurrection(),
             What::Start(start) => {
                 let (specs, origins) = checked(start)?;
-                let asks = specs.into_iter().map(|(spec, instances)| Ask::Start {
-                    spec: Box::new(spec),
-                    instances,
-                });
+                let asks = specs
+                    .into_iter()
+                    .map(|(spec, instances)| Ask::Start { spec: Box::new(spec), instances });
                 Ok(Plan { origins, ..Plan::new("start", asks.collect()) })
             }
             What::StartKnown(verb) => {
@@ -210,10 +213,9 @@ fn checked(start: Start) -> Result<Specs, Problem> {
             return bad(format!("`{name}`: {} is no signal", spec.stop.signal.0));
         }
         let assigned = spec.env.iter().chain(&base_env);
-        if let Some((key, _)) = assigned
-            .into_iter()
-            .find(|(key, value)| key.is_empty() || key.contains(['=', '\0']) || value.contains('\0'))
-        {
+        if let Some((key, _)) = assigned.into_iter().find(|(key, value)| {
+            key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')
+        }) {
             return bad(format!("`{name}`: {key:?} cannot be set in an environment"));
         }
         let origin = Origin {

@@ -1,6 +1,6 @@
 //! At the beginning of a nexusd's life: what the keeper has, joined with what is on disk.
 
-use nexus_core::{ChildId, Entry, Event, Exit, Pid, Roll, Time};
+use nexus_core::{ChildId, Entry, Pid, Roll, Time};
 use nexus_keeper::{Ended, Kept, KeptState};
 
 use crate::note::Note;
@@ -10,8 +10,6 @@ use crate::spawn::spawn_error;
 pub(crate) struct Reading {
     /// To be joined with the intents.
     pub(crate) roll: Roll,
-    /// To be told afterwards, in order.
-    pub(crate) events: Vec<Event>,
     /// All notes, and the pids of those that live.
     pub(crate) notes: Vec<(u64, Note, Option<i32>)>,
     /// Failed spawns, whose reason is put into words later.
@@ -20,15 +18,10 @@ pub(crate) struct Reading {
     pub(crate) strange: Vec<u64>,
 }
 
-/// Read the children in the order of their numbers. One that the keeper spawned in place of
-/// another, whose exit nobody has been told of yet, is told as such: it holds no seat of its own
-/// before.
-pub(crate) fn read(mut children: Vec<Kept>, last_child: u64) -> Reading {
-    children.sort_by_key(|kept| kept.child);
-    let known: Vec<u64> = children.iter().map(|kept| kept.child).collect();
+/// Read the children that nobody has acknowledged.
+pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
     let mut reading = Reading {
         roll: Roll { living: Vec::new(), last_child: ChildId(last_child) },
-        events: Vec::new(),
         notes: Vec::new(),
         failed: Vec::new(),
         strange: Vec::new(),
@@ -38,51 +31,39 @@ pub(crate) fn read(mut children: Vec<Kept>, last_child: u64) -> Reading {
             reading.strange.push(kept.child);
             continue;
         };
-        let child = ChildId(kept.child);
-        let pid = Pid(kept.pid);
-        let respawn_of = kept.respawn_of.filter(|old| known.binary_search(old).is_ok());
-        match respawn_of {
-            Some(old) => {
-                reading.events.push(Event::Respawned { old: ChildId(old), new: child, pid });
-            }
-            None => reading.roll.living.push(Entry {
-                child,
-                pid,
-                app: note.app.clone(),
-                purpose: note.purpose(),
-                generation: note.generation,
-                ready: note.ready,
-                started_at: Time(kept.started_ms),
-            }),
-        }
-        let mut living = Some(kept.pid);
-        match kept.state {
-            KeptState::Alive => {}
+        let started_at = Time(kept.started_ms);
+        let ended = match kept.state {
+            KeptState::Alive => None,
             KeptState::Exited { ended, at_ms, tree_gone } => {
-                living = None;
-                reading.events.push(Event::Exited {
-                    child,
-                    exit: exit(ended),
-                    at: Time(at_ms),
-                    tree_gone,
-                });
+                Some(nexus_core::Ended { exit: exit(ended), at: Time(at_ms), tree_gone })
             }
             KeptState::Failed { stage, errno } => {
-                living = None;
                 reading.failed.push((kept.child, stage, errno));
-                reading.events.push(Event::SpawnFailed { child, error: spawn_error(errno) });
+                let exit = nexus_core::Exit::NotSpawned(spawn_error(errno));
+                Some(nexus_core::Ended { exit, at: started_at, tree_gone: true })
             }
-        }
-        reading.notes.push((kept.child, note, living));
+        };
+        reading.roll.living.push(Entry {
+            child: ChildId(kept.child),
+            pid: Pid(kept.pid),
+            app: note.app.clone(),
+            purpose: note.purpose(),
+            generation: note.generation,
+            ready: note.ready,
+            started_at,
+            respawn_of: kept.respawn_of.map(ChildId),
+            ended,
+        });
+        reading.notes.push((kept.child, note, ended.is_none().then_some(kept.pid)));
     }
     reading
 }
 
 /// How a main process ended, in the core's words.
-pub(crate) fn exit(ended: Ended) -> Exit {
+pub(crate) fn exit(ended: Ended) -> nexus_core::Exit {
     match ended {
-        Ended::Code(code) => Exit::Code(code),
-        Ended::Signal(signal) => Exit::Signal(signal),
-        Ended::Unknown => Exit::Unknown,
+        Ended::Code(code) => nexus_core::Exit::Code(code),
+        Ended::Signal(signal) => nexus_core::Exit::Signal(signal),
+        Ended::Unknown => nexus_core::Exit::Unknown,
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use nexus_core::Event;
 use nexus_keeper::{Handoff, Link, Order};
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, watch};
 
@@ -50,7 +51,7 @@ pub fn run(handoff: RawFd) -> io::Result<()> {
 
 async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
     let (own, commands) = mpsc::channel(COMMANDS_MAX);
-    let (mut daemon, events) = begin(link, handoff, home, own.clone())?;
+    let mut daemon = begin(link, handoff, home, own.clone())?;
     let watchers = Watchers::new(&daemon)?;
     let front = Front {
         commands: own,
@@ -60,7 +61,7 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
         synced: daemon.store.done(),
         state: daemon.home.state(),
     };
-    daemon.resume(events);
+    daemon.resume();
     let control = daemon.holdings.duplicate(&Held::Control)?;
     let serving = tokio::spawn(crate::api::serve(control, front));
     let ended = turns(&mut daemon, &watchers, commands).await;
@@ -81,17 +82,20 @@ impl Watchers {
         let (_, notify) = daemon.holdings.notify().ok_or_else(|| io::Error::other("no notify"))?;
         let notify = link.held(notify).ok_or_else(|| io::Error::other("no notify socket"))?;
         Ok(Watchers {
-            link: AsyncFd::new(link.socket().try_clone_to_owned()?)?,
-            keeper: AsyncFd::with_interest(
-                link.keeper_pidfd().try_clone_to_owned()?,
-                tokio::io::Interest::READABLE,
-            )?,
-            notify: AsyncFd::with_interest(
-                notify.try_clone_to_owned()?,
-                tokio::io::Interest::READABLE,
-            )?,
+            link: watch_on(link.socket(), Interest::READABLE | Interest::WRITABLE)?,
+            keeper: watch_on(link.keeper_pidfd(), Interest::READABLE)?,
+            notify: watch_on(notify, Interest::READABLE)?,
         })
     }
+}
+
+#[expect(
+    deprecated,
+    reason = "what is unsound is a type that lies about its descriptor; `OwnedFd` does not, and \
+              the replacement is an unsafe function"
+)]
+fn watch_on(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd.try_clone_to_owned()?, interest)
 }
 
 async fn turns(
@@ -159,7 +163,7 @@ fn begin(
     handoff: Handoff,
     home: Home,
     own: mpsc::Sender<Command>,
-) -> io::Result<(Daemon, Vec<Event>)> {
+) -> io::Result<Daemon> {
     let keeper_pid = link.keeper_pid();
     let mut holdings = Holdings::new(link, handoff.held)?;
     let (store, mut image) = Store::open(&home.state())?;
@@ -228,12 +232,12 @@ fn begin(
     }
     daemon.resume_outputs();
     daemon.perform(actions, NOBODY);
-    Ok((daemon, reading.events))
+    Ok(daemon)
 }
 
 impl Daemon {
-    /// Tell the core what happened while no nexusd was there, and the keeper that we are.
-    fn resume(&mut self, events: Vec<Event>) {
+    /// Tell the keeper that from here on we decide.
+    fn resume(&mut self) {
         let detail = format!(
             "nexusd {} (pid {}), with {} children",
             env!("CARGO_PKG_VERSION"),
@@ -242,9 +246,6 @@ impl Daemon {
         );
         tracing::info!("{detail}");
         self.log(Line::new("daemon_start", detail, NOBODY));
-        for event in events {
-            self.turn(event, NOBODY);
-        }
         self.turn(Event::Tick, NOBODY);
         self.order(&Order::Resumed);
     }
@@ -252,10 +253,8 @@ impl Daemon {
     fn resume_outputs(&mut self) {
         let apps: Vec<_> = self.state.apps().map(|(_, app)| app.spec().clone()).collect();
         for spec in apps {
-            let plain_zero =
-                self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
-            let naming =
-                crate::outputs::Naming { home: &self.home, spec: &spec, plain_zero };
+            let plain_zero = self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
+            let naming = crate::outputs::Naming { home: &self.home, spec: &spec, plain_zero };
             if let Err(error) = self.outputs.resume(&mut self.holdings, naming) {
                 tracing::error!(app = %spec.name, %error, "its output cannot be moved on");
             }
@@ -291,7 +290,11 @@ impl Daemon {
         if self.course == Course::Leaving {
             return Ok(());
         }
-        self.log(Line::new("promoted", "the keeper is gone; nexusd takes its place".into(), NOBODY));
+        self.log(Line::new(
+            "promoted",
+            "the keeper is gone; nexusd takes its place".into(),
+            NOBODY,
+        ));
         tracing::warn!("the keeper is gone; nexusd takes its place");
         self.store.commit();
         if !self.outputs.park() {

@@ -71,8 +71,7 @@ impl Daemon {
         };
         let owner = template::ids(&spec.run_as)?;
         let template = self.template(&spec, purpose, note.generation)?;
-        let plain_zero =
-            self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
+        let plain_zero = self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
         let naming = Naming { home: &self.home, spec: &spec, plain_zero };
         let (stdout, stderr) =
             self.outputs.ensure(&mut self.holdings, naming, line, owner.as_ref())?;
@@ -148,15 +147,7 @@ impl Daemon {
             (Purpose::Build, None) => return Err("it has no build command".to_owned().into()),
             (Purpose::Worker { .. }, _) => template::worker(spec, &around)?,
         };
-        let bytes = template.encode();
-        if bytes.len() > nexus_keeper::TEMPLATE_MAX {
-            return Err(format!(
-                "its arguments and environment are {} bytes; at most {} can be passed on",
-                bytes.len(),
-                nexus_keeper::TEMPLATE_MAX
-            )
-            .into());
-        }
+        let sealed = template.seal()?;
         for older in self.holdings.of_app(&spec.name) {
             if let Held::Template(_, line, older_generation) = &older
                 && *line == kind
@@ -165,7 +156,7 @@ impl Daemon {
                 self.holdings.release(&older)?;
             }
         }
-        Ok(self.holdings.hold(held, files::sealed(&bytes)?)?)
+        Ok(self.holdings.hold(held, sealed)?)
     }
 
     /// The app's listening sockets, bound when they are first needed; those that its spec no

@@ -52,7 +52,8 @@ impl Store {
         for entry in loaded.entries.into_iter().flatten() {
             image.take(entry);
         }
-        let mut store = Store { lines, syncer: Syncer::start()?, batch: Vec::new(), mark: 0, synced: 0 };
+        let mut store =
+            Store { lines, syncer: Syncer::start()?, batch: Vec::new(), mark: 0, synced: 0 };
         let boot_id = crate::cpus::boot_id();
         if image.boot_id != boot_id {
             image.after_boot();

@@ -84,9 +84,7 @@ fn instance(word: &str, app: &AppView, number: &str) -> Result<Vec<Target>, Prob
         .ok()
         .and_then(|number| app.instances.iter().find(|slot| slot.instance == number));
     match slot {
-        Some(slot) => {
-            Ok(vec![Target { app: app.name.clone(), instance: Some(slot.instance) }])
-        }
+        Some(slot) => Ok(vec![Target { app: app.name.clone(), instance: Some(slot.instance) }]),
         None => {
             let known = app.instances.iter().map(|slot| slot.instance.to_string());
             Err(Problem::new(Code::NotFound, format!("no instance `{word}`")).help(format!(
@@ -112,7 +110,8 @@ pub(crate) fn unknown<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> P
         .filter(|(score, _)| *score >= ALIKE)
         .collect();
     alike.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let shown: String = word.chars().take(nexus_spec::Name::MAX).flat_map(char::escape_debug).collect();
+    let shown: String =
+        word.chars().take(nexus_spec::Name::MAX).flat_map(char::escape_debug).collect();
     let mut problem = Problem::new(Code::NotFound, format!("no app named `{shown}`"));
     for (_, name) in alike.into_iter().take(OFFERED_MAX) {
         problem = problem.help(format!("did you mean `{name}`?"));

@@ -59,11 +59,7 @@ pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Templa
         cwd: spec.cwd.as_os_str().as_bytes().to_vec(),
         umask: spec.run_as.umask,
         ids,
-        listen: around
-            .sockets
-            .iter()
-            .map(|(id, name)| (*id, name.clone().into_bytes()))
-            .collect(),
+        listen: around.sockets.iter().map(|(id, name)| (*id, name.clone().into_bytes())).collect(),
     })
 }
 

@@ -128,8 +128,7 @@ impl Daemon {
     /// What is wrong with the first slot with which something is.
     fn trouble(&self, name: &Name, app: &App, now: Time) -> Option<Trouble> {
         let slot = app.slots().iter().find(|slot| {
-            slot.want == Want::Up
-                && matches!(slot.phase, Phase::Errored | Phase::Backoff { .. })
+            slot.want == Want::Up && matches!(slot.phase, Phase::Errored | Phase::Backoff { .. })
         })?;
         let exit = slot.last_exit?;
         let how = self.excuses.get(&exit.child.0).cloned().unwrap_or_else(|| {
@@ -170,13 +169,8 @@ fn status_of(app: &App, instances: &[InstanceView]) -> Status {
     }
     let any = |status: Status| instances.iter().any(|one| one.status == status);
     let all = |status: Status| instances.iter().all(|one| one.status == status);
-    let order = [
-        Status::Errored,
-        Status::Backoff,
-        Status::Starting,
-        Status::Stopping,
-        Status::Stopped,
-    ];
+    let order =
+        [Status::Errored, Status::Backoff, Status::Starting, Status::Stopping, Status::Stopped];
     if !instances.is_empty() && all(Status::Online) {
         return Status::Online;
     }

@@ -17,8 +17,7 @@ pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Response {
 
 /// A problem document.
 pub(crate) fn problem(problem: &Problem) -> Response {
-    let status =
-        StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let bytes = serde_json::to_vec(problem).unwrap_or_default();
     with_type(status, "application/problem+json", Body::from(bytes))
 }

@@ -32,9 +32,10 @@ pub(super) struct Wanted {
 
 impl Wanted {
     fn takes(&self, event: &EventView) -> bool {
-        let of_app = self.app.as_ref().is_none_or(|app| {
-            event.app.as_ref().is_some_and(|name| name.as_str() == app.as_str())
-        });
+        let of_app = self
+            .app
+            .as_ref()
+            .is_none_or(|app| event.app.as_ref().is_some_and(|name| name.as_str() == app.as_str()));
         // RFC 3339 in UTC with fixed width sorts as time does.
         let since = self.since_unix_ms.map(crate::clock::rfc3339);
         of_app && since.is_none_or(|since| event.at >= since)

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
-use axum::Router;
 use hyper::{HeaderMap, StatusCode};
 use nexus_proto::{AppVerb, Code, OpState, Problem, Snapshot, Start};
 use serde::Deserialize;
@@ -126,9 +126,7 @@ async fn app(State(front): State<Front>, Path(name): Path<String>) -> Response {
 async fn targets(State(front): State<Front>, query: Query<Vec<(String, String)>>) -> Response {
     let words = query.0.into_iter().filter(|(key, _)| key == "t").map(|(_, word)| word).collect();
     match front.ask(|reply| Command::Targets(words, reply)).await {
-        Some(Ok(targets)) => {
-            answer::json(StatusCode::OK, &serde_json::json!({"targets": targets}))
-        }
+        Some(Ok(targets)) => answer::json(StatusCode::OK, &serde_json::json!({"targets": targets})),
         Some(Err(problem)) => answer::problem(&problem),
         None => answer::ending(),
     }
@@ -217,8 +215,8 @@ async fn operation(
             }
             Some(Some(begun)) => {
                 let ended = begun.operation.state == OpState::Ended;
-                let waited = ended
-                    || tokio::time::timeout_at(deadline, changed.changed()).await.is_err();
+                let waited =
+                    ended || tokio::time::timeout_at(deadline, changed.changed()).await.is_err();
                 if waited {
                     return operation_answer(&front, StatusCode::OK, begun).await;
                 }
@@ -280,8 +278,7 @@ async fn no_such_path() -> Response {
 }
 
 async fn no_such_method() -> Response {
-    let mut problem =
-        Problem::new(Code::NoSuchPath, "this path does not take that method".into());
+    let mut problem = Problem::new(Code::NoSuchPath, "this path does not take that method".into());
     problem.status = 405;
     answer::problem(&problem)
 }

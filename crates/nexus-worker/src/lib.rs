@@ -28,8 +28,9 @@
 //! Never call `shutdown(2)` on the socket: that would end it for everyone.
 //!
 //! # With tokio
-//! [`Stop`] is a descriptor that becomes readable and stays so: `AsyncFd::new(stop)?` and
-//! `readable().await` wait for it. A listener goes over by [`Listener::set_nonblocking`] and
+//! [`Stop`] is the reading end of a pipe that becomes readable and stays so: wait for it by
+//! `tokio::net::unix::pipe::Receiver::from_owned_fd(stop.as_fd().try_clone_to_owned()?)?` and
+//! `readable().await`. A listener goes over by [`Listener::set_nonblocking`] and
 //! `tokio::net::TcpListener::from_std`.
 
 mod address;

@@ -1,7 +1,7 @@
 //! The request to stop, as a descriptor that becomes readable.
 
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::sys;
@@ -9,18 +9,20 @@ use crate::sys;
 /// The signals that ask a worker to stop: the manager's and the terminal's.
 const STOP_SIGNALS: [libc::c_int; 2] = [libc::SIGTERM, libc::SIGINT];
 
-static WAKE: OnceLock<OwnedFd> = OnceLock::new();
+/// Never closed: a signal may come at any time.
+static PIPE: OnceLock<(PipeReader, PipeWriter)> = OnceLock::new();
 static INSTALLED: Mutex<bool> = Mutex::new(false);
 
 /// Catches SIGTERM and SIGINT: instead of ending the process they make a descriptor readable,
 /// for good. Nobody needs to block for it and no runtime is assumed; wait for it by `poll(2)`,
-/// tokio's `AsyncFd`, [`Stop::wait`] or [`Listener::accept_until`](crate::Listener::accept_until),
-/// or ask now and then by [`Stop::requested`].
+/// tokio's `pipe::Receiver`, [`Stop::wait`] or
+/// [`Listener::accept_until`](crate::Listener::accept_until), or ask now and then by
+/// [`Stop::requested`].
 ///
 /// Do not read the descriptor: that would take the request away from the others who wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop {
-    wake: &'static OwnedFd,
+    pipe: &'static PipeReader,
 }
 
 impl Stop {
@@ -28,21 +30,21 @@ impl Stop {
     /// [`ready`](crate::ready): a signal that comes earlier still ends the process.
     ///
     /// # Errors
-    /// No descriptor is left for the eventfd.
+    /// No descriptors are left for the pipe.
     pub fn install() -> io::Result<Self> {
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
-        if WAKE.get().is_none() {
-            let made = sys::eventfd()?;
-            WAKE.get_or_init(|| made);
-        }
-        let Some(wake) = WAKE.get() else {
-            return Err(io::Error::other("the stop descriptor has just been set"));
+        let (pipe, wake) = match PIPE.get() {
+            Some(made) => made,
+            None => {
+                let made = io::pipe()?;
+                PIPE.get_or_init(|| made)
+            }
         };
         if !*installed {
-            sys::note_signals(&STOP_SIGNALS, wake)?;
+            sys::note_signals(&STOP_SIGNALS, wake.as_fd())?;
             *installed = true;
         }
-        Ok(Self { wake })
+        Ok(Self { pipe })
     }
 
     /// Whether the worker has been asked to stop.
@@ -68,13 +70,13 @@ impl Stop {
 
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+        self.pipe.as_fd()
     }
 }
 
 impl AsRawFd for Stop {
     fn as_raw_fd(&self) -> RawFd {
-        self.wake.as_raw_fd()
+        self.pipe.as_raw_fd()
     }
 }
 

@@ -55,17 +55,8 @@ pub(crate) fn socket_option(socket: BorrowedFd<'_>, option: c_int) -> io::Result
     Ok(value)
 }
 
-/// A new eventfd, close-on-exec and non-blocking.
-pub(crate) fn eventfd() -> io::Result<OwnedFd> {
-    // SAFETY: no pointer is involved.
-    let number = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-    // SAFETY: the kernel has just made this number for us; nothing else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(number) })
-}
-
-/// From now on each of `signals` makes the eventfd `wake` readable and is kept for
-/// [`first_signal`].
-pub(crate) fn note_signals(signals: &[c_int], wake: &'static OwnedFd) -> io::Result<()> {
+/// From now on the first of `signals` is written to `wake` and kept for [`first_signal`].
+pub(crate) fn note_signals(signals: &[c_int], wake: BorrowedFd<'static>) -> io::Result<()> {
     WAKE.store(wake.as_raw_fd(), Ordering::SeqCst);
     for signal in signals {
         // SAFETY: an all-zero sigaction is a valid value (no flags, empty mask).
@@ -94,11 +85,11 @@ extern "C" fn note(signal: c_int) {
     let errno = unsafe { libc::__errno_location() };
     // SAFETY: as above. The interrupted code may be about to read errno, so it is put back.
     let saved = unsafe { *errno };
-    let _first = SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
-    let one = 1_u64.to_ne_bytes();
-    // SAFETY: write(2) is async-signal-safe; the buffer is live for its length. The eventfd is
-    // never closed; a full one (EAGAIN) is readable already.
-    unsafe { libc::write(WAKE.load(Ordering::SeqCst), one.as_ptr().cast(), one.len()) };
+    if SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        // SAFETY: write(2) is async-signal-safe, the byte is live, and the pipe is never closed.
+        // It is empty, because only the first signal is written: this cannot block.
+        unsafe { libc::write(WAKE.load(Ordering::SeqCst), c"x".as_ptr().cast(), 1) };
+    }
     // SAFETY: as for reading it.
     unsafe { *errno = saved };
 }

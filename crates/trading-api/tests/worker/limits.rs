@@ -1,6 +1,9 @@
 //! What clients cannot do, and what operators are told.
 
 use std::net::TcpListener;
+use std::process::Command;
+
+use serde_json::Value;
 
 use crate::program::{Program, run_alone};
 
@@ -63,4 +66,31 @@ fn it_says_why_it_does_not_start() {
     let (code, stderr) = run_alone(&[("PORT", &port)]);
     assert_eq!(code, Some(1));
     assert!(stderr.contains(&format!("cannot listen on tcp://127.0.0.1:{port}")), "{stderr}");
+}
+
+#[test]
+fn without_descriptors_clients_wait_until_there_are_some() {
+    let mut program = Program::start(&[]);
+    let mut early = program.client();
+    assert_eq!(early.get("/live").status, 200);
+    let limit = |open_files: &str| {
+        let pid = program.pid().to_string();
+        let limit = format!("--nofile={open_files}:");
+        assert!(Command::new("prlimit").args([&limit, "--pid", &pid]).status().unwrap().success());
+    };
+    // The numbers below 4 are taken, so from now on no accept can succeed.
+    limit("4");
+    let mut late = program.client();
+    late.send("GET /live HTTP/1.1\r\nHost: test\r\n\r\n");
+    for _ in 0..3 {
+        assert_eq!(early.get("/live").status, 200, "who is in is served");
+    }
+    limit("256");
+    assert_eq!(late.answer().status, 200);
+    drop((early, late));
+    program.ask_to_stop("-TERM");
+    let (status, lines) = program.ended();
+    assert!(status.success());
+    let told = |line: &&Value| line["message"] == "cannot accept; clients wait";
+    assert_eq!(lines.iter().filter(told).count(), 1, "{lines:?}");
 }

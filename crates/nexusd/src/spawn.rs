@@ -24,13 +24,18 @@ struct Excuse {
 
 impl From<io::Error> for Excuse {
     fn from(error: io::Error) -> Excuse {
-        let errno = error.raw_os_error().unwrap_or(match error.kind() {
-            io::ErrorKind::AddrInUse => Errno::EADDRINUSE as i32,
-            io::ErrorKind::PermissionDenied => Errno::EACCES as i32,
-            io::ErrorKind::NotFound => Errno::ENOENT as i32,
-            io::ErrorKind::AddrNotAvailable => Errno::EADDRNOTAVAIL as i32,
-            _ => Errno::EIO as i32,
-        });
+        // An error that was given a name has lost its number, but not its kind.
+        let kinds = [
+            (io::ErrorKind::AddrInUse, Errno::EADDRINUSE),
+            (io::ErrorKind::AddrNotAvailable, Errno::EADDRNOTAVAIL),
+            (io::ErrorKind::NotFound, Errno::ENOENT),
+            (io::ErrorKind::PermissionDenied, Errno::EACCES),
+            (io::ErrorKind::StorageFull, Errno::ENOSPC),
+        ];
+        let by_kind = kinds.iter().find(|(kind, _)| *kind == error.kind());
+        let errno = error
+            .raw_os_error()
+            .unwrap_or_else(|| by_kind.map_or(Errno::EIO, |(_, errno)| *errno) as i32);
         Excuse { errno, words: files::plain(&error) }
     }
 }
@@ -233,10 +238,10 @@ fn exec_excuse(program: &Path, cwd: &Path, errno: i32, words: &str) -> String {
 
 /// Whether another try may help.
 pub(crate) fn spawn_error(errno: i32) -> SpawnError {
-    match Errno::from_raw(errno) {
-        Errno::EAGAIN | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC => {
-            SpawnError::Resources(errno)
-        }
-        _ => SpawnError::Permanent(errno),
+    let resources = [Errno::EAGAIN, Errno::ENOMEM, Errno::EMFILE, Errno::ENFILE, Errno::ENOSPC];
+    if resources.contains(&Errno::from_raw(errno)) {
+        SpawnError::Resources(errno)
+    } else {
+        SpawnError::Permanent(errno)
     }
 }

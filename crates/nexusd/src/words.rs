@@ -46,7 +46,7 @@ pub(crate) fn span(span: Span) -> String {
     let (s, m, h, d) = (ms / 1_000, ms / 60_000, ms / 3_600_000, ms / 86_400_000);
     match () {
         () if ms < 1_000 => format!("{ms}ms"),
-        () if s < 60 && ms % 1_000 == 0 => format!("{s}s"),
+        () if s < 60 && ms.is_multiple_of(1_000) => format!("{s}s"),
         () if s < 10 => format!("{}.{}s", s, ms % 1_000 / 100),
         () if s < 60 => format!("{s}s"),
         () if m < 60 && s % 60 == 0 => format!("{m}m"),

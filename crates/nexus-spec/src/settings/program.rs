@@ -18,7 +18,7 @@ pub(super) static ROWS: [Setting; 11] = [
         takes: "a string of letters, digits and `._@+-`, at most 64",
         default: "the script's file name without its extension",
         doc: "What the app is called; no two apps of a home share a name.",
-        also: &["app_name", "id"],
+        also: &["app_name"],
         own: true,
         work: Work::Done {
             set: |options, given| {
@@ -188,7 +188,7 @@ pub(super) static ROWS: [Setting; 11] = [
 ];
 
 /// An array of strings; `None` when there are none.
-pub(super) fn strings(items: &[String]) -> Option<Value> {
+fn strings(items: &[String]) -> Option<Value> {
     (!items.is_empty())
         .then(|| Value::Array(items.iter().map(|item| item.as_str().into()).collect()))
 }

@@ -107,7 +107,7 @@ static FILE: [Setting; 6] = [
         key: "defaults",
         takes: "a table",
         default: "none",
-        doc: "Options that hold for every app that does not set them; `env` and `backoff` are joined key by key.",
+        doc: "Options for every app that does not set them; `env` and `backoff` are joined.",
         also: &["default"],
         own: false,
         work: Work::Walked,

@@ -73,7 +73,7 @@ pub(super) static ROWS: [Setting; 6] = [
     },
     Setting {
         key: "listen",
-        takes: "an address such as \"tcp://127.0.0.1:3001\" or \"unix:/run/x.sock\", or an array of them",
+        takes: "\"tcp://127.0.0.1:3001\", \"unix:/run/x.sock\", or an array of such",
         default: "none",
         doc: "Addresses bound and kept for the app, handed to every worker as LISTEN_FDS.",
         also: &[],
@@ -93,7 +93,7 @@ pub(super) static ROWS: [Setting; 6] = [
         key: "ready",
         takes: "\"notify\", \"delay:2s\" or \"default\"",
         default: "default",
-        doc: "What counts as ready: READY=1 on NOTIFY_SOCKET, alive for a time, or alive for one second.",
+        doc: "What counts as ready: READY=1 on NOTIFY_SOCKET, or alive for a time, else 1 s.",
         also: &["readiness"],
         own: false,
         work: Work::Done {

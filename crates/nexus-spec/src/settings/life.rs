@@ -1,0 +1,187 @@
+//! Settings of a worker's life: how many, ready when, stopped how.
+
+use toml::Value;
+
+use super::{Setting, Work, time};
+use crate::app::AppSpec;
+use crate::flaw::Code;
+use crate::given::{Given, What};
+use crate::instances::Instances;
+use crate::listen::Listen;
+use crate::read;
+use crate::ready::{Ready, ReadyFlaw};
+use crate::restart::Stop;
+use crate::signal::Signal;
+use crate::wrong::{Wrong, Wrongs};
+
+/// The most addresses of one app: each is a descriptor in every one of its workers.
+const LISTEN_MAX: usize = 64;
+
+pub(super) static ROWS: [Setting; 6] = [
+    Setting {
+        key: "instances",
+        takes: "a number of workers, \"max\" for one per CPU, or -1 for one per CPU but one",
+        default: "1",
+        doc: "How many workers run at a time.",
+        also: &["workers", "processes"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.instances = instances(given)?;
+                Ok(())
+            },
+            get: |app| match app.instances {
+                Instances::Count(1) => None,
+                Instances::Count(count) => Some(i64::from(count).into()),
+                Instances::Max => Some("max".into()),
+                Instances::AllBut(count) => Some((-i64::from(count)).into()),
+            },
+        },
+    },
+    Setting {
+        key: "stop_signal",
+        takes: "a signal's name or number",
+        default: "SIGTERM",
+        doc: "The signal that asks a worker to end.",
+        also: &["kill_signal"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.stop.signal = signal(given)?;
+                Ok(())
+            },
+            get: |app| {
+                let signal = app.stop.signal;
+                (signal != Stop::default().signal).then(|| signal.to_string().into())
+            },
+        },
+    },
+    Setting {
+        key: "kill_timeout",
+        takes: "a length of time",
+        default: "10s",
+        doc: "From the stop signal to SIGKILL of everything that is left of the worker.",
+        also: &["stop_timeout", "graceful_timeout"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.stop.kill_timeout = read::span(given)?;
+                Ok(())
+            },
+            get: |app| time(app.stop.kill_timeout, Stop::default().kill_timeout),
+        },
+    },
+    Setting {
+        key: "listen",
+        takes: "\"tcp://127.0.0.1:3001\", \"unix:/run/x.sock\", or an array of such",
+        default: "none",
+        doc: "Addresses bound and kept for the app, handed to every worker as LISTEN_FDS.",
+        also: &[],
+        own: true,
+        work: Work::Done {
+            set: |options, given| {
+                options.listen = addresses(given)?;
+                Ok(())
+            },
+            get: |app| {
+                let items = app.listen.iter().map(|address| address.to_string().into());
+                (!app.listen.is_empty()).then(|| Value::Array(items.collect()))
+            },
+        },
+    },
+    Setting {
+        key: "ready",
+        takes: "\"notify\", \"delay:2s\" or \"default\"",
+        default: "default",
+        doc: "What counts as ready: READY=1 on NOTIFY_SOCKET, or alive for a time, else 1 s.",
+        also: &["readiness"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.ready = ready(given)?;
+                Ok(())
+            },
+            get: |app| (app.ready != Ready::Default).then(|| app.ready.to_string().into()),
+        },
+    },
+    Setting {
+        key: "ready_timeout",
+        takes: "a length of time",
+        default: "30s",
+        doc: "A worker that has not said that it is ready after this long has failed to start.",
+        also: &["start_timeout"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.ready_timeout = Some(read::some_span(given)?);
+                Ok(())
+            },
+            get: |app| time(app.ready_timeout, AppSpec::READY_TIMEOUT),
+        },
+    },
+];
+
+fn instances(given: &Given) -> Result<Instances, Wrong> {
+    let remedy = format!("write 1 to {}, or \"max\" for one per CPU", Instances::LIMIT);
+    let parsed = match &given.what {
+        What::Int(number, _) => {
+            Instances::from_number(*number).map_err(|clause| format!("is {number}, which {clause}"))
+        }
+        What::Text(text) | What::Flag(text) => Instances::parse(text),
+        What::HugeInt => Instances::from_number(i64::MAX),
+        What::Table(_) => {
+            let problem = "by load is not carried out yet";
+            let wrong = Wrong::value(given, problem, remedy);
+            return Err(Wrong { code: Code::NotYet, ..wrong });
+        }
+        What::Float(_) | What::Bool(_) | What::Date | What::List(_) => {
+            return Err(Wrong { remedy, ..Wrong::form(given, "a number of workers") });
+        }
+    };
+    parsed.map_err(|clause| Wrong::value(given, clause, remedy))
+}
+
+fn signal(given: &Given) -> Result<Signal, Wrong> {
+    let parsed = match &given.what {
+        What::Int(number, _) => i32::try_from(*number).unwrap_or(0).try_into(),
+        What::HugeInt => Signal::try_from(0),
+        What::Text(text) | What::Flag(text) => Signal::parse(text),
+        What::Float(_) | What::Bool(_) | What::Date | What::List(_) | What::Table(_) => {
+            return Err(Wrong::form(given, "a signal's name or number"));
+        }
+    };
+    parsed.map_err(|clause| {
+        Wrong::value(given, clause, "write a name such as \"SIGTERM\" or \"SIGINT\"")
+    })
+}
+
+fn addresses(given: &Given) -> Result<Vec<Listen>, Wrongs> {
+    let count = read::items(given).len();
+    if count > LISTEN_MAX {
+        let problem = format!("has {count} addresses; an app has at most {LISTEN_MAX}");
+        return Err(Wrong::value(given, problem, "leave some of them out").into());
+    }
+    let mut wrongs = Wrongs::default();
+    let mut addresses = Vec::new();
+    for item in read::items(given) {
+        let address =
+            read::text(item).map_err(|wrong| read::in_array(given, item, wrong)).and_then(|text| {
+                let remedy =
+                    "write \"tcp://127.0.0.1:3001\", \"tcp://[::1]:3001\" or \"unix:/run/x.sock\"";
+                Listen::parse(text).map_err(|clause| Wrong::value(item, clause, remedy))
+            });
+        addresses.extend(wrongs.keep(address));
+    }
+    wrongs.unless(addresses)
+}
+
+fn ready(given: &Given) -> Result<Ready, Wrong> {
+    let remedy = "write \"notify\", \"delay:2s\" or \"default\"";
+    Ready::parse(read::text(given)?).map_err(|flaw| match flaw {
+        ReadyFlaw::Wrong(clause) => Wrong::value(given, clause, remedy),
+        ReadyFlaw::NotYet => {
+            let problem = "has a rule that is not carried out yet";
+            Wrong { code: Code::NotYet, ..Wrong::value(given, problem, remedy) }
+        }
+    })
+}

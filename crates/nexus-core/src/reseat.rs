@@ -87,17 +87,14 @@ fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry) {
         slot.generation = entry.generation;
         slot.heir = entry.respawn_of.is_none().then_some(ChildId(child.0 + 1));
         slot.next = Next::Run;
-        slot.phase = match (unwanted && entry.ended.is_some(), online_at(spec, entry)) {
-            (true, _) => Phase::Stopping { child, pid: None, since, kill_at },
-            (false, Some(online_at))
-                if online_at <= until && (entry.ready || entry.ended.is_some()) =>
-            {
-                Phase::Online { child, pid, since, online_at }
-            }
-            (false, _) => {
-                let settle_at = since + worker::settling(spec.ready, spec.ready_timeout);
-                Phase::Warming { child, pid, since, settle_at }
-            }
+        let settle_at = since + worker::settling(spec.ready, spec.ready_timeout);
+        slot.phase = if unwanted && entry.ended.is_some() {
+            Phase::Stopping { child, pid: None, since, kill_at }
+        } else if entry.ready {
+            let online_at = online_at(spec, entry).unwrap_or(since).min(until);
+            Phase::Online { child, pid, since, online_at }
+        } else {
+            Phase::Warming { child, pid, since, settle_at }
         };
     });
     match entry.ended {
@@ -139,6 +136,9 @@ fn take_settled(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry) {
 fn follow_up(turn: &mut Turn, name: &Name, instance: u16) {
     let now = turn.now;
     let spawn = turn.state.alter(name, instance, |_, slot| {
+        if slot.phase != Phase::Idle {
+            return false;
+        }
         let (phase, spawn) = slot.after_end(now);
         slot.phase = phase;
         spawn

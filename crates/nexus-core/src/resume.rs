@@ -139,12 +139,13 @@ fn seat_all(turn: &mut Turn, mut living: Vec<Entry>) {
     let names: Vec<(Name, u16)> =
         turn.state.apps.iter().map(|(name, app)| (name.clone(), app.instances())).collect();
     for (name, instances) in names {
-        if let Some(held) = seats.remove(&Seat::Build(name.clone())) {
-            seat_build(turn, &name, held);
-        }
         for instance in 0..instances {
             let held = seats.remove(&Seat::Worker(name.clone(), instance)).unwrap_or_default();
             reseat::seat(turn, &name, instance, held);
+        }
+        // What a build has made possible needs the workers in their seats.
+        if let Some(held) = seats.remove(&Seat::Build(name.clone())) {
+            seat_build(turn, &name, held);
         }
     }
 }

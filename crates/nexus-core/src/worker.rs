@@ -104,6 +104,7 @@ pub(crate) fn exited(
     at: Time,
     tree_gone: bool,
 ) {
+    settle_before(turn, name, instance, at);
     let now = turn.now;
     let told = turn.state.alter(name, instance, |spec, slot| {
         let patience = spec.stop.kill_timeout.max(KILL_AGAIN_MIN);
@@ -129,6 +130,18 @@ pub(crate) fn exited(
     }
     if tree_gone {
         gone(turn, name, instance);
+    }
+}
+
+/// A worker that only had to stay alive was ready before its end, though no tick came between.
+fn settle_before(turn: &mut Turn, name: &Name, instance: u16, at: Time) {
+    let Some(app) = turn.state.apps.get(name).filter(|app| app.spec.ready != Ready::Notify) else {
+        return;
+    };
+    if let Some(Phase::Warming { settle_at, .. }) = app.slots.get(instance).map(|slot| slot.phase)
+        && settle_at <= at
+    {
+        online(turn, name, instance, settle_at);
     }
 }
 

@@ -18,7 +18,7 @@ use nix::sys::stat::{SFlag, fstat, stat};
 pub(crate) const RECORD: u64 = 16;
 
 /// The index of a log file: its path with `.idx` behind it. Who renames or deletes a log file does
-/// the same to this one.
+/// the same to this one, and before: a new log must never be seen with the old one's index.
 #[must_use]
 pub fn index_path(log: &Path) -> PathBuf {
     let mut path = log.as_os_str().to_owned();

@@ -4,15 +4,15 @@
 //! pipes into files and stamps them in an index; [`Query`] and [`Follow`] read both by path, with
 //! or without a daemon alive.
 
-//mod escape;
-//mod follow;
+mod escape;
+mod follow;
 mod index;
 mod mover;
-//mod read;
+mod read;
 mod timeline;
 
-//pub use escape::printable;
-//pub use follow::Follow;
+pub use escape::printable;
+pub use follow::Follow;
 pub use index::index_path;
 pub use mover::{LineId, Mover, Note, QueueFull, Source};
-//pub use read::{LINE_MAX, LogFile, Query, Reader, Record, Stream, tail_lines};
+pub use read::{LINE_MAX, LogFile, Query, Reader, Record, Stream, tail_lines};

@@ -16,8 +16,9 @@ use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-pub(crate) use lines::{Cut, Lines};
+pub(crate) use lines::Lines;
 pub use merge::Reader;
+pub(crate) use part::open_log;
 pub use tail::tail_lines;
 
 /// The longest line that is given whole, in bytes; of a longer one the beginning, marked.

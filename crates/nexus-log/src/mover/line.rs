@@ -278,7 +278,10 @@ impl Line {
     /// Whether the file ends in the midst of a line of text.
     fn mid_line(&self, tools: &mut Tools<'_>) -> bool {
         let Ok(at) = lseek(&self.file, 0, Whence::SeekCur).map(position) else { return false };
-        if at == 0 || tools.stop.load(Ordering::SeqCst) || !fstat(&self.file).is_ok_and(|s| is_regular(&s)) {
+        if at == 0
+            || tools.stop.load(Ordering::SeqCst)
+            || !fstat(&self.file).is_ok_and(|s| is_regular(&s))
+        {
             return false;
         }
         // The description may be for writing only.

@@ -48,12 +48,7 @@ impl Scratch {
 
     /// Bring at most `len` bytes to a file that knows no splice: copy, write, and only then take
     /// out of the pipe what was written. A kill between the last two doubles bytes, never loses any.
-    pub(super) fn copy(
-        &mut self,
-        pipe: impl AsFd,
-        file: impl AsFd,
-        len: usize,
-    ) -> Result<usize> {
+    pub(super) fn copy(&mut self, pipe: impl AsFd, file: impl AsFd, len: usize) -> Result<usize> {
         let seen = self.look(&pipe, len)?;
         if seen.is_empty() {
             return Ok(0);

@@ -102,7 +102,8 @@ impl Thread {
     /// Until the next retry or overdue replacement; for ever when there is none.
     fn patience(&self) -> EpollTimeout {
         let retries = self.waiting.values().map(|stall| stall.retry_at);
-        let replacements = self.replacing.iter().filter_map(|token| self.lines.get(token)?.replace_at());
+        let replacements =
+            self.replacing.iter().filter_map(|token| self.lines.get(token)?.replace_at());
         let Some(at) = retries.chain(replacements).min() else { return EpollTimeout::NONE };
         // Rounded up: rounding down would spin for the last millisecond.
         let wait = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -169,11 +170,8 @@ impl Thread {
     fn with_line(&mut self, id: LineId, act: impl FnOnce(&mut Line, &mut Tools<'_>)) {
         let Some(token) = self.tokens.get(&id).copied() else { return };
         let Some(line) = self.lines.get_mut(&token) else { return };
-        let mut tools = Tools {
-            scratch: &mut self.scratch,
-            notes: &mut self.notes,
-            stop: &self.shared.stop,
-        };
+        let mut tools =
+            Tools { scratch: &mut self.scratch, notes: &mut self.notes, stop: &self.shared.stop };
         act(line, &mut tools);
         if self.waiting.contains_key(&token) {
             return;
@@ -187,11 +185,8 @@ impl Thread {
 
     fn serve(&mut self, token: u64) {
         let Some(line) = self.lines.get_mut(&token) else { return };
-        let mut tools = Tools {
-            scratch: &mut self.scratch,
-            notes: &mut self.notes,
-            stop: &self.shared.stop,
-        };
+        let mut tools =
+            Tools { scratch: &mut self.scratch, notes: &mut self.notes, stop: &self.shared.stop };
         let drain = self.waiting.contains_key(&token);
         match line.round(drain, &mut tools) {
             Round::Moved => {

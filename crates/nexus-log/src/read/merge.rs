@@ -91,7 +91,8 @@ impl Iterator for Reader {
         }
         let Reverse((_, file)) = self.order.pop()?;
         let cut = self.heads[file].take()?;
-        let record = cut.into_record(file, self.parts[file].timeline.at(cut.offset));
+        let time = self.parts[file].timeline.at(cut.offset);
+        let record = cut.into_record(file, time);
         // A file that fails ends there; the line in hand is given first.
         self.failed = self.advance(file).err();
         Some(Ok(record))
@@ -116,7 +117,8 @@ fn keep_last(parts: &mut [Part], last: usize) -> io::Result<()> {
         .collect();
     let mut order = BinaryHeap::new();
     let mut step = |file: usize, parts: &mut [Part], order: &mut BinaryHeap<_>| {
-        if let Some(start) = starts[file].as_mut().map(Backward::next_start).transpose()?.flatten() {
+        if let Some(start) = starts[file].as_mut().map(Backward::next_start).transpose()?.flatten()
+        {
             order.push((parts[file].place(start), file, start));
         }
         io::Result::Ok(())

@@ -107,6 +107,40 @@ fn the_old_file_is_read_to_its_end_before_the_new_one() {
 }
 
 #[test]
+fn a_directory_that_was_deleted_is_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logs, path) = (dir.path().join("logs"), dir.path().join("logs/a"));
+    std::fs::create_dir(&logs).unwrap();
+    append(&path, "");
+    let mut follow = Follow::new(&[log(&path)]).unwrap();
+    std::fs::remove_dir_all(&logs).unwrap();
+    assert_eq!(follow.take().unwrap(), []);
+    std::fs::create_dir(&logs).unwrap();
+    append(&path, "back\n");
+    expect(&mut follow, &["back"]);
+}
+
+#[test]
+fn a_flood_hides_no_other_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (flood, calm) = (dir.path().join("a"), dir.path().join("b"));
+    let mut follow = Follow::new(&[log(&flood), log(&calm)]).unwrap();
+    append(&flood, &"x\n".repeat(100_000));
+    append(&calm, "here\n");
+    let mut batches = 0;
+    loop {
+        let records = follow.wait(Some(DEADLINE)).unwrap();
+        assert!(records.len() <= 2_048, "a batch has bounds");
+        if records.iter().any(|record| record.file == 1) {
+            break;
+        }
+        append(&flood, &"x\n".repeat(10_000));
+        batches += 1;
+        assert!(batches < 10);
+    }
+}
+
+#[test]
 fn another_poll_may_wait_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");

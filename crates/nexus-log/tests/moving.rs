@@ -259,3 +259,23 @@ fn a_flood_delays_no_other_line() {
     println!("flood: {rate:.0} MB/s; slowest of 100 other lines: {worst:?}");
     assert!(worst < Duration::from_secs(1), "{worst:?}");
 }
+
+#[test]
+fn how_fast_bytes_are_moved() {
+    const TOTAL: usize = 256 << 20;
+    let stage = Stage::new();
+    let (pipe, mut writer) = pipe();
+    // Where a pipe may not be so large, it is slower, which is no failure.
+    let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(1 << 20));
+    let file = File::create(stage.path()).unwrap().into();
+    stage.mover.add(LINE, Source { pipe, file, path: stage.path() }).unwrap();
+    let began = Instant::now();
+    let block = vec![b'y'; 64 * 1024];
+    for _ in 0..TOTAL / block.len() {
+        writer.write_all(&block).unwrap();
+    }
+    stage.settle(LINE);
+    let rate = TOTAL as f64 / began.elapsed().as_secs_f64() / 1e6;
+    assert_eq!(std::fs::metadata(stage.path()).unwrap().len(), TOTAL as u64);
+    println!("{rate:.0} MB/s in blocks of 64 KiB into a file");
+}

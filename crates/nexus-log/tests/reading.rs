@@ -210,7 +210,7 @@ fn naive(text: &[u8], n: usize) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
     #[test]
     fn the_last_lines_are_those_of_a_naive_reader(
         lines in prop::collection::vec(

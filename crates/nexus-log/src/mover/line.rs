@@ -247,7 +247,9 @@ impl Line {
     fn stamp(&mut self, offset: u64, tools: &mut Tools<'_>) {
         if matches!(self.index, Index::Untried) {
             self.index = match Writer::open(&self.path, &self.file, offset) {
-                Ok(writer) => Index::Open(writer),
+                Ok(Some(writer)) => Index::Open(writer),
+                // Between a rename and the replacement; if it lasts, the next stamp asks again.
+                Ok(None) => Index::Untried,
                 Err(error) => self.no_index(&error, tools),
             };
         }
@@ -268,10 +270,7 @@ impl Line {
     }
 
     fn no_index(&self, error: &std::io::Error, tools: &mut Tools<'_>) -> Index {
-        // A file without a name has been noted; that it has no index follows.
-        if !self.unlinked {
-            (tools.notes)(self.id, Note::NoIndex(error.raw_os_error().unwrap_or(0)));
-        }
+        (tools.notes)(self.id, Note::NoIndex(error.raw_os_error().unwrap_or(0)));
         Index::Refused
     }
 

@@ -1,5 +1,7 @@
 //! Files followed while they grow, are replaced, or are truncated.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,5 +1,7 @@
 //! Lines read back: the last ones, those of a time, several files merged; without any daemon.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

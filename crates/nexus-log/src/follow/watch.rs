@@ -1,6 +1,6 @@
 //! What inotify says about the followed files' directories and inodes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,15 +20,16 @@ pub(super) struct News {
     pub(super) renamed: Vec<(usize, PathBuf)>,
 }
 
-/// How often a directory that was deleted is looked for: nothing tells of its return.
-const LOST_EVERY: Duration = Duration::from_secs(1);
+/// How often we look whether a directory is the one that we watch, after a file was deleted from it.
+/// Nothing tells of its end while we hold the deleted file open, and nothing of its return.
+const DOUBT_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) struct Watch {
     pub(super) inotify: Inotify,
     directories: HashMap<WatchDescriptor, Directory>,
     inodes: HashMap<WatchDescriptor, BTreeSet<usize>>,
-    /// Directories that were deleted, and when to look for them.
-    lost: Vec<Directory>,
+    /// Directories that may have been deleted, since this file was deleted from them.
+    doubtful: BTreeMap<WatchDescriptor, OsString>,
     look_again: Option<Instant>,
     files: usize,
 }
@@ -44,7 +45,7 @@ impl Watch {
             inotify: Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?,
             directories: HashMap::new(),
             inodes: HashMap::new(),
-            lost: Vec::new(),
+            doubtful: BTreeMap::new(),
             look_again: None,
             files: 0,
         };
@@ -76,6 +77,7 @@ impl Watch {
 
     fn add_directory(&self, path: &Path) -> nix::Result<WatchDescriptor> {
         let mask = AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_MOVED_FROM
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_ONLYDIR;
@@ -87,18 +89,36 @@ impl Watch {
         self.look_again
     }
 
-    /// Watch deleted directories that are back.
-    fn find_lost(&mut self, news: &mut News) {
-        for directory in std::mem::take(&mut self.lost) {
+    /// Watch directories that were deleted and are back.
+    fn look(&mut self, news: &mut News) {
+        for (key, name) in std::mem::take(&mut self.doubtful) {
+            let Some(directory) = self.directories.get(&key) else { continue };
             match self.add_directory(&directory.path) {
-                Ok(key) => {
-                    news.renewed.extend(directory.names.values().flatten());
-                    self.directories.insert(key, directory);
+                // The same one: no doubt is left once the file is back.
+                Ok(now) if now == key => {
+                    if !directory.path.join(&name).exists() {
+                        self.doubtful.insert(key, name);
+                    }
                 }
-                Err(_) => self.lost.push(directory),
+                Ok(now) => {
+                    news.renewed.extend(directory.names.values().flatten());
+                    // EINVAL: it went with its directory.
+                    let _ = self.inotify.rm_watch(key);
+                    if let Some(directory) = self.directories.remove(&key) {
+                        self.directories.insert(now, directory);
+                    }
+                }
+                Err(_) => {
+                    self.doubtful.insert(key, name);
+                }
             }
         }
-        self.look_again = (!self.lost.is_empty()).then(|| Instant::now() + LOST_EVERY);
+        self.look_again = (!self.doubtful.is_empty()).then(|| Instant::now() + DOUBT_EVERY);
+    }
+
+    fn doubt(&mut self, key: WatchDescriptor, name: OsString) {
+        self.doubtful.insert(key, name);
+        self.look_again.get_or_insert_with(|| Instant::now() + DOUBT_EVERY);
     }
 
     pub(super) fn add_inode(&mut self, key: WatchDescriptor, number: usize) {
@@ -132,7 +152,7 @@ impl Watch {
             }
         }
         if self.look_again.is_some_and(|at| at <= Instant::now()) {
-            self.find_lost(&mut news);
+            self.look(&mut news);
         }
         Ok(news)
     }
@@ -147,10 +167,9 @@ impl Watch {
             news.changed.extend(files);
         }
         if event.mask.contains(AddWatchFlags::IN_IGNORED)
-            && let Some(directory) = self.directories.remove(&event.wd)
+            && self.directories.contains_key(&event.wd)
         {
-            self.lost.push(directory);
-            self.look_again = Some(Instant::now());
+            return self.doubt(event.wd, OsString::new());
         }
         let Some((directory, name)) = self.directories.get(&event.wd).zip(event.name) else {
             return;
@@ -164,6 +183,8 @@ impl Watch {
         let Some(files) = directory.names.get(&name) else { return };
         if event.mask.contains(AddWatchFlags::IN_MOVED_FROM) {
             moved.insert(event.cookie, files.clone());
+        } else if event.mask.contains(AddWatchFlags::IN_DELETE) {
+            self.doubt(event.wd, name);
         } else {
             news.renewed.extend(files);
         }

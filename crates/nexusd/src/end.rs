@@ -32,6 +32,7 @@ impl Daemon {
                 self.leave();
                 let _ = reply.send(());
             }
+            Command::LogLost(line) => self.renew_log(line),
             Command::Operation(key, reply) => {
                 drop(reply.send(crate::requests::shown(self, &key)));
             }
@@ -77,6 +78,18 @@ impl Daemon {
             if let Err(error) = self.holdings.release(&held) {
                 tracing::warn!(%error, "{held} cannot be released");
             }
+        }
+    }
+
+    fn renew_log(&mut self, lost: nexus_log::LineId) {
+        let (state, origins, home) = (&self.state, &self.origins, &self.home);
+        let naming = |app: &Name, line, stream| {
+            let spec = state.app(app.as_str())?.spec();
+            let plain_zero = origins.get(app).is_some_and(|origin| origin.plain_zero);
+            Some(crate::outputs::Naming { home, spec, plain_zero }.file(line, stream))
+        };
+        if let Err(error) = self.outputs.renew(&mut self.holdings, lost, naming) {
+            tracing::error!(%error, "a log file that was deleted cannot be made anew");
         }
     }
 

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_keeper::HoldId;
-use nexus_log::{LineId, Mover, Source};
+use nexus_log::{LineId, Mover, Note, Source};
 use nexus_spec::{AppSpec, Name};
 use nix::sys::stat::fstat;
+use tokio::sync::mpsc::Sender;
 
+use crate::command::Command;
 use crate::files;
 use crate::held::{End, Held, Line, Stream};
 use crate::holdings::Holdings;
@@ -22,8 +24,9 @@ use crate::template::Ids;
 const PARK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The threads, one per file system, and what they move.
-#[derive(Default)]
 pub(crate) struct Outputs {
+    /// For the threads, to tell the loop that a file has lost its name.
+    own: Sender<Command>,
     by_device: HashMap<u64, Mover>,
     lines: HashMap<(Name, Line, Stream), (LineId, u64)>,
 }
@@ -73,6 +76,10 @@ fn numbered(path: &Path, number: u16) -> PathBuf {
 }
 
 impl Outputs {
+    pub(crate) fn new(own: Sender<Command>) -> Outputs {
+        Outputs { own, by_device: HashMap::new(), lines: HashMap::new() }
+    }
+
     /// Make sure that a line's pipes and files are there and moved. Returns what its stdout and
     /// stderr are to be opened from.
     ///
@@ -147,9 +154,12 @@ impl Outputs {
         let device = fstat(source.file.as_fd())?.st_dev;
         let mover = match self.by_device.entry(device) {
             std::collections::hash_map::Entry::Occupied(mover) => mover.into_mut(),
-            std::collections::hash_map::Entry::Vacant(place) => place.insert(Mover::start()?),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                let own = self.own.clone();
+                place.insert(Mover::with_notes(move |line, note| noticed(&own, line, note))?)
+            }
         };
-        mover.add(LineId(id.0), source);
+        mover.add(LineId(id.0), source).map_err(io::Error::other)?;
         self.lines.insert(key, (LineId(id.0), device));
         Ok(())
     }
@@ -164,11 +174,33 @@ impl Outputs {
         Ok(())
     }
 
+    /// A log file was deleted: what the worker writes from now on goes to a new one.
+    pub(crate) fn renew(
+        &mut self,
+        holdings: &mut Holdings,
+        lost: LineId,
+        naming: impl FnOnce(&Name, Line, Stream) -> Option<(PathBuf, Line)>,
+    ) -> io::Result<()> {
+        let of_it = self.lines.iter().find(|(_, (id, _))| *id == lost);
+        let Some(((app, line, stream), (id, device))) = of_it else { return Ok(()) };
+        let Some((path, under)) = naming(app, *line, *stream) else { return Ok(()) };
+        let file = files::log(&path)?;
+        let held = Held::File(app.clone(), under, *stream);
+        if let Some(mover) = self.by_device.get(device) {
+            mover.replace(*id, file.try_clone()?, Box::new(|| {})).map_err(io::Error::other)?;
+        }
+        holdings.hold(held, file)?;
+        Ok(())
+    }
+
     fn stop(&mut self, app: &Name, line: Line, stream: Stream) {
         if let Some((id, device)) = self.lines.remove(&(app.clone(), line, stream))
             && let Some(mover) = self.by_device.get(&device)
         {
-            mover.remove(id);
+            // A thread that takes no order any more hangs with its disk; the pipe stays full then.
+            if let Err(error) = mover.remove(id) {
+                tracing::error!(%app, %error, "its output is still being moved");
+            }
         }
     }
 
@@ -189,7 +221,8 @@ impl Outputs {
                 && let Some(mover) = self.by_device.get(device)
             {
                 let last = Arc::clone(&last);
-                mover.settle(*id, Box::new(move || drop(last)));
+                // Refused or not, the closure's end is what is waited for.
+                let _ = mover.settle(*id, Box::new(move || drop(last)));
             }
         }
     }
@@ -197,6 +230,32 @@ impl Outputs {
     /// Stop all threads between two moves, for good. False = one did not stop.
     pub(crate) fn park(&self) -> bool {
         self.by_device.values().all(|mover| mover.park(PARK_PATIENCE))
+    }
+}
+
+/// What a thread noticed, for the daemon's log; a file without a name is made anew.
+fn noticed(own: &Sender<Command>, line: LineId, note: Note) {
+    match note {
+        Note::Unlinked => {
+            // A full queue: it is noticed again at the next write after an idle time.
+            let _ = own.try_send(Command::LogLost(line));
+        }
+        Note::Stalled(errno) => {
+            let why = nix::errno::Errno::from_raw(errno).desc();
+            tracing::error!(line = line.0, "a log file takes no bytes: {why}; they wait");
+        }
+        Note::Healed => tracing::info!(line = line.0, "a log file takes bytes again"),
+        Note::Truncated { from, to } => {
+            tracing::warn!(line = line.0, from, to, "a log file was truncated by someone");
+        }
+        Note::NoSplice => tracing::warn!(
+            line = line.0,
+            "this file system knows no splice: a kill of nexusd may double some lines"
+        ),
+        Note::NoIndex(errno) => {
+            tracing::warn!(line = line.0, errno, "an index cannot be written: lines have no time");
+        }
+        Note::Ended => {}
     }
 }
 

@@ -188,7 +188,7 @@ fn begin(
         home,
         state,
         holdings,
-        outputs: Outputs::default(),
+        outputs: Outputs::new(own.clone()),
         store,
         journal,
         ops,

@@ -73,6 +73,13 @@ impl Timeline {
         self.log = log;
     }
 
+    /// Look for the index again, if there was none: it is created after its log.
+    pub(crate) fn look(&mut self) {
+        if self.index.is_none() {
+            self.open();
+        }
+    }
+
     /// Forget what was read: the log was truncated.
     pub(crate) fn restart(&mut self) {
         self.block.clear();
@@ -90,9 +97,6 @@ impl Timeline {
             return Some(known.time);
         }
         let ahead = known.map(|known| known.number + 1);
-        if self.index.is_none() {
-            self.open();
-        }
         let count = self.count();
         let near = ahead.and_then(|ahead| {
             let until = count.min(ahead + AHEAD);
@@ -220,13 +224,13 @@ mod tests {
 
     #[test]
     fn the_index_of_another_file_under_the_name_is_not_taken() {
-        let (dir, timeline) = timeline(&[(100, 0)]);
+        let (dir, mut timeline) = timeline(&[(100, 0)]);
         let log = dir.path().join("a.log");
         let old = File::open(&log).unwrap();
         std::fs::rename(&log, dir.path().join("a.log.1")).unwrap();
         std::fs::write(&log, b"").unwrap();
         assert_eq!(Timeline::of(&log, &old).at(0), None);
-        assert_eq!(Timeline { ..timeline }.at(0), Some(at(100)), "what is open stays so");
+        assert_eq!(timeline.at(0), Some(at(100)), "what is open stays so");
     }
 
     #[test]

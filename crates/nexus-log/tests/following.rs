@@ -162,7 +162,7 @@ fn another_poll_may_wait_for_it() {
 /// Rotate as the daemon does: index, log, new file, and wait until the old one is let go.
 fn rotate(mover: &Mover, path: &Path, number: u32) {
     let old = PathBuf::from(format!("{}.{number}", path.display()));
-    // No index before the first byte.
+    // The first file may have none yet: nothing was written.
     let _ = std::fs::rename(index_path(path), index_path(&old));
     std::fs::rename(path, &old).unwrap();
     let (tell, replaced) = mpsc::channel();

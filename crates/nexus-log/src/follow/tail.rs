@@ -81,6 +81,7 @@ impl Tail {
 
     /// Give what has come. `over`: a newer generation is written, so a line's end will not come.
     pub(super) fn read(&mut self, number: usize, over: bool, batch: &mut Batch) -> io::Result<()> {
+        self.timeline.look();
         let (size, _) = self.size_and_named()?;
         if size < self.lines.seen() {
             self.give_partial(number, batch);

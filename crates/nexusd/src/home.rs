@@ -1,5 +1,6 @@
 //! Where things are in a home.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use nexus_spec::Name;
@@ -19,6 +20,13 @@ impl Home {
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// A number by which this home's workers are told from another's.
+    pub(crate) fn id(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.root.hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 
     pub(crate) fn state(&self) -> PathBuf {

@@ -50,9 +50,8 @@ pub fn run(handoff: RawFd) -> io::Result<()> {
 }
 
 async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
-    let (own, commands) = mpsc::channel(COMMANDS_MAX);
+    let (own, mut commands) = mpsc::channel(COMMANDS_MAX);
     let mut daemon = begin(link, handoff, home, own.clone())?;
-    let watchers = Watchers::new(&daemon)?;
     let front = Front {
         commands: own,
         generation: daemon.published.generation.subscribe(),
@@ -64,9 +63,23 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
     daemon.resume();
     let control = daemon.holdings.duplicate(&Held::Control)?;
     let serving = tokio::spawn(crate::api::serve(control, front));
-    let ended = turns(&mut daemon, &watchers, commands).await;
+    loop {
+        let watchers = Watchers::new(&daemon)?;
+        match turns(&mut daemon, &watchers, &mut commands).await? {
+            End::Left => break,
+            End::KeeperGone => daemon = daemon.take_over()?,
+        }
+    }
     serving.abort();
-    ended
+    Ok(())
+}
+
+/// Why the turns have ended.
+enum End {
+    /// The keeper is dead.
+    KeeperGone,
+    /// The daemon was to end.
+    Left,
 }
 
 /// Descriptors that the loop waits on.
@@ -101,8 +114,8 @@ fn watch_on(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<AsyncFd<OwnedF
 async fn turns(
     daemon: &mut Daemon,
     watch: &Watchers,
-    mut commands: mpsc::Receiver<Command>,
-) -> io::Result<()> {
+    commands: &mut mpsc::Receiver<Command>,
+) -> io::Result<End> {
     loop {
         let deadline = daemon.next_deadline().map(clock::instant_of);
         let tick = async {
@@ -122,7 +135,8 @@ async fn turns(
             biased;
             ready = watch.keeper.readable() => {
                 drop(ready?);
-                return daemon.keeper_gone();
+                let left = daemon.course == Course::Leaving;
+                return Ok(if left { End::Left } else { End::KeeperGone });
             }
             ready = watch.link.readable() => {
                 let mut ready = ready?;
@@ -152,7 +166,7 @@ async fn turns(
         if daemon.course == Course::Leaving && !daemon.holdings.link.wants_write() {
             // The keeper goes once it has read the order; there is nothing left to decide.
             drop(watch.keeper.readable().await?);
-            return Ok(());
+            return Ok(End::Left);
         }
     }
 }
@@ -179,6 +193,7 @@ fn begin(
     let last_child = handoff.last_child.max(image.last_child);
     let reading = roll::read(handoff.children, last_child);
     let (intents, origins) = image.intents();
+    let home_id = home.id();
     let mut ops = Ops::default();
     for op in std::mem::take(&mut image.ops).into_values() {
         ops.restore(op);
@@ -209,12 +224,12 @@ fn begin(
         own,
         facts: Standing {
             began: clock::now(),
-            pair_began: nexus_core::Time(handoff.pair_began_ms),
-            nexusd_restarts: handoff.nexusd_restarts,
-            keeper_restarts: handoff.keeper_restarts,
+            pair_began: nexus_core::Time(handoff.counters.pair_started_ms),
+            nexusd_restarts: handoff.counters.nexusd_restarts,
+            keeper_restarts: handoff.counters.keeper_restarts,
             keeper_pid,
             trees: handoff.trees,
-            home_id: handoff.home_id,
+            home_id,
             notify,
         },
     };
@@ -285,21 +300,22 @@ impl Daemon {
         }
     }
 
-    /// The keeper is dead: take its place, unless that was the plan.
-    fn keeper_gone(&mut self) -> io::Result<()> {
-        if self.course == Course::Leaving {
-            return Ok(());
-        }
-        self.log(Line::new(
-            "promoted",
-            "the keeper is gone; nexusd takes its place".into(),
-            NOBODY,
-        ));
-        tracing::warn!("the keeper is gone; nexusd takes its place");
+    /// The keeper is dead: execute ourselves into its place. Comes back only when a log thread is
+    /// stuck in the kernel, which would hold up the exec: then with a fresh keeper.
+    fn take_over(mut self) -> io::Result<Daemon> {
+        let detail = "the keeper is gone; nexusd takes its place";
+        self.log(Line::new("promoted", detail.into(), NOBODY));
+        tracing::warn!("{detail}");
         self.store.commit();
-        if !self.outputs.park() {
-            tracing::error!("a log thread does not stop: its disk hangs");
+        if self.outputs.park() {
+            return Err(self.holdings.link.promote());
         }
-        Err(self.holdings.link.promote())
+        tracing::error!("a log thread does not stop, its disk hangs: a fresh keeper is forked");
+        self.holdings.link.found_fresh_keeper()?;
+        self.facts.keeper_pid = self.holdings.link.keeper_pid();
+        // The threads that could be stopped have been: others take their place.
+        self.outputs = Outputs::new(self.own.clone());
+        self.resume_outputs();
+        Ok(self)
     }
 }

@@ -148,7 +148,7 @@ impl World {
         }
         let (state, actions) = resume(self.disk.intents(), roll, self.now);
         self.state = state;
-        self.carry_out(None, actions);
+        self.carry_out(None, &BTreeSet::new(), actions);
         self.keeper.resumed = self.back_at.is_none();
         if self.back_at.is_none() {
             self.check();
@@ -176,7 +176,7 @@ impl World {
             _ => None,
         };
         let actions = step(&mut self.state, self.now, event);
-        self.carry_out(asked.map(|(op, ask)| (op, ask, running)), actions);
+        self.carry_out(asked, &running, actions);
         if self.back_at.is_none() {
             self.check();
         }
@@ -190,7 +190,12 @@ impl World {
 
     /// What is kept is kept in one piece, or not at all; after any further action the daemon may
     /// die.
-    fn carry_out(&mut self, asked: Option<(OpId, Ask, BTreeSet<SlotId>)>, actions: Vec<Action>) {
+    fn carry_out(
+        &mut self,
+        asked: Option<(OpId, Ask)>,
+        running: &BTreeSet<SlotId>,
+        actions: Vec<Action>,
+    ) {
         let dies = self.rng.chance(self.mortality);
         if dies && self.rng.chance(30) {
             self.note(|| format!("  nothing is kept of {actions:?}"));
@@ -199,8 +204,8 @@ impl World {
         let (said, acts): (Vec<Action>, Vec<Action>) = actions
             .into_iter()
             .partition(|action| matches!(action, Action::Keep(_) | Action::Reply { .. }));
-        self.overtaken(asked.as_ref(), &said, &acts);
-        if let Some((op, ask, _)) = asked {
+        self.overtaken(asked.as_ref(), running, &said, &acts);
+        if let Some((op, ask)) = asked {
             self.asked.insert((op, ask.app().clone()));
         }
         for action in said {
@@ -227,11 +232,12 @@ impl World {
     /// Tell the truth which restarts are overtaken by what was asked for.
     fn overtaken(
         &mut self,
-        asked: Option<&(OpId, Ask, BTreeSet<SlotId>)>,
+        asked: Option<&(OpId, Ask)>,
+        running: &BTreeSet<SlotId>,
         said: &[Action],
         acts: &[Action],
     ) {
-        if let Some((op, ask, running)) = asked {
+        if let Some((op, ask)) = asked {
             let refused = said.iter().any(|action| {
                 matches!(action, Action::Reply { op: answered, outcome, .. }
                     if answered == op && matches!(outcome, Outcome::Conflict | Outcome::NotFound))
@@ -258,8 +264,7 @@ impl World {
             let plan = self.disk.apps.get(app).and_then(|app| app.plan.clone());
             if let Some(plan) = plan {
                 let ends = plan.verb == Verb::Restart;
-                let running = self.running();
-                self.mark(app, plan.instance, ends, &running);
+                self.mark(app, plan.instance, ends, running);
             }
         }
     }

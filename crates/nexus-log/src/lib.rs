@@ -1,7 +1,18 @@
 //! The log files: moved there byte for byte, indexed by time beside them, read back by time.
+//!
+//! Writing and reading know nothing of each other but the files: the [`Mover`] brings bytes from
+//! pipes into files and stamps them in an index; [`Query`] and [`Follow`] read both by path, with
+//! or without a daemon alive.
 
+mod escape;
+mod follow;
 mod index;
 mod mover;
 mod read;
+mod timeline;
 
-pub use mover::{LineId, Mover, Source};
+pub use escape::printable;
+pub use follow::Follow;
+pub use index::index_path;
+pub use mover::{LineId, Mover, Note, QueueFull, Source};
+pub use read::{LINE_MAX, LogFile, Query, Reader, Record, Stream, tail_lines};

@@ -1,8 +1,29 @@
 //! Pipe to file, by splice, on a thread of its own.
+//!
+//! Bytes leave a pipe only by `splice(2)` into the file, so a SIGKILL at any instant finds each
+//! byte in the pipe or in the file, never in neither and never in both. Another process may hold
+//! duplicates of the pipe and of the file and go on where this one was; the caller's duty is that
+//! only one of them moves at a time, since the kernel does not lock a file's offset for a splice.
 
+mod line;
+mod scratch;
+mod thread;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+/// Orders that wait for the thread: two for each line of 16,384 workers. A disk that hangs while
+/// more come is answered by [`QueueFull`], never by waiting.
+const QUEUE_MAX: usize = 65_536;
 
 /// One pipe whose bytes are moved, by the caller's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,8 +40,73 @@ pub struct Source {
     pub path: PathBuf,
 }
 
+/// What the mover noticed about a line and somebody may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Somebody truncated the file: it was written up to `from`, we go on at its end, `to`.
+    Truncated {
+        /// Our offset in bytes.
+        from: u64,
+        /// The file's size in bytes.
+        to: u64,
+    },
+    /// The file has no name any more. Bytes still go there, until [`Mover::replace`].
+    Unlinked,
+    /// The file system knows no splice: bytes are copied, and a kill may double some of them.
+    NoSplice,
+    /// The file takes no bytes (the errno); they wait in the pipe, and we try again.
+    Stalled(i32),
+    /// The file takes bytes again.
+    Healed,
+    /// The index cannot be written (the errno, 0 when it is no system error): lines have no time.
+    NoIndex(i32),
+    /// Nobody holds the pipe's write end any more, and it is empty.
+    Ended,
+}
+
+/// More than 65,536 orders wait: the file system does not answer. The order was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueFull;
+
+impl fmt::Display for QueueFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{QUEUE_MAX} orders wait for the log thread: its file system does not answer")
+    }
+}
+
+impl std::error::Error for QueueFull {}
+
+/// Called on the mover's thread, which moves nothing meanwhile: be quick.
+type Then = Box<dyn FnOnce() + Send>;
+type Notes = Box<dyn FnMut(LineId, Note) + Send>;
+
+/// What a caller asks of the thread.
+enum Order {
+    Add(LineId, Source),
+    Remove(LineId),
+    Settle(LineId, Then),
+    Replace(LineId, OwnedFd, Then),
+}
+
+/// What the callers and the thread both see.
+struct Shared {
+    orders: Mutex<VecDeque<Order>>,
+    bell: EventFd,
+    /// Set once, never cleared: looked at between any two splices.
+    stop: AtomicBool,
+    stopped: Mutex<bool>,
+    stopped_bell: Condvar,
+    stalled: Mutex<BTreeMap<LineId, i32>>,
+}
+
 /// A thread that moves bytes. One per file system, so that a hung disk holds up nobody else.
-pub struct Mover {}
+///
+/// Dropping it stops the thread between two splices and waits for that, unless [`Mover::park`] has
+/// found it stuck. What is in the pipes stays there.
+pub struct Mover {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Mover {
     /// Start the thread.
@@ -28,26 +114,132 @@ impl Mover {
     /// # Errors
     /// When the machine has no room for a thread or an epoll.
     pub fn start() -> io::Result<Mover> {
-        Ok(Mover {})
+        Mover::with_notes(|_, _| ())
     }
-    /// Begin to move a pipe's bytes.
-    pub fn add(&self, line: LineId, source: Source) {
-        let _ = (line, source);
+
+    /// Start the thread; it calls `notes` (on the thread itself: be quick) with what it notices.
+    ///
+    /// # Errors
+    /// When the machine has no room for a thread or an epoll.
+    pub fn with_notes(notes: impl FnMut(LineId, Note) + Send + 'static) -> io::Result<Mover> {
+        let shared = Arc::new(Shared {
+            orders: Mutex::default(),
+            bell: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
+            stop: AtomicBool::new(false),
+            stopped: Mutex::new(false),
+            stopped_bell: Condvar::new(),
+            stalled: Mutex::default(),
+        });
+        let thread = thread::spawn(Arc::clone(&shared), Box::new(notes))?;
+        Ok(Mover { shared, thread: Some(thread) })
     }
-    /// Stop moving a pipe's bytes; its descriptors are closed.
-    pub fn remove(&self, line: LineId) {
-        let _ = line;
+
+    /// Begin to move a pipe's bytes. A line of the same number is removed first.
+    ///
+    /// # Errors
+    /// [`QueueFull`]; the descriptors are closed then.
+    pub fn add(&self, line: LineId, source: Source) -> Result<(), QueueFull> {
+        self.order(Order::Add(line, source))
     }
+
+    /// Stop moving a pipe's bytes; its descriptors are closed, what is in the pipe stays there.
+    /// What waits for the line ([`Mover::settle`], [`Mover::replace`]) is dropped, not called.
+    ///
+    /// # Errors
+    /// [`QueueFull`]
+    pub fn remove(&self, line: LineId) -> Result<(), QueueFull> {
+        self.order(Order::Remove(line))
+    }
+
     /// Call `then` (on the mover's thread) once all that was in the pipe at this moment is in the
-    /// file.
-    pub fn settle(&self, line: LineId, then: Box<dyn FnOnce() + Send>) {
-        let _ = line;
-        then();
+    /// file. Dropped without a call when the line is unknown, or removed before.
+    ///
+    /// # Errors
+    /// [`QueueFull`]; `then` is dropped.
+    pub fn settle(&self, line: LineId, then: Then) -> Result<(), QueueFull> {
+        self.order(Order::Settle(line, then))
     }
-    /// Stop between two splices and stay stopped, so that the process may execute another program.
-    /// False = it did not stop within `patience` (the disk hangs).
-    pub fn park(&self, patience: std::time::Duration) -> bool {
-        let _ = patience;
-        true
+
+    /// From the end of the current line of text on, write to another file, which bears the same
+    /// path (the caller renamed or lost the old one). A line of text that does not end within two
+    /// seconds or 1 MiB is cut. Then close the old file and call `then` on the mover's thread:
+    /// from now on nothing of this line comes to the old file.
+    ///
+    /// # Errors
+    /// [`QueueFull`]; the descriptor is closed, the old file stays in use.
+    pub fn replace(&self, line: LineId, file: OwnedFd, then: Then) -> Result<(), QueueFull> {
+        self.order(Order::Replace(line, file, then))
     }
+
+    /// The lines whose file takes no bytes now, with the errno of the last attempt.
+    #[must_use]
+    pub fn stalled(&self) -> Vec<(LineId, i32)> {
+        lock(&self.shared.stalled).iter().map(|(line, errno)| (*line, *errno)).collect()
+    }
+
+    /// Stop between two splices for good, so that the process may execute another program.
+    /// False = it did not stop within `patience` (the disk hangs). Even then it begins no further
+    /// splice, but the one that it is in may still end, and would hold up an `execve`.
+    #[must_use]
+    pub fn park(&self, patience: Duration) -> bool {
+        self.shared.halt();
+        let stopped = lock(&self.shared.stopped);
+        let (stopped, _) = self
+            .shared
+            .stopped_bell
+            .wait_timeout_while(stopped, patience, |stopped| !*stopped)
+            .unwrap_or_else(PoisonError::into_inner);
+        *stopped
+    }
+
+    fn order(&self, order: Order) -> Result<(), QueueFull> {
+        let mut orders = lock(&self.shared.orders);
+        if orders.len() >= QUEUE_MAX {
+            return Err(QueueFull);
+        }
+        orders.push_back(order);
+        drop(orders);
+        self.shared.ring();
+        Ok(())
+    }
+}
+
+impl Drop for Mover {
+    fn drop(&mut self) {
+        let parked_in_vain =
+            self.shared.stop.load(Ordering::SeqCst) && !*lock(&self.shared.stopped);
+        self.shared.halt();
+        if let Some(thread) = self.thread.take()
+            && !parked_in_vain
+        {
+            // A panic of the thread was reported by its hook; there is nothing to save here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn halt(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        // EAGAIN: the counter is full, so the bell is ringing already.
+        let _ = self.bell.write(1);
+    }
+
+    fn halted(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    fn say_stopped(&self) {
+        *lock(&self.stopped) = true;
+        self.stopped_bell.notify_all();
+    }
+}
+
+/// Each value behind these locks is whole between two statements, so a panic elsewhere spoils none.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

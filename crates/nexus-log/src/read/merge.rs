@@ -1,0 +1,139 @@
+//! The answer to a query: lines of several files, one after the other, by time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io;
+use std::time::SystemTime;
+
+use super::backward::Backward;
+use super::lines::{Cut, Lines};
+use super::part::Part;
+use super::{LogFile, Query, Record};
+use crate::follow::Follow;
+
+/// Gives the lines that a [`Query`] asks for; holds one line of each file.
+pub struct Reader {
+    files: Vec<LogFile>,
+    parts: Vec<Part>,
+    lines: Vec<Lines>,
+    heads: Vec<Option<Cut>>,
+    /// The place of each file's next line; the file's position decides between equals.
+    order: BinaryHeap<Reverse<(SystemTime, usize)>>,
+    failed: Option<io::Error>,
+}
+
+impl Reader {
+    pub(super) fn open(query: &Query) -> io::Result<Reader> {
+        let parts: io::Result<Vec<Part>> =
+            query.files.iter().map(|file| Part::open(&file.path, query)).collect();
+        let mut parts = parts?;
+        if let Some(last) = query.last {
+            keep_last(&mut parts, last)?;
+        }
+        let mut reader = Reader {
+            files: query.files.clone(),
+            lines: parts.iter().map(|part| Lines::starting_at(part.floor)).collect(),
+            heads: parts.iter().map(|_| None).collect(),
+            parts,
+            order: BinaryHeap::new(),
+            failed: None,
+        };
+        for file in 0..reader.parts.len() {
+            reader.advance(file)?;
+        }
+        Ok(reader)
+    }
+
+    /// The files (by position) of which lines were left out because their time is not known, though
+    /// a time was asked for.
+    #[must_use]
+    pub fn untimed(&self) -> Vec<usize> {
+        (0..self.parts.len()).filter(|file| self.parts[*file].untimed).collect()
+    }
+
+    /// Go on with what is appended after what this reader was to give (from [`Query::follow`] on, no
+    /// line comes twice or is left out). Lines not taken yet are not given.
+    ///
+    /// # Errors
+    /// The directory of a file does not exist, or the machine has no inotify instance left.
+    pub fn follow(self) -> io::Result<Follow> {
+        let from = self.parts.into_iter().map(|part| (part.file, part.timeline, part.end));
+        Follow::begin(&self.files, from.collect())
+    }
+
+    /// Take the next line of a file as its head.
+    fn advance(&mut self, file: usize) -> io::Result<()> {
+        let (part, lines) = (&mut self.parts[file], &mut self.lines[file]);
+        let Some(open) = &part.file else { return Ok(()) };
+        if lines.line_offset() >= part.limit {
+            return Ok(());
+        }
+        let cut = match lines.next_line(open, part.end)? {
+            Some(cut) => cut,
+            None => match lines.take_partial() {
+                Some(cut) => cut,
+                None => return Ok(()),
+            },
+        };
+        let place = part.place(cut.offset);
+        self.order.push(Reverse((place, file)));
+        self.heads[file] = Some(cut);
+        Ok(())
+    }
+}
+
+impl Iterator for Reader {
+    type Item = io::Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failed.take() {
+            return Some(Err(error));
+        }
+        let Reverse((_, file)) = self.order.pop()?;
+        let cut = self.heads[file].take()?;
+        let time = self.parts[file].timeline.at(cut.offset);
+        let record = cut.into_record(file, time);
+        // A file that fails ends there; the line in hand is given first.
+        self.failed = self.advance(file).err();
+        Some(Ok(record))
+    }
+}
+
+impl Cut {
+    pub(crate) fn into_record(self, file: usize, time: Option<SystemTime>) -> Record {
+        let Cut { offset, bytes, complete, truncated } = self;
+        Record { file, time, bytes, offset, complete, truncated }
+    }
+}
+
+/// Raise the floors so that the last `last` lines of all files together remain: step back from the
+/// ends, each time in the file whose line is the youngest.
+fn keep_last(parts: &mut [Part], last: usize) -> io::Result<()> {
+    let files: Vec<_> = parts.iter_mut().map(|part| part.file.take()).collect();
+    let mut starts: Vec<_> = files
+        .iter()
+        .zip(&*parts)
+        .map(|(file, part)| Some(Backward::new(file.as_ref()?, part.floor, part.limit)))
+        .collect();
+    let mut order = BinaryHeap::new();
+    let mut step = |file: usize, parts: &mut [Part], order: &mut BinaryHeap<_>| {
+        if let Some(start) = starts[file].as_mut().map(Backward::next_start).transpose()?.flatten()
+        {
+            order.push((parts[file].place(start), file, start));
+        }
+        io::Result::Ok(())
+    };
+    for file in 0..parts.len() {
+        step(file, parts, &mut order)?;
+        parts[file].floor = parts[file].limit;
+    }
+    for _ in 0..last {
+        let Some((_, file, start)) = order.pop() else { break };
+        parts[file].floor = start;
+        step(file, parts, &mut order)?;
+    }
+    for (part, file) in parts.iter_mut().zip(files) {
+        part.file = file;
+    }
+    Ok(())
+}

@@ -1,0 +1,196 @@
+//! Read an index: the time of an offset, the offset of a time.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::fcntl::OFlag;
+
+use crate::index::{RECORD, Stamp, index_path, whole};
+
+/// Bytes of the index that one read brings.
+const BLOCK: u64 = 4096;
+
+/// The index of one log file. A missing or senseless one has no times; none of this is an error.
+pub(crate) struct Timeline {
+    path: PathBuf,
+    file: Option<File>,
+    /// The last block read, and the number of its first record.
+    block: Vec<u8>,
+    block_first: u64,
+    /// The offsets whose time is the same as that of the last asked.
+    known: Option<(Range<u64>, SystemTime)>,
+}
+
+impl Timeline {
+    /// The index beside `log`, which need not exist yet.
+    pub(crate) fn of(log: &Path) -> Timeline {
+        let mut timeline = Timeline {
+            path: index_path(log),
+            file: None,
+            block: Vec::new(),
+            block_first: 0,
+            known: None,
+        };
+        timeline.open();
+        timeline
+    }
+
+    fn open(&mut self) {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.path).ok();
+        self.file = file.filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()));
+    }
+
+    /// Forget what was read: the log was truncated.
+    pub(crate) fn restart(&mut self) {
+        self.block.clear();
+        self.known = None;
+        self.open();
+    }
+
+    /// When the byte at `offset` arrived, as far as is known: the time of the last record at or
+    /// before it.
+    pub(crate) fn at(&mut self, offset: u64) -> Option<SystemTime> {
+        if let Some((range, time)) = &self.known
+            && range.contains(&offset)
+        {
+            return Some(*time);
+        }
+        if self.file.is_none() {
+            self.open();
+        }
+        let count = self.count();
+        // Reading forward, the next record is nearly always the one; the search proves it cheaply,
+        // since its last probes fall into one block.
+        let after = self.first(count, |stamp| stamp.offset > offset);
+        let stamp = self.stamp(after.checked_sub(1)?)?;
+        let time = time_of(stamp);
+        // Behind the last record more may be appended, so that nothing is known of what follows.
+        let until = self.stamp(after).map_or(offset + 1, |next| next.offset);
+        self.known = Some((stamp.offset..until.max(offset + 1), time));
+        Some(time)
+    }
+
+    /// The offset of the first byte that arrived at `time` or later. None = after all records.
+    pub(crate) fn since(&mut self, time: SystemTime) -> Option<u64> {
+        let count = self.count();
+        let at = self.first(count, |stamp| time_of(stamp) >= time);
+        self.stamp(at).map(|stamp| stamp.offset)
+    }
+
+    /// The first record: what is before it has no time.
+    pub(crate) fn beginning(&mut self) -> Option<(SystemTime, u64)> {
+        self.stamp(0).map(|stamp| (time_of(stamp), stamp.offset))
+    }
+
+    fn count(&self) -> u64 {
+        let len = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
+        whole(len) / RECORD
+    }
+
+    /// The number of the first record for which `is` holds (by halves: it holds for all after it).
+    fn first(&mut self, count: u64, is: impl Fn(Stamp) -> bool) -> u64 {
+        let (mut low, mut high) = (0, count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.stamp(middle) {
+                Some(stamp) if !is(stamp) => low = middle + 1,
+                Some(_) | None => high = middle,
+            }
+        }
+        low
+    }
+
+    fn stamp(&mut self, number: u64) -> Option<Stamp> {
+        if let Some(stamp) = self.stamp_in_block(number) {
+            return Some(stamp);
+        }
+        let per_block = BLOCK / RECORD;
+        self.block_first = number - number % per_block;
+        self.block = self.read_block(self.block_first * RECORD).unwrap_or_default();
+        self.stamp_in_block(number)
+    }
+
+    fn stamp_in_block(&self, number: u64) -> Option<Stamp> {
+        let at = usize::try_from(number.checked_sub(self.block_first)? * RECORD).ok()?;
+        let bytes = self.block.get(at..at + 16)?;
+        Some(Stamp::from_bytes(bytes.try_into().ok()?))
+    }
+
+    fn read_block(&self, offset: u64) -> io::Result<Vec<u8>> {
+        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        let mut block = vec![0; usize::try_from(BLOCK).unwrap_or(usize::MAX)];
+        let mut len = 0;
+        while len < block.len() {
+            match file.read_at(&mut block[len..], offset + len as u64) {
+                Ok(0) => break,
+                Ok(n) => len += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        block.truncate(len);
+        Ok(block)
+    }
+}
+
+fn time_of(stamp: Stamp) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(stamp.time_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timeline(stamps: &[(u64, u64)]) -> (tempfile::TempDir, Timeline) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("a.log");
+        let bytes: Vec<u8> = stamps
+            .iter()
+            .flat_map(|(time_ns, offset)| Stamp { time_ns: *time_ns, offset: *offset }.to_bytes())
+            .collect();
+        std::fs::write(index_path(&log), bytes).unwrap();
+        let timeline = Timeline::of(&log);
+        (dir, timeline)
+    }
+
+    fn at(nanos: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(nanos)
+    }
+
+    #[test]
+    fn the_last_record_at_or_before_an_offset_tells_its_time() {
+        // The two at offset 10 are of a kill between a record and its bytes.
+        let (_dir, mut timeline) = timeline(&[(100, 4), (200, 10), (300, 10), (400, 30)]);
+        let times: Vec<_> = [0, 4, 9, 10, 29, 30, 99].iter().map(|o| timeline.at(*o)).collect();
+        let wanted = [None, Some(100), Some(100), Some(300), Some(300), Some(400), Some(400)];
+        assert_eq!(times, wanted.map(|time| time.map(at)));
+        assert_eq!(timeline.since(at(50)), Some(4));
+        assert_eq!(timeline.since(at(300)), Some(10));
+        assert_eq!(timeline.since(at(401)), None);
+    }
+
+    #[test]
+    fn what_is_appended_later_is_found() {
+        let (_dir, mut timeline) = timeline(&[(100, 0)]);
+        assert_eq!(timeline.at(50), Some(at(100)));
+        let more = Stamp { time_ns: 200, offset: 60 }.to_bytes();
+        let mut file = OpenOptions::new().append(true).open(&timeline.path).unwrap();
+        io::Write::write_all(&mut file, &more).unwrap();
+        assert_eq!((timeline.at(59), timeline.at(60)), (Some(at(100)), Some(at(200))));
+    }
+
+    #[test]
+    fn many_records_are_searched_block_by_block() {
+        let stamps: Vec<_> = (0..5_000).map(|n| (n * 1_000, n * 7)).collect();
+        let (_dir, mut timeline) = timeline(&stamps);
+        for n in (0..5_000).rev().step_by(97) {
+            assert_eq!(timeline.at(n * 7 + 3), Some(at(n * 1_000)));
+            assert_eq!(timeline.since(at(n * 1_000)), Some(n * 7));
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Bytes from real pipes into real files.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use nexus_log::{LineId, Mover, Note, Source, index_path};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
+const DEADLINE: Duration = Duration::from_secs(10);
+const LINE: LineId = LineId(7);
+
+/// One mover with a directory for its files.
+struct Stage {
+    dir: tempfile::TempDir,
+    mover: Mover,
+    notes: Receiver<(LineId, Note)>,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        let (tell, notes) = mpsc::channel();
+        let mover = Mover::with_notes(move |line, note| tell.send((line, note)).unwrap()).unwrap();
+        Stage { dir: tempfile::tempdir().unwrap(), mover, notes }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("app.log")
+    }
+
+    fn add(&self, line: LineId, file: File) -> File {
+        let (pipe, writer) = pipe();
+        self.mover.add(line, Source { pipe, file: file.into(), path: self.path() }).unwrap();
+        writer
+    }
+
+    fn settle(&self, line: LineId) {
+        let (tell, settled) = mpsc::channel();
+        self.mover.settle(line, Box::new(move || tell.send(()).unwrap())).unwrap();
+        settled.recv_timeout(DEADLINE).unwrap();
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(std::fs::read(self.path()).unwrap()).unwrap()
+    }
+}
+
+fn pipe() -> (OwnedFd, File) {
+    let (pipe, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    (pipe, File::from(writer))
+}
+
+fn index_len(path: &Path) -> u64 {
+    std::fs::metadata(index_path(path)).unwrap().len()
+}
+
+#[test]
+fn what_was_written_before_a_settle_is_in_the_file_after_it() {
+    let stage = Stage::new();
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    let mut wanted = String::new();
+    for n in 0..200 {
+        let line = format!("line {n}\n");
+        writer.write_all(line.as_bytes()).unwrap();
+        wanted += &line;
+        stage.settle(LINE);
+        assert_eq!(stage.text(), wanted);
+    }
+    let stamps = index_len(&stage.path());
+    assert!(stamps >= 16 && stamps % 16 == 0, "{stamps}");
+}
+
+#[test]
+fn a_settle_ends_though_the_writer_never_does() {
+    let stage = Stage::new();
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    let writing = std::thread::spawn(move || {
+        let lines = "x".repeat(99) + "\n";
+        // Ends when the mover has gone, and the pipe's read end with it.
+        while writer.write_all(lines.as_bytes()).is_ok() {}
+    });
+    for _ in 0..20 {
+        stage.settle(LINE);
+    }
+    stage.mover.remove(LINE).unwrap();
+    writing.join().unwrap();
+}
+
+#[test]
+fn a_truncated_file_goes_on_at_its_end_without_a_hole() {
+    let stage = Stage::new();
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    writer.write_all(b"old line\n").unwrap();
+    stage.settle(LINE);
+    File::options().write(true).open(stage.path()).unwrap().set_len(0).unwrap();
+    writer.write_all(b"new line\n").unwrap();
+    stage.settle(LINE);
+    assert_eq!(stage.text(), "new line\n");
+    assert_eq!(
+        stage.notes.try_iter().collect::<Vec<_>>(),
+        [(LINE, Note::Truncated { from: 9, to: 0 })]
+    );
+    assert_eq!(index_len(&stage.path()), 16, "times of the old lines say nothing of the new");
+}
+
+#[test]
+fn a_deleted_file_is_noted_once_and_replaced_on_order() {
+    let stage = Stage::new();
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    std::fs::remove_file(stage.path()).unwrap();
+    for _ in 0..3 {
+        writer.write_all(b"to nobody\n").unwrap();
+        stage.settle(LINE);
+    }
+    assert_eq!(stage.notes.try_iter().collect::<Vec<_>>(), [(LINE, Note::Unlinked)]);
+    replace(&stage, LINE).recv_timeout(DEADLINE).unwrap();
+    writer.write_all(b"to the new one\n").unwrap();
+    stage.settle(LINE);
+    assert_eq!(stage.text(), "to the new one\n");
+}
+
+fn replace(stage: &Stage, line: LineId) -> Receiver<()> {
+    let (tell, replaced) = mpsc::channel();
+    let file = File::create(stage.path()).unwrap().into();
+    stage.mover.replace(line, file, Box::new(move || tell.send(()).unwrap())).unwrap();
+    replaced
+}
+
+#[test]
+fn a_replacement_cuts_no_line_of_text_in_two() {
+    let stage = Stage::new();
+    let old = stage.dir.path().join("app.log.1");
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    writer.write_all(b"one\ntw").unwrap();
+    stage.settle(LINE);
+    std::fs::rename(stage.path(), &old).unwrap();
+    let replaced = replace(&stage, LINE);
+    writer.write_all(b"o\nthree\nfo").unwrap();
+    replaced.recv_timeout(DEADLINE).unwrap();
+    stage.settle(LINE);
+    assert_eq!(std::fs::read(&old).unwrap(), b"one\ntwo\n");
+    assert_eq!(stage.text(), "three\nfo");
+
+    // A line that never ends does not keep the old file for ever.
+    std::fs::rename(stage.path(), stage.dir.path().join("app.log.2")).unwrap();
+    let before = Instant::now();
+    replace(&stage, LINE).recv_timeout(DEADLINE).unwrap();
+    assert!(before.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn a_file_that_refuses_splice_is_written_all_the_same_and_it_is_said() {
+    let stage = Stage::new();
+    let appending = File::options().append(true).create(true).open(stage.path()).unwrap();
+    let mut writer = stage.add(LINE, appending);
+    let text: String = (0..20_000).map(|n| format!("line {n}\n")).collect();
+    writer.write_all(text.as_bytes()).unwrap();
+    stage.settle(LINE);
+    assert!(stage.text() == text);
+    assert_eq!(stage.notes.try_iter().collect::<Vec<_>>(), [(LINE, Note::NoSplice)]);
+}
+
+#[test]
+fn two_lines_share_one_file() {
+    let stage = Stage::new();
+    let file = File::create(stage.path()).unwrap();
+    let mut writers = [LineId(1), LineId(2)].map(|line| stage.add(line, file.try_clone().unwrap()));
+    for n in 0..500 {
+        for (at, writer) in writers.iter_mut().enumerate() {
+            writer.write_all(format!("{at}:{n}\n").as_bytes()).unwrap();
+        }
+    }
+    stage.settle(LineId(1));
+    stage.settle(LineId(2));
+    let text = stage.text();
+    for at in 0..2 {
+        let prefix = format!("{at}:");
+        let numbers = text.lines().filter_map(|line| line.strip_prefix(&prefix));
+        assert!(numbers.eq((0..500).map(|n| n.to_string())), "line {at}");
+    }
+}
+
+#[test]
+fn a_pipe_without_writers_ends_and_its_mover_sleeps() {
+    let stage = Stage::new();
+    drop(stage.add(LINE, File::create(stage.path()).unwrap()));
+    assert_eq!(stage.notes.recv_timeout(DEADLINE).unwrap(), (LINE, Note::Ended));
+    stage.settle(LINE);
+    let turns = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let switches = tasks.filter_map(|task| {
+            let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+            let ours = status.starts_with("Name:\tnexus-log");
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt"))?.to_owned();
+            ours.then_some(line)
+        });
+        switches.collect::<Vec<_>>()
+    };
+    // Other tests' movers run beside this one, so look until a moment shows all of them asleep.
+    let before = Instant::now();
+    while before.elapsed() < DEADLINE {
+        let first = turns();
+        std::thread::sleep(Duration::from_millis(150));
+        if first.iter().any(|line| turns().contains(line)) {
+            assert_eq!(stage.notes.try_iter().count(), 0, "the end is said once");
+            return;
+        }
+    }
+    panic!("the mover turns though there is nothing to do");
+}
+
+#[test]
+fn a_parked_mover_never_moves_again() {
+    let stage = Stage::new();
+    let (pipe, mut writer) = pipe();
+    let twin = pipe.try_clone().unwrap();
+    let file = File::create(stage.path()).unwrap().into();
+    stage.mover.add(LINE, Source { pipe, file, path: stage.path() }).unwrap();
+    writer.write_all(b"moved\n").unwrap();
+    stage.settle(LINE);
+    assert!(stage.mover.park(DEADLINE));
+    writer.write_all(b"kept\n").unwrap();
+    drop(stage.mover);
+    let mut kept = [0; 16];
+    let len = nix::unistd::read(&twin, &mut kept).unwrap();
+    assert_eq!(&kept[..len], b"kept\n");
+    assert_eq!(std::fs::read(stage.dir.path().join("app.log")).unwrap(), b"moved\n");
+}
+
+#[test]
+fn a_flood_delays_no_other_line() {
+    let stage = Stage::new();
+    let (pipe, mut flood) = pipe();
+    let null = File::options().write(true).open("/dev/null").unwrap().into();
+    stage.mover.add(LineId(1), Source { pipe, file: null, path: "/dev/null".into() }).unwrap();
+    let flooding = std::thread::spawn(move || {
+        let began = Instant::now();
+        let block = vec![b'y'; 64 * 1024];
+        let mut bytes = 0;
+        while flood.write_all(&block).is_ok() {
+            bytes += block.len();
+        }
+        bytes as f64 / began.elapsed().as_secs_f64() / 1e6
+    });
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    let mut worst = Duration::ZERO;
+    for _ in 0..100 {
+        let before = Instant::now();
+        writer.write_all(b"tick\n").unwrap();
+        stage.settle(LINE);
+        worst = worst.max(before.elapsed());
+    }
+    stage.mover.remove(LineId(1)).unwrap();
+    let rate = flooding.join().unwrap();
+    println!("flood: {rate:.0} MB/s; slowest of 100 other lines: {worst:?}");
+    assert!(worst < Duration::from_secs(1), "{worst:?}");
+}

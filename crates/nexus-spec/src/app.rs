@@ -1,45 +1,52 @@
 //! One application as asked for, checked: every value here can be acted upon as it stands.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::instances::Instances;
+use crate::listen::Listen;
 use crate::name::Name;
-use crate::units::{Signal, Span};
+use crate::ready::Ready;
+use crate::restart::{Restart, Stop};
+use crate::span::Span;
 
 /// One application. Paths are absolute, except `script` when it is a bare word to be looked up in
-/// the app's `PATH`.
+/// the app's `PATH`, or a command line for a shell (`interpreter` ends with `-c`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSpec {
-    /// Unique in a home.
+    /// Unique in a home; default the script's file name without its extension.
     pub name: Name,
     /// A label to select several apps by; default `default`.
     pub namespace: String,
     /// The program, or the file that `interpreter` runs.
     pub script: PathBuf,
-    /// Arguments after the script.
+    /// Arguments after the script; default none.
     pub args: Vec<String>,
-    /// The program that runs `script`, and its own arguments; empty = `script` is executed itself.
+    /// The program that runs `script`, and its own arguments; empty = `script` is executed
+    /// itself; default by the script's extension.
     pub interpreter: Vec<String>,
     /// Working directory; default the project file's directory.
     pub cwd: PathBuf,
-    /// Environment that the file sets, on top of the base environment.
+    /// Environment that the file sets, on top of the base environment; default empty.
     pub env: BTreeMap<String, String>,
-    /// How many workers.
+    /// How many workers; default 1.
     pub instances: Instances,
     /// What follows an exit that nobody asked for.
     pub restart: Restart,
     /// How a worker is stopped.
     pub stop: Stop,
-    /// Addresses bound once by us and handed to every worker as LISTEN_FDS (`sd_listen_fds(3)`).
+    /// Addresses bound once by us and handed to every worker as LISTEN_FDS (`sd_listen_fds(3)`);
+    /// default none.
     pub listen: Vec<Listen>,
-    /// What counts as ready.
+    /// What counts as ready; default alive for one second.
     pub ready: Ready,
     /// A worker that is not ready after this long has failed to start; default 30 s. Has no
     /// meaning for `Ready::Default` and `Ready::Delay`.
     pub ready_timeout: Span,
-    /// A shell command run once, before the first start; its failure changes nothing.
+    /// A shell command run once, before the first start; its failure changes nothing; default
+    /// none.
     pub build: Option<String>,
     /// Whose rights the workers have; default the daemon's.
     pub run_as: RunAs,
@@ -47,95 +54,14 @@ pub struct AppSpec {
     pub log: LogFiles,
 }
 
-/// How many workers, as written; the daemon resolves it against its own CPUs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Instances {
-    /// Exactly so many, at least 1.
-    Count(u16),
-    /// One per CPU that the daemon may use (affinity and cgroup quota respected).
-    Max,
-    /// One per CPU but so many; at least one remains.
-    AllBut(u16),
-}
-
-/// What follows an exit that nobody asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restart {
-    /// `autorestart`: false = it stays down whatever the exit; default true.
-    pub auto: bool,
-    /// `restart_delay`: wait before every restart; default 0.
-    pub delay: Span,
-    /// Added to `delay` after repeated unstable exits.
-    pub backoff: Backoff,
-    /// `max_restarts`: more unstable exits than this inside `window` and the worker is given up
-    /// (`errored`); default 16.
-    pub max: u32,
-    /// `restart_window`: the sliding window of `max`; default 15 m.
-    pub window: Span,
-    /// `min_uptime`: a worker that was online for less has exited *unstably*; default 1 s.
-    pub min_uptime: Span,
-    /// `stop_exit_codes`: exit codes after which it stays down.
-    pub stop_exit_codes: Vec<u8>,
-}
-
-/// Waits that grow with each unstable exit in a row: 0 after the first, then
-/// `min × factor^(n−2)`, at most `max`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Backoff {
-    /// The first wait; default 100 ms.
-    pub min: Span,
-    /// The longest wait; default 15 s.
-    pub max: Span,
-    /// Growth in percent: 200 doubles; default 200.
-    pub factor_percent: u32,
-    /// Spread in percent of the wait, so that workers that died together do not return together;
-    /// default 10.
-    pub jitter_percent: u32,
-    /// Online for this long, and earlier unstable exits in a row are forgotten; default 10 s.
-    pub reset_after: Span,
-}
-
-/// How a worker is stopped: the signal to its main process, then to the rest of its tree, then
-/// SIGKILL to all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
-    /// `stop_signal`; default SIGTERM.
-    pub signal: Signal,
-    /// `kill_timeout`: from the signal to SIGKILL of the whole tree; default 10 s.
-    pub kill_timeout: Span,
-}
-
-/// One address to bind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Listen {
-    /// `tcp://HOST:PORT`, the host an IP address.
-    Tcp(std::net::SocketAddr),
-    /// `unix:/PATH`.
-    Unix(PathBuf),
-}
-
-/// What counts as ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ready {
-    /// Nothing was said: alive for one second.
-    Default,
-    /// Alive for this long.
-    Delay(Span),
-    /// The worker says `READY=1` on its NOTIFY_SOCKET (`sd_notify(3)`).
-    Notify,
-}
-
 /// Whose rights the workers have. Names or numbers, resolved by the daemon at each spawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunAs {
-    /// `user`; its groups come with it.
+    /// `user`; its groups come with it; default the daemon's.
     pub user: Option<String>,
-    /// `group`, in place of the user's own.
+    /// `group`, in place of the user's own; default the user's.
     pub group: Option<String>,
-    /// `umask`, 0 to 0o777.
+    /// `umask`, 0 to 0o777; default the daemon's.
     pub umask: Option<u32>,
 }
 
@@ -146,6 +72,59 @@ pub struct LogFiles {
     pub out_file: Option<PathBuf>,
     /// `error_file`; default `$NEXUS_HOME/logs/<app>-error.log`.
     pub error_file: Option<PathBuf>,
-    /// `merge_logs`: all instances write into one file.
+    /// `merge_logs`: all instances write into one file; default false.
     pub merge_logs: bool,
+}
+
+impl AppSpec {
+    /// The namespace of an app that names none.
+    pub const NAMESPACE: &'static str = "default";
+    /// The `ready_timeout` of an app that names none.
+    pub const READY_TIMEOUT: Span = Span(30_000);
+
+    /// An app with every documented default. `script` and `cwd` are taken as they are; `cwd` has
+    /// to be absolute.
+    pub fn default_for(name: Name, script: &Path, cwd: &Path) -> AppSpec {
+        AppSpec {
+            name,
+            namespace: AppSpec::NAMESPACE.to_owned(),
+            script: script.to_owned(),
+            args: Vec::new(),
+            interpreter: interpreter_of(script),
+            cwd: cwd.to_owned(),
+            env: BTreeMap::new(),
+            instances: Instances::default(),
+            restart: Restart::default(),
+            stop: Stop::default(),
+            listen: Vec::new(),
+            ready: Ready::default(),
+            ready_timeout: AppSpec::READY_TIMEOUT,
+            build: None,
+            run_as: RunAs::default(),
+            log: LogFiles::default(),
+        }
+    }
+}
+
+/// Extensions and the program that runs such a file. Any other file is executed itself: its
+/// `#!` line says the rest.
+const BY_EXTENSION: [(&str, &str); 11] = [
+    ("js", "node"),
+    ("cjs", "node"),
+    ("mjs", "node"),
+    ("ts", "bun"),
+    ("tsx", "bun"),
+    ("py", "python3"),
+    ("rb", "ruby"),
+    ("php", "php"),
+    ("pl", "perl"),
+    ("sh", "bash"),
+    ("bash", "bash"),
+];
+
+/// The interpreter of a script that names none; empty = the script is executed itself.
+pub fn interpreter_of(script: &Path) -> Vec<String> {
+    let extension = script.extension().and_then(|extension| extension.to_str());
+    let program = BY_EXTENSION.iter().find(|(known, _)| Some(*known) == extension);
+    program.map(|(_, program)| (*program).to_owned()).into_iter().collect()
 }

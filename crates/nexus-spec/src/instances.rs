@@ -1,0 +1,90 @@
+//! How many workers, as written.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How many workers, as written; the daemon resolves it against its own CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Instances {
+    /// Exactly so many, at least 1.
+    Count(u16),
+    /// One per CPU that the daemon may use (affinity and cgroup quota respected).
+    Max,
+    /// One per CPU but so many; at least one remains.
+    AllBut(u16),
+}
+
+impl Instances {
+    /// The most workers that one app may ask for: what a keeper has room for.
+    pub const LIMIT: u16 = 16_384;
+
+    /// `max`, a count, or a negative number for "one per CPU but so many".
+    ///
+    /// # Errors
+    /// A clause that says what is wrong.
+    pub fn parse(text: &str) -> Result<Instances, String> {
+        let text = text.trim();
+        if text == "max" {
+            return Ok(Instances::Max);
+        }
+        match text.parse::<i64>() {
+            Ok(number) => Instances::from_number(number),
+            Err(_) => Err("is not a number of workers".to_owned()),
+        }
+    }
+
+    /// A count, or a negative number for "one per CPU but so many".
+    ///
+    /// # Errors
+    /// A clause that says what is wrong: 0, or beyond [`Instances::LIMIT`].
+    pub fn from_number(number: i64) -> Result<Instances, String> {
+        let size = u16::try_from(number.unsigned_abs()).ok().filter(|size| *size <= Self::LIMIT);
+        match size {
+            Some(0) => Err("is not a number of workers".to_owned()),
+            Some(size) if number < 0 => Ok(Instances::AllBut(size)),
+            Some(size) => Ok(Instances::Count(size)),
+            None => Err(format!("is beyond the limit of {} workers", Self::LIMIT)),
+        }
+    }
+}
+
+impl Default for Instances {
+    fn default() -> Instances {
+        Instances::Count(1)
+    }
+}
+
+/// As [`Instances::parse`] reads it. All but none is `max`.
+impl fmt::Display for Instances {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Instances::Count(count) => write!(f, "{count}"),
+            Instances::Max | Instances::AllBut(0) => f.write_str("max"),
+            Instances::AllBut(count) => write!(f, "-{count}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn written_forms() {
+        for (text, value) in [
+            ("1", Instances::Count(1)),
+            ("16384", Instances::Count(16_384)),
+            ("max", Instances::Max),
+            ("-2", Instances::AllBut(2)),
+        ] {
+            assert_eq!(Instances::parse(text), Ok(value));
+            assert_eq!(value.to_string(), text);
+        }
+        for text in ["0", "-0", "16385", "-16385", "many", "", "1.5", "9223372036854775808"] {
+            assert!(Instances::parse(text).is_err(), "{text}");
+        }
+        assert!(Instances::from_number(i64::MIN).is_err());
+    }
+}

@@ -1,0 +1,218 @@
+//! Options as they are given, from a file or a command line, until they make an app.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::app::{AppSpec, LogFiles, RunAs, interpreter_of};
+use crate::flaw::Code;
+use crate::given::Given;
+use crate::instances::Instances;
+use crate::listen::Listen;
+use crate::name::Name;
+use crate::ready::Ready;
+use crate::restart::{Restart, Stop};
+use crate::settings;
+use crate::span::Span;
+use crate::wrong::{Wrong, Wrongs};
+
+/// The options of one app. [`Options::set`] reads every value as the project file does;
+/// [`Options::finish`] makes the app.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    pub(crate) name: Option<Name>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) script: Option<String>,
+    pub(crate) args: Vec<String>,
+    pub(crate) interpreter: Option<Vec<String>>,
+    pub(crate) cwd: Option<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) instances: Instances,
+    pub(crate) restart: Restart,
+    pub(crate) stop: Stop,
+    pub(crate) listen: Vec<Listen>,
+    pub(crate) ready: Ready,
+    pub(crate) ready_timeout: Option<Span>,
+    pub(crate) build: Option<String>,
+    pub(crate) run_as: RunAs,
+    pub(crate) out_file: Option<String>,
+    pub(crate) error_file: Option<String>,
+    pub(crate) merge_logs: bool,
+}
+
+/// Why an option cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionFlaw {
+    /// The option: `kill_timeout`, `backoff.min`.
+    pub key: String,
+    /// What is wrong, as a sentence without a full stop.
+    pub problem: String,
+    /// What to write; may be empty.
+    pub remedy: String,
+}
+
+impl Options {
+    /// No option given: every default.
+    pub fn new() -> Options {
+        Options::default()
+    }
+
+    /// Sets the option `key` (`kill_timeout` or `kill-timeout`; `backoff.min` within a table)
+    /// from a text of the command line. `env` takes `NAME=VALUE` and adds a variable; a list is
+    /// one string split into words, as in the file.
+    ///
+    /// # Errors
+    /// When there is no such option, or the text is no value of it. Nothing is changed then.
+    pub fn set(&mut self, key: &str, text: &str) -> Result<(), OptionFlaw> {
+        self.take(key, &Given::flag(text))
+    }
+
+    /// Sets an option that takes a list, item by item, nothing split.
+    ///
+    /// # Errors
+    /// As [`Options::set`].
+    pub fn set_list(&mut self, key: &str, items: &[String]) -> Result<(), OptionFlaw> {
+        self.take(key, &Given::flags(items))
+    }
+
+    fn take(&mut self, key: &str, given: &Given) -> Result<(), OptionFlaw> {
+        let key = key.replace('-', "_");
+        settings::set(self, &key, given)
+            .map_err(|wrongs| wrongs.0.into_iter().next().map_or_else(OptionFlaw::none, Into::into))
+    }
+
+    /// The app that the options make. `base_dir` (absolute) is what `cwd` is relative to; `exists`
+    /// tells whether a path is a file: a bare word that names a file in `cwd` is that file, any
+    /// other bare word without a known extension is looked up in the app's `PATH`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the options together, such as a missing `script`.
+    pub fn finish(
+        &self,
+        base_dir: &Path,
+        exists: &dyn Fn(&Path) -> bool,
+    ) -> Result<AppSpec, Vec<OptionFlaw>> {
+        self.assemble(base_dir, exists)
+            .map_err(|wrongs| wrongs.0.into_iter().map(OptionFlaw::from).collect())
+    }
+
+    /// As [`Options::finish`], with flaws that a place can be given to.
+    pub(crate) fn assemble(
+        &self,
+        base_dir: &Path,
+        exists: &dyn Fn(&Path) -> bool,
+    ) -> Result<AppSpec, Wrongs> {
+        let mut wrongs = Wrongs::default();
+        let cwd = wrongs.keep(self.directory(base_dir));
+        let backoff = &self.restart.backoff;
+        if backoff.min > backoff.max {
+            let problem =
+                format!("has a `min` of {} above its `max` of {}", backoff.min, backoff.max);
+            wrongs.0.push(Wrong::of("backoff", Code::Value, problem, "raise `max` or lower `min`"));
+        }
+        let script = wrongs.keep(self.script.as_deref().ok_or_else(|| {
+            let remedy = "write `script = \"...\"`: the program or the file to run";
+            Wrong::of("script", Code::Missing, "is missing", remedy)
+        }));
+        let (Some(cwd), Some(script)) = (cwd, script) else { return Err(wrongs) };
+        let program = wrongs.keep(self.program(script, &cwd, exists));
+        let name = wrongs.keep(self.app_name(script));
+        let (Some(script), Some(name)) = (program, name) else { return Err(wrongs) };
+        let log_file = |file: &Option<String>| file.as_ref().map(|file| join(&cwd, file));
+        let interpreter = self.interpreter.clone().unwrap_or_else(|| interpreter_of(&script));
+        wrongs.unless(AppSpec {
+            name,
+            namespace: self.namespace.clone().unwrap_or_else(|| AppSpec::NAMESPACE.to_owned()),
+            script,
+            args: self.args.clone(),
+            interpreter,
+            env: self.env.clone(),
+            instances: self.instances,
+            restart: self.restart.clone(),
+            stop: self.stop,
+            listen: self.listen.clone(),
+            ready: self.ready,
+            ready_timeout: self.ready_timeout.unwrap_or(AppSpec::READY_TIMEOUT),
+            build: self.build.clone(),
+            run_as: self.run_as.clone(),
+            log: LogFiles {
+                out_file: log_file(&self.out_file),
+                error_file: log_file(&self.error_file),
+                merge_logs: self.merge_logs,
+            },
+            cwd,
+        })
+    }
+
+    fn directory(&self, base_dir: &Path) -> Result<PathBuf, Wrong> {
+        let cwd = join(base_dir, self.cwd.as_deref().unwrap_or("."));
+        let flaw = |problem| Wrong::of("cwd", Code::Value, problem, "write an absolute path");
+        if cwd.to_str().is_none() {
+            return Err(flaw("is below a directory whose name is not UTF-8"));
+        }
+        if !cwd.is_absolute() {
+            return Err(flaw("is relative, and so is the directory that it is relative to"));
+        }
+        Ok(cwd)
+    }
+
+    /// What `script` names: a command line for a shell, a file, or a word for `PATH`.
+    fn program(
+        &self,
+        script: &str,
+        cwd: &Path,
+        exists: &dyn Fn(&Path) -> bool,
+    ) -> Result<PathBuf, Wrong> {
+        let shell = |words: &Vec<String>| words.len() > 1 && words.ends_with(&["-c".to_owned()]);
+        if self.interpreter.as_ref().is_some_and(shell) {
+            return Ok(PathBuf::from(script));
+        }
+        let file = join(cwd, script);
+        let is_path = script.contains('/') || !interpreter_of(Path::new(script)).is_empty();
+        let spaced = script.contains(char::is_whitespace) && !script.starts_with('/');
+        if spaced && !exists(&file) {
+            let remedy = "write the program in `script` and the rest in `args`, or set \
+                          `interpreter = \"bash -c\"` for a line of shell";
+            return Err(Wrong::of("script", Code::Value, "has a space, and is no file", remedy));
+        }
+        Ok(if is_path || exists(&file) { file } else { PathBuf::from(script) })
+    }
+
+    fn app_name(&self, script: &str) -> Result<Name, Wrong> {
+        if let Some(name) = &self.name {
+            return Ok(name.clone());
+        }
+        let stem = Path::new(script).file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
+        Name::new(stem).map_err(|flaw| {
+            let problem = format!("is missing, and the script's name, taken for it, {flaw}");
+            Wrong::of("name", Code::Missing, problem, "write `name = \"...\"`")
+        })
+    }
+}
+
+/// `path` below `dir`, or itself when absolute, without `.` parts. `..` stays: what it means
+/// depends on links.
+fn join(dir: &Path, path: &str) -> PathBuf {
+    dir.join(path).components().collect()
+}
+
+impl OptionFlaw {
+    fn none() -> OptionFlaw {
+        OptionFlaw { key: String::new(), problem: String::new(), remedy: String::new() }
+    }
+}
+
+impl From<Wrong> for OptionFlaw {
+    fn from(wrong: Wrong) -> OptionFlaw {
+        OptionFlaw { problem: wrong.sentence(), key: wrong.key, remedy: wrong.remedy }
+    }
+}
+
+impl fmt::Display for OptionFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "; {}", self.remedy) }
+    }
+}
+
+impl std::error::Error for OptionFlaw {}

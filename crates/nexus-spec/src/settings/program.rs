@@ -1,0 +1,270 @@
+//! Settings of what runs: the program, its arguments, its surroundings and its rights.
+
+use toml::Value;
+
+use super::{Setting, Work};
+use crate::app::{AppSpec, interpreter_of};
+use crate::given::{Given, What};
+use crate::name::Name;
+use crate::read;
+use crate::wrong::{Wrong, Wrongs};
+
+/// The word that selects every app on the command line, so that no app can be called so.
+const EVERY_APP: &str = "all";
+
+pub(super) static ROWS: [Setting; 11] = [
+    Setting {
+        key: "name",
+        takes: "a string of letters, digits and `._@+-`, at most 64",
+        default: "the script's file name without its extension",
+        doc: "What the app is called; no two apps of a home share a name.",
+        also: &["app_name", "id"],
+        own: true,
+        work: Work::Done {
+            set: |options, given| {
+                options.name = Some(name(given)?);
+                Ok(())
+            },
+            get: |app| Some(app.name.as_str().into()),
+        },
+    },
+    Setting {
+        key: "namespace",
+        takes: "a string of letters, digits and `._@+-`, at most 64",
+        default: "default",
+        doc: "A label to select several apps by.",
+        also: &[],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.namespace = Some(name(given)?.as_str().to_owned());
+                Ok(())
+            },
+            get: |app| (app.namespace != AppSpec::NAMESPACE).then(|| app.namespace.as_str().into()),
+        },
+    },
+    Setting {
+        key: "script",
+        takes: "a string",
+        default: "none: every app needs one",
+        doc: "The program to run, or the file that `interpreter` runs: a path relative to `cwd`, or a word to look up in PATH.",
+        also: &["exec", "cmd", "command"],
+        own: true,
+        work: Work::Done {
+            set: |options, given| {
+                options.script = Some(read::path(given)?);
+                Ok(())
+            },
+            get: |app| Some(app.script.to_string_lossy().into_owned().into()),
+        },
+    },
+    Setting {
+        key: "args",
+        takes: "an array of strings, or one string split into words as a shell does, nothing expanded",
+        default: "none",
+        doc: "Arguments after the script.",
+        also: &["arguments"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.args = read::words(given)?;
+                Ok(())
+            },
+            get: |app| strings(&app.args),
+        },
+    },
+    Setting {
+        key: "interpreter",
+        takes: "a string such as \"node --flag\", \"none\" to execute the script itself, or an array of strings",
+        default: "by the script's extension: node, bun, python3, ruby, php, perl, bash; else none",
+        doc: "The program that runs the script, and its own arguments.",
+        also: &["exec_interpreter"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.interpreter = Some(interpreter(given)?);
+                Ok(())
+            },
+            get: |app| match &*app.interpreter {
+                words if words == interpreter_of(&app.script) => None,
+                [] => Some("none".into()),
+                words => strings(words),
+            },
+        },
+    },
+    Setting {
+        key: "cwd",
+        takes: "a string: a path, relative to the project file's directory",
+        default: "the project file's directory",
+        doc: "The directory that the workers start in.",
+        also: &["dir", "workdir", "working_directory"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.cwd = Some(read::path(given)?);
+                Ok(())
+            },
+            get: |app| Some(app.cwd.to_string_lossy().into_owned().into()),
+        },
+    },
+    Setting {
+        key: "env",
+        takes: "a table of strings, numbers and booleans",
+        default: "none",
+        doc: "Variables for the workers, on top of the base environment.",
+        also: &["environment", "vars"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.env.extend(read::variables(given)?);
+                Ok(())
+            },
+            get: |app| {
+                let entry = |(key, value): (&String, &String)| (key.clone(), value.as_str().into());
+                (!app.env.is_empty()).then(|| Value::Table(app.env.iter().map(entry).collect()))
+            },
+        },
+    },
+    Setting {
+        key: "build",
+        takes: "a string: a command for the shell",
+        default: "none",
+        doc: "Run once before the first start; its failure changes nothing.",
+        also: &[],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.build = Some(read::some_text(given)?.to_owned());
+                Ok(())
+            },
+            get: |app| app.build.as_deref().map(Value::from),
+        },
+    },
+    Setting {
+        key: "user",
+        takes: "a string or a number: a user's name or id",
+        default: "the daemon's user",
+        doc: "Whose rights the workers have; the user's groups come with it.",
+        also: &["uid"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.run_as.user = Some(account(given)?);
+                Ok(())
+            },
+            get: |app| app.run_as.user.as_deref().map(Value::from),
+        },
+    },
+    Setting {
+        key: "group",
+        takes: "a string or a number: a group's name or id",
+        default: "the user's group",
+        doc: "The group of the workers, in place of the user's own.",
+        also: &["gid"],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.run_as.group = Some(account(given)?);
+                Ok(())
+            },
+            get: |app| app.run_as.group.as_deref().map(Value::from),
+        },
+    },
+    Setting {
+        key: "umask",
+        takes: "a string of octal digits such as \"027\", or an octal number such as 0o027",
+        default: "the daemon's umask",
+        doc: "The permission bits that files of the workers do not get.",
+        also: &[],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.run_as.umask = Some(umask(given)?);
+                Ok(())
+            },
+            get: |app| app.run_as.umask.map(|mask| format!("{mask:03o}").into()),
+        },
+    },
+];
+
+/// An array of strings; `None` when there are none.
+pub(super) fn strings(items: &[String]) -> Option<Value> {
+    (!items.is_empty())
+        .then(|| Value::Array(items.iter().map(|item| item.as_str().into()).collect()))
+}
+
+fn name(given: &Given) -> Result<Name, Wrong> {
+    let text = read::text(given)?;
+    if text == EVERY_APP {
+        let problem = "is `all`, the word that selects every app";
+        return Err(Wrong::value(given, problem, "choose another name"));
+    }
+    Name::new(text).map_err(|flaw| Wrong::value(given, flaw.problem, ""))
+}
+
+fn interpreter(given: &Given) -> Result<Vec<String>, Wrongs> {
+    if matches!(given.what, What::Text(_) | What::Flag(_)) && read::text(given)?.trim() == "none" {
+        return Ok(Vec::new());
+    }
+    let words = read::words(given)?;
+    match words.first() {
+        None => {
+            let remedy = "write \"none\" to execute the script itself";
+            Err(Wrong::value(given, "is empty", remedy).into())
+        }
+        Some(program) if program.trim().is_empty() => {
+            Err(Wrong::value(given, "has an empty program", "").into())
+        }
+        Some(program) if program.starts_with("node@") => {
+            let problem = "asks for a version of node, which is not carried out yet";
+            let remedy = "write the path of that version's program";
+            Err(Wrong { code: crate::flaw::Code::NotYet, ..Wrong::value(given, problem, remedy) }
+                .into())
+        }
+        Some(_) => Ok(words),
+    }
+}
+
+/// A user or a group, by name or number; whether it exists is seen at each spawn.
+fn account(given: &Given) -> Result<String, Wrong> {
+    if matches!(given.what, What::Int(..) | What::HugeInt) {
+        // The highest id is the kernel's "no change" (`setresuid(2)`).
+        return Ok(read::integer(given, 0, i64::from(u32::MAX) - 1)?.to_string());
+    }
+    if !matches!(given.what, What::Text(_) | What::Flag(_)) {
+        return Err(Wrong::form(given, "a string or a number"));
+    }
+    let text = read::some_text(given)?;
+    let odd = |c: char| c.is_control() || c.is_whitespace() || ":/,".contains(c);
+    if text.contains(odd) || text.starts_with(['-', '+']) {
+        return Err(Wrong::value(given, "is no name of an account", ""));
+    }
+    Ok(text.to_owned())
+}
+
+/// Octal digits. A decimal number is refused: `umask = 27` would silently be 033.
+fn umask(given: &Given) -> Result<u32, Wrong> {
+    let mask = match &given.what {
+        What::Text(text) | What::Flag(text) => {
+            let digits = text.strip_prefix("0o").unwrap_or(text);
+            match digits.is_empty() || digits.contains(|c: char| !c.is_digit(8)) {
+                true => return Err(Wrong::value(given, "is not an octal number", "")),
+                false => i64::from_str_radix(digits, 8).unwrap_or(i64::MAX),
+            }
+        }
+        What::Int(value, 8) => *value,
+        What::Int(0, _) => 0,
+        What::Int(value, _) => {
+            let problem = "is a decimal number, where octal is meant";
+            return Err(Wrong::value(given, problem, format!("write \"{value:03}\"")));
+        }
+        What::HugeInt => i64::MAX,
+        What::Float(_) | What::Bool(_) | What::Date | What::List(_) | What::Table(_) => {
+            return Err(Wrong::form(given, "a string of octal digits"));
+        }
+    };
+    u32::try_from(mask)
+        .ok()
+        .filter(|mask| *mask <= 0o777)
+        .ok_or_else(|| Wrong::value(given, "is beyond 777", ""))
+}

@@ -1,0 +1,69 @@
+//! Rendered flaws, compared with texts that a person has read. `NEXUS_BLESS=1` writes them anew.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+use std::fs;
+use std::path::Path;
+
+use nexus_spec::{Flaws, project};
+
+fn flaws(name: &str, shown_as: &str) -> Flaws {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.toml"));
+    let text = fs::read_to_string(file).unwrap();
+    project(&text, Path::new(shown_as), Path::new("/srv/shop"), &|_| false).unwrap_err()
+}
+
+fn same(file: &str, shown: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("NEXUS_BLESS").is_some() {
+        fs::write(&file, shown).unwrap();
+    }
+    let expected = fs::read_to_string(&file).unwrap_or_default();
+    assert!(shown == expected, "{} should be:\n{shown}", file.display());
+}
+
+#[test]
+fn every_kind_of_flaw_as_it_is_shown() {
+    for name in ["keys", "values", "clashes", "syntax", "empty"] {
+        let shown = flaws(name, "ecosystem.toml").render(false, true);
+        assert!(shown.is_ascii());
+        same(&format!("{name}.txt"), &shown);
+    }
+}
+
+#[test]
+fn with_the_characters_of_a_utf_8_terminal() {
+    same("clashes.unicode.txt", &flaws("clashes", "ecosystem.toml").render(false, false));
+}
+
+#[test]
+fn nothing_of_a_file_reaches_the_terminal_as_a_control_character() {
+    let flaws = flaws("hostile", "eco\u{1b}[2Jsystem.toml");
+    let shown = flaws.render(false, true);
+    assert!(shown.is_ascii() && !shown.contains(|c: char| c.is_control() && c != '\n'));
+    assert!(!shown.contains("hunter2"));
+    same("hostile.txt", &shown);
+    assert!(!flaws.render(false, false).contains(['\u{1b}', '\u{202e}', '\r']));
+    assert!(flaws.render(true, false).contains("\u{1b}["));
+}
+
+#[test]
+fn places_lead_to_the_bytes_of_the_file() {
+    let flaws = flaws("keys", "ecosystem.toml");
+    let text =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/keys.toml"))
+            .unwrap();
+    let keys: Vec<_> = flaws
+        .flaws
+        .iter()
+        .map(|flaw| {
+            let span = flaw.place.span;
+            let line = text.lines().nth(flaw.place.line - 1).unwrap();
+            let marked = &text[span.start..span.end];
+            assert!(line[flaw.place.column - 1..].starts_with(marked), "{flaw:?}");
+            marked
+        })
+        .collect();
+    assert_eq!(keys[..3], ["daemon", "max_memry_restart", "max_restart"]);
+    assert!(flaws.flaws.is_sorted_by_key(|flaw| &flaw.place));
+}

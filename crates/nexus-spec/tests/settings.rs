@@ -1,0 +1,89 @@
+//! The table of settings: complete, consistent, and true to what is built.
+
+#![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use nexus_spec::{Options, Scope, project, settings};
+
+/// Every key of PM2's own schema, camelCase ones as they are written here.
+const PM2: &str = "script name name_prefix namespace cwd args node_args exec_mode instances \
+    execute_command force out_file error_file log_file disable_logs merge_logs log_type \
+    log_date_format time pid_file env filter_env append_env_to_name port instance_var \
+    increment_var autostart autorestart stop_exit_codes restart_delay \
+    exp_backoff_restart_delay min_uptime max_restarts max_memory_restart kill_timeout \
+    kill_retry_time treekill shutdown_with_message wait_ready listen_timeout cron_restart watch \
+    ignore_watch watch_options watch_delay username source_map_support \
+    disable_source_map_support vizion pmx automation trace disable_trace v8 \
+    event_loop_inspector deep_monitoring io post_update write windows_hide install_url";
+
+/// Every key of ours, carried out or not.
+const OURS: &str = "listen shared_memory stdin inherit_env build ready ready_timeout health \
+    watchdog depends_on stop_signal drain_timeout backoff restart_window memory cpu nice rlimits \
+    user group umask no_new_privs sandbox log schedule overlap timezone jitter missed instances \
+    env_file secrets hooks canary soak rollback_on protected interpreter";
+
+#[test]
+fn every_key_has_one_row() {
+    let mut seen = HashSet::new();
+    for (scope, row) in settings() {
+        assert!(seen.insert((scope, row.key)), "{} twice", row.key);
+        assert!(row.doc.ends_with('.') && !row.takes.is_empty() && !row.default.is_empty());
+    }
+    for key in PM2.split_whitespace().chain(OURS.split_whitespace()) {
+        assert!(seen.contains(&(Scope::App, key)), "{key} has no row");
+    }
+    for key in ["apps", "defaults", "daemon", "alerts", "deploy"] {
+        assert!(seen.contains(&(Scope::File, key)), "{key} has no row");
+    }
+}
+
+#[test]
+fn no_spelling_leads_to_two_keys() {
+    let mut seen = HashSet::new();
+    for (scope, row) in settings() {
+        for name in row.also.iter().chain([&row.key]) {
+            assert!(seen.insert((scope, *name)), "{name} twice");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_carried_out_is_refused_by_name() {
+    for (scope, row) in settings().filter(|(_, row)| !row.carried_out()) {
+        let text = match scope {
+            Scope::File => format!("{} = 1\n[[apps]]\nscript = 'a'", row.key),
+            Scope::App => format!("[[apps]]\nscript = 'a'\n'{}' = 1", row.key),
+            Scope::Backoff => panic!("all of backoff is carried out"),
+        };
+        let flaws = project(&text, Path::new("f"), Path::new("/"), &|_| false).unwrap_err();
+        let [flaw] = flaws.flaws.as_slice() else { panic!("{flaws:?}") };
+        assert_eq!(flaw.problem, format!("`{}` is not carried out yet", row.key));
+        assert!(!flaw.remedy.is_empty());
+    }
+}
+
+#[test]
+fn a_default_that_is_written_changes_nothing() {
+    let finish = |options: &Options| options.finish(Path::new("/srv"), &|_| false).unwrap();
+    let mut plain = Options::new();
+    plain.set("script", "app.js").unwrap();
+    let mut literal = 0;
+    for (scope, row) in settings().filter(|(_, row)| row.carried_out()) {
+        let key = match scope {
+            Scope::File => continue,
+            Scope::App => row.key.to_owned(),
+            Scope::Backoff => format!("backoff.{}", row.key),
+        };
+        // A default of several words is prose; `none` stands for nothing written.
+        if row.default.contains(' ') || row.default == "none" {
+            continue;
+        }
+        let mut written = plain.clone();
+        written.set(&key, row.default).unwrap();
+        assert_eq!(finish(&written), finish(&plain), "{key} = {}", row.default);
+        literal += 1;
+    }
+    assert!(literal >= 15, "only {literal} defaults are literals");
+}

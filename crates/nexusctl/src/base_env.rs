@@ -9,9 +9,11 @@ const BUILD_NAMES: [&str; 2] = ["CARGO_HOME", "RUSTUP_HOME"];
 
 /// Of the caller, those that are set; what is not UTF-8 cannot be sent and is left out.
 pub(crate) fn base_env() -> Vec<(String, String)> {
-    select(std::env::vars_os().filter_map(|(name, value)| {
-        Some((name.into_string().ok()?, value.into_string().ok()?))
-    }))
+    select(
+        std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        }),
+    )
 }
 
 fn select(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {

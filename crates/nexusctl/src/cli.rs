@@ -83,7 +83,14 @@ pub(crate) struct Global {
     #[arg(short, long, global = true, hide_short_help = true)]
     pub(crate) quiet: bool,
     /// When to colour
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", hide_short_help = true)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_short_help = true
+    )]
     pub(crate) color: When,
     /// No symbols beyond ASCII
     #[arg(long, global = true, hide_short_help = true)]
@@ -266,7 +273,9 @@ pub(crate) struct Named {
 
 /// `list`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Examples:\n  nexusctl list -o wide\n  nexusctl list -o json | jq '.apps[].name'")]
+#[command(
+    after_help = "Examples:\n  nexusctl list -o wide\n  nexusctl list -o json | jq '.apps[].name'"
+)]
 pub(crate) struct List {
     /// One row a process
     #[arg(long)]
@@ -314,7 +323,9 @@ pub(crate) struct Logs {
 
 /// `events`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Examples:\n  nexusctl events --app api --since 1h\n  nexusctl events -f -o json")]
+#[command(
+    after_help = "Examples:\n  nexusctl events --app api --since 1h\n  nexusctl events -f -o json"
+)]
 pub(crate) struct Events {
     /// Go on as things happen
     #[arg(short, long)]

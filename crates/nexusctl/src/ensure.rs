@@ -35,7 +35,8 @@ pub(crate) fn ensure(context: &Context) -> Result<(), Failure> {
         Err(client::Failure::NoDaemon { .. }) => {}
         Err(failure) => return Err(failure.into()),
     }
-    let (mut child, report) = spawn(context).map_err(|error| failed(context, &error.to_string()))?;
+    let (mut child, report) =
+        spawn(context).map_err(|error| failed(context, &error.to_string()))?;
     let report = read_report(report).map_err(|error| failed(context, &error.to_string()))?;
     if report == READY {
         context.note("nexusd is not running; started it");

@@ -12,7 +12,14 @@ const LAST_LINES_MAX: usize = 10;
 /// One error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
+    /// What to exit with.
     pub(crate) exit: Exit,
+    /// Boxed: every command's result carries it.
+    told: Box<Told>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Told {
     code: Option<Code>,
     title: String,
     causes: Vec<String>,
@@ -21,47 +28,46 @@ pub(crate) struct Failure {
     help: Vec<String>,
     /// Already rendered (a project file's flaws): printed as it is.
     rendered: Option<String>,
+    /// For programs: the flaws of a project file.
+    flaws: Option<serde_json::Value>,
 }
 
 impl Failure {
     /// An error with nothing but a title: lower case, no full stop.
     pub(crate) fn new(exit: Exit, title: impl Into<String>) -> Failure {
-        Failure {
-            exit,
-            code: None,
-            title: title.into(),
-            causes: Vec::new(),
-            last_lines: Vec::new(),
-            help: Vec::new(),
-            rendered: None,
-        }
+        Failure { exit, told: Box::new(Told { title: title.into(), ..Told::default() }) }
     }
 
     /// An exit code without a word.
     pub(crate) fn silent(exit: Exit) -> Failure {
-        Failure { rendered: Some(String::new()), ..Failure::new(exit, "") }
+        let mut failure = Failure::new(exit, "");
+        failure.told.rendered = Some(String::new());
+        failure
     }
 
-    /// An error that somebody else has drawn, for people; `title` is for programs.
-    pub(crate) fn drawn(exit: Exit, code: Code, title: String, rendered: String) -> Failure {
-        Failure { rendered: Some(rendered), ..Failure::new(exit, title).code(code) }
+    /// The flaws of a project file, drawn by whoever found them.
+    pub(crate) fn of_flaws(flaws: &nexus_spec::Flaws, look: &Look) -> Failure {
+        let mut failure = Failure::new(Exit::BadConfig, flaws.summary()).code(Code::BadConfig);
+        failure.told.rendered = Some(flaws.render(look.color, look.ascii));
+        failure.told.flaws = serde_json::to_value(flaws).ok();
+        failure
     }
 
     /// With a stable code.
     pub(crate) fn code(mut self, code: Code) -> Failure {
-        self.code = Some(code);
+        self.told.code = Some(code);
         self
     }
 
     /// With one more cause, outermost first.
     pub(crate) fn cause(mut self, cause: impl Into<String>) -> Failure {
-        self.causes.push(cause.into());
+        self.told.causes.push(cause.into());
         self
     }
 
     /// With one more thing to do next.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Failure {
-        self.help.push(help.into());
+        self.told.help.push(help.into());
         self
     }
 
@@ -86,12 +92,12 @@ impl Failure {
         };
         let mut failure = Failure::new(Exit::of_verdict(result.verdict), title).code(code);
         if !result.message.is_empty() {
-            failure.causes.push(result.message.clone());
+            failure.told.causes.push(result.message.clone());
         }
         if !told {
-            failure.last_lines.clone_from(&result.last_lines);
+            failure.told.last_lines.clone_from(&result.last_lines);
         }
-        failure.help = match code {
+        failure.told.help = match code {
             Code::StartFailed => vec![format!("nexusctl logs {app} --err"), why(app.as_str())],
             Code::BuildFailed => {
                 result.log.iter().map(|log| format!("less {log}")).collect::<Vec<_>>()
@@ -112,21 +118,24 @@ impl Failure {
 
     /// For a terminal or a pipe. Ends with a line end, unless it is empty.
     pub(crate) fn render(&self, look: &Look) -> String {
-        if let Some(rendered) = &self.rendered {
+        if let Some(rendered) = &self.told.rendered {
             return rendered.clone();
         }
-        let code = self.code.map(|code| format!("[{}]", name_of(code))).unwrap_or_default();
-        let mut text =
-            format!("{}: {}\n", look.paint(Role::Bad, &format!("error{code}")), plain(&self.title));
-        for cause in &self.causes {
+        let code = self.told.code.map(|code| format!("[{}]", name_of(code))).unwrap_or_default();
+        let mut text = format!(
+            "{}: {}\n",
+            look.paint(Role::Bad, &format!("error{code}")),
+            plain(&self.told.title)
+        );
+        for cause in &self.told.causes {
             text.push_str(&format!("  cause: {}\n", plain(cause)));
         }
-        let skipped = self.last_lines.len().saturating_sub(LAST_LINES_MAX);
-        for (number, line) in self.last_lines.iter().skip(skipped).enumerate() {
+        let skipped = self.told.last_lines.len().saturating_sub(LAST_LINES_MAX);
+        for (number, line) in self.told.last_lines.iter().skip(skipped).enumerate() {
             let label = if number == 0 { "output:" } else { "       " };
             text.push_str(&format!("  {label} {}\n", plain(line)));
         }
-        for help in &self.help {
+        for help in &self.told.help {
             text.push_str(&format!("  help:  {}\n", look.paint(Role::Note, &plain(help))));
         }
         text
@@ -136,18 +145,19 @@ impl Failure {
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::json!({
             "schema": "nexus.error/1",
-            "code": self.code,
+            "code": self.told.code,
             "exit": self.exit.code(),
-            "message": self.title,
-            "causes": self.causes,
-            "last_lines": self.last_lines,
-            "help": self.help,
+            "message": self.told.title,
+            "causes": self.told.causes,
+            "last_lines": self.told.last_lines,
+            "help": self.told.help,
+            "flaws": self.told.flaws,
         })
     }
 
     /// Whether there is anything to tell.
     pub(crate) fn is_silent(&self) -> bool {
-        self.rendered.as_deref() == Some("")
+        self.told.rendered.as_deref() == Some("")
     }
 }
 
@@ -163,11 +173,11 @@ fn name_of(code: Code) -> String {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Failure {
-        Failure {
-            causes: problem.causes,
-            help: problem.help,
-            ..Failure::new(Exit::of_code(problem.code), problem.title).code(problem.code)
-        }
+        let mut failure =
+            Failure::new(Exit::of_code(problem.code), problem.title).code(problem.code);
+        failure.told.causes = problem.causes;
+        failure.told.help = problem.help;
+        failure
     }
 }
 
@@ -179,7 +189,8 @@ impl From<client::Failure> for Failure {
                 let title = format!("cannot reach nexusd at {}", socket.display());
                 let failure = Failure::new(Exit::NoDaemon, title).code(Code::NoDaemon).cause(cause);
                 let failure = if stale {
-                    failure.help("nexusctl resurrect    starts a daemon, which finds the apps again")
+                    failure
+                        .help("nexusctl resurrect    starts a daemon, which finds the apps again")
                 } else {
                     failure
                 };

@@ -99,8 +99,7 @@ fn parse(name: &str) -> Option<(String, Option<u16>, Stream)> {
         let (app, stream) = plain(stem)?;
         Some((app, Some(number.parse().ok()?), stream))
     });
-    let parsed =
-        numbered.or_else(|| plain(stem).map(|(app, stream)| (app, None, stream)));
+    let parsed = numbered.or_else(|| plain(stem).map(|(app, stream)| (app, None, stream)));
     parsed.filter(|(app, _, _)| !app.is_empty())
 }
 

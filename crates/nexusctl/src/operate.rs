@@ -108,7 +108,9 @@ fn settle(
 ) -> Result<Option<Operation>, Failure> {
     match (client.settle(key, patience), ask) {
         (Ok(operation), _) => Ok(Some(operation)),
-        (Err(client::Failure::Lost { .. } | client::Failure::NoDaemon { .. }), Ask::Kill) => Ok(None),
+        (Err(client::Failure::Lost { .. } | client::Failure::NoDaemon { .. }), Ask::Kill) => {
+            Ok(None)
+        }
         (Err(failure), _) => Err(failure.into()),
     }
 }

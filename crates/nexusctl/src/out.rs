@@ -34,11 +34,8 @@ pub(crate) fn note(text: &str) {
 /// # Errors
 /// As [`result`].
 pub(crate) fn json<T: serde::Serialize>(value: &T, indented: bool) -> Result<(), Failure> {
-    let text = if indented {
-        serde_json::to_string_pretty(value)
-    } else {
-        serde_json::to_string(value)
-    };
+    let text =
+        if indented { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
     match text {
         Ok(text) => result(&format!("{text}\n")),
         Err(error) => {

@@ -82,7 +82,8 @@ impl Progress {
         }
         for result in &operation.results {
             if self.answered.insert(result.app.clone()) {
-                let app = snapshot.and_then(|all| all.apps.iter().find(|app| app.name == result.app));
+                let app =
+                    snapshot.and_then(|all| all.apps.iter().find(|app| app.name == result.app));
                 self.result(result, app);
             }
         }
@@ -141,7 +142,8 @@ impl Progress {
                 self.starts(app);
                 let since = self.starting.get(&app.name).copied().unwrap_or(self.begun);
                 // A start that was over before we looked began with the operation.
-                let since = since.min(if self.built.contains(&app.name) { since } else { self.begun });
+                let since =
+                    since.min(if self.built.contains(&app.name) { since } else { self.begun });
                 let time = waited(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
                 let subject = if self.apps.len() > 1 { format!("{name}: ") } else { String::new() };
                 let counts = format!("ready {} of {} in {time}", app.ready, app.wanted);

@@ -44,21 +44,18 @@ pub(crate) fn load(path: &Path, only: &[String], look: &Look) -> Result<Project,
     let text = std::fs::read_to_string(&file).map_err(|error| unreadable(path, &error))?;
     let base = file.parent().unwrap_or(Path::new("/"));
     let shown = path.display().to_string();
-    let project = nexus_spec::project(&text, &shown, base, &|path| path.is_file());
+    let project = nexus_spec::project(&text, path, base, &|path| path.is_file());
     let apps = match project {
         Ok(project) => project.apps,
-        Err(flaws) => {
-            let title = format!("{shown} has flaws; nothing was changed");
-            let drawn = flaws.render(look.color, look.ascii);
-            return Err(Failure::drawn(Exit::BadConfig, Code::BadConfig, title, drawn));
-        }
+        Err(flaws) => return Err(Failure::of_flaws(&flaws, look)),
     };
     let missing = only.iter().find(|name| !apps.iter().any(|app| app.name.as_str() == *name));
     if let Some(name) = missing {
         let known: Vec<&str> = apps.iter().map(|app| app.name.as_str()).collect();
         return Err(unknown(name, &shown, &known));
     }
-    let wanted = |app: &AppSpec| only.is_empty() || only.iter().any(|name| name == app.name.as_str());
+    let wanted =
+        |app: &AppSpec| only.is_empty() || only.iter().any(|name| name == app.name.as_str());
     Ok(Project { file, apps: apps.into_iter().filter(wanted).collect() })
 }
 
@@ -73,8 +70,9 @@ pub(crate) fn app(
     flags: &App,
     command: bool,
 ) -> Result<AppSpec, Failure> {
-    let base = std::env::current_dir()
-        .map_err(|error| Failure::new(Exit::Failed, "no working directory").cause(error.to_string()))?;
+    let base = std::env::current_dir().map_err(|error| {
+        Failure::new(Exit::Failed, "no working directory").cause(error.to_string())
+    })?;
     let mut options = Options::new();
     let mut set = |key: &str, value: &str| options.set(key, value).map_err(|flaw| usage(&flaw));
     set("script", script)?;
@@ -93,7 +91,9 @@ pub(crate) fn app(
     options.finish(&base, &|path| path.is_file()).map_err(|flaws| {
         let mut flaws = flaws.iter();
         let first = flaws.next().map_or_else(|| Failure::new(Exit::Usage, "no app"), usage);
-        flaws.fold(first, |failure, flaw| failure.cause(format!("--{} {}", flag(&flaw.key), flaw.problem)))
+        flaws.fold(first, |failure, flaw| {
+            failure.cause(format!("--{} {}", flag(&flaw.key), flaw.problem))
+        })
     })
 }
 
@@ -134,7 +134,8 @@ fn usage(flaw: &nexus_spec::OptionFlaw) -> Failure {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
     let title = format!("cannot read {}", path.display());
-    let failure = Failure::new(Exit::BadConfig, title).code(Code::BadConfig).cause(error.to_string());
+    let failure =
+        Failure::new(Exit::BadConfig, title).code(Code::BadConfig).cause(error.to_string());
     if error.kind() == std::io::ErrorKind::NotFound {
         failure.help("nexusctl start server.js --name api    starts a script without a file")
     } else {

@@ -42,11 +42,7 @@ pub(crate) fn show(
 }
 
 /// It goes on without us.
-fn running(
-    context: &Context,
-    operation: &Operation,
-    change: &Change,
-) -> Result<ExitCode, Failure> {
+fn running(context: &Context, operation: &Operation, change: &Change) -> Result<ExitCode, Failure> {
     match context.format {
         Format::Json | Format::Jsonl => context.document(operation)?,
         Format::Name => out::result(&format!("{}\n", operation.key))?,

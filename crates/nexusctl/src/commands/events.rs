@@ -31,7 +31,9 @@ pub(super) fn run(context: &Context, args: &Events) -> Result<ExitCode, Failure>
         Format::Json => context.document(&answer)?,
         Format::Jsonl => answer.events.iter().try_for_each(|event| out::json(event, false))?,
         Format::Name => {
-            out::result(&answer.events.iter().map(|event| format!("{}\n", event.id)).collect::<String>())?;
+            out::result(
+                &answer.events.iter().map(|event| format!("{}\n", event.id)).collect::<String>(),
+            )?;
         }
         Format::Table | Format::Wide if answer.events.is_empty() => {
             context.note("no events");

@@ -39,8 +39,8 @@ pub(super) fn run(context: &Context, args: &Kill) -> Result<ExitCode, Failure> {
             .help("nexusctl kill --yes"));
     }
     // Opened while the keeper is alive, so that its number cannot be another's by then.
-    let keeper = Pid::from_raw(version.keeper_pid)
-        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    let keeper =
+        Pid::from_raw(version.keeper_pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     let mut outcome = operate(context, Ask::Kill, &args.change)?;
     // The table of a fleet that is gone says nothing.
     outcome.snapshot = None;
@@ -49,7 +49,8 @@ pub(super) fn run(context: &Context, args: &Kill) -> Result<ExitCode, Failure> {
     }
     if let Some(keeper) = keeper {
         let wait = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
-        let gone = poll(&mut [PollFd::new(std::os::fd::AsFd::as_fd(&keeper), PollFlags::POLLIN)], wait);
+        let gone =
+            poll(&mut [PollFd::new(std::os::fd::AsFd::as_fd(&keeper), PollFlags::POLLIN)], wait);
         if gone != Ok(1) {
             let title = format!("the keeper (pid {}) did not end", version.keeper_pid);
             return Err(Failure::new(Exit::Failed, title).help("nexusctl daemon status"));

@@ -139,7 +139,11 @@ impl<'a> Printer<'a> {
         };
         let cut = if record.truncated { look.ellipsis() } else { "" };
         let text = printable(&record.bytes, look.color);
-        format!("{} {} {mark} {text}{cut}\n", look.paint(Role::Off, &time), look.paint(role, &label))
+        format!(
+            "{} {} {mark} {text}{cut}\n",
+            look.paint(Role::Off, &time),
+            look.paint(role, &label)
+        )
     }
 }
 

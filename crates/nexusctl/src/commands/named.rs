@@ -58,7 +58,8 @@ fn body(context: &Context, args: &Named, respec: bool) -> Result<AppVerb, Failur
 pub(super) fn plan(context: &Context, verb: &str, targets: &[Target]) -> Result<ExitCode, Failure> {
     match context.format {
         Format::Json | Format::Jsonl => {
-            context.document(&json!({"schema": "nexus.plan/1", "verb": verb, "targets": targets}))?;
+            context
+                .document(&json!({"schema": "nexus.plan/1", "verb": verb, "targets": targets}))?;
         }
         Format::Name => {
             out::result(&targets.iter().map(|one| format!("{}\n", name(one))).collect::<String>())?;

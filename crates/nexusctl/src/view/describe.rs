@@ -94,7 +94,10 @@ fn settings(app: &AppView, look: &Look) -> String {
     let mut text = String::new();
     let source = app.source.as_deref().map(|from| format!("      ({from})")).unwrap_or_default();
     let heading = look.paint(Role::Bold, "Runs");
-    text.push_str(&format!("\n{heading}       {}\n", plain(&format!("{}{source}", app.command.join(" ")))));
+    text.push_str(&format!(
+        "\n{heading}       {}\n",
+        plain(&format!("{}{source}", app.command.join(" ")))
+    ));
     let mut add = |label: &str, value: &str| {
         if !value.is_empty() {
             text.push_str(&format!("  {label:<8} {}\n", plain(value)));

@@ -58,7 +58,12 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         uptime_ms: up.then_some(187_200_000),
         generation: 3,
         listen: Vec::new(),
-        command: vec!["/usr/bin/node".into(), "/srv/app/server.js".into(), "--port".into(), "1".into()],
+        command: vec![
+            "/usr/bin/node".into(),
+            "/srv/app/server.js".into(),
+            "--port".into(),
+            "1".into(),
+        ],
         cwd: "/srv/app".into(),
         ready_when: "notify".into(),
         stop_signal: "SIGTERM".into(),
@@ -101,7 +106,8 @@ pub(crate) fn crashing() -> AppView {
 pub(crate) fn snapshot() -> Snapshot {
     let mut api = app("api", 0, 4, Status::Online);
     api.listen = vec!["tcp://127.0.0.1:4100".into(), "unix:/run/api.sock".into()];
-    let mut gateway = app("order-gateway-primary-of-the-trading-floor-in-frankfurt", 4, 2, Status::Partial);
+    let mut gateway =
+        app("order-gateway-primary-of-the-trading-floor-in-frankfurt", 4, 2, Status::Partial);
     gateway.instances[0] = instance(4, 0, Status::Online);
     gateway.instances[1].status = Status::Starting;
     gateway.ready = 1;
@@ -142,19 +148,23 @@ pub(crate) fn snapshot() -> Snapshot {
 
 /// What happened to the one that ends again and again.
 pub(crate) fn story() -> Vec<EventView> {
-    let event = |id: u64, at: &str, kind: &str, detail: &str, by: &str, exit: Option<&str>| EventView {
-        schema: "nexus.event/1".into(),
-        id,
-        at: at.into(),
-        kind: kind.into(),
-        app: Some(Name::new("settlement").unwrap()),
-        instance: Some(0),
-        pid: None,
-        detail: detail.into(),
-        by: by.into(),
-        exit: exit.map(str::to_owned),
-        last_lines: exit.map(|_| "Error: cannot connect to redis".to_owned()).into_iter().collect(),
-    };
+    let event =
+        |id: u64, at: &str, kind: &str, detail: &str, by: &str, exit: Option<&str>| EventView {
+            schema: "nexus.event/1".into(),
+            id,
+            at: at.into(),
+            kind: kind.into(),
+            app: Some(Name::new("settlement").unwrap()),
+            instance: Some(0),
+            pid: None,
+            detail: detail.into(),
+            by: by.into(),
+            exit: exit.map(str::to_owned),
+            last_lines: exit
+                .map(|_| "Error: cannot connect to redis".to_owned())
+                .into_iter()
+                .collect(),
+        };
     vec![
         event(1, "2026-11-22T09:11:02.000Z", "stop", "SIGTERM", "alice(1000)", None),
         event(2, "2026-11-23T13:58:28.000Z", "start", "pid 7811", "deploy(1001)", None),

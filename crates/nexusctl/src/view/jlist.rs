@@ -17,9 +17,8 @@ pub(crate) fn jlist(snapshot: Option<&Snapshot>) -> Value {
 }
 
 fn process(app: &AppView, one: &InstanceView, now: Option<i64>) -> Value {
-    let log = |stream: &str| {
-        one.logs.iter().find(|log| log.stream == stream).map(|log| log.path.clone())
-    };
+    let log =
+        |stream: &str| one.logs.iter().find(|log| log.stream == stream).map(|log| log.path.clone());
     let started = one.started_at_unix_ms.or_else(|| {
         let now = u64::try_from(now?).ok()?;
         now.checked_sub(one.uptime_ms?)

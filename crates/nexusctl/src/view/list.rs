@@ -28,7 +28,11 @@ pub(crate) fn list(snapshot: &Snapshot, look: &Look, rows: Rows) -> Page {
     }
     // `wide` shows all columns, however long the lines become.
     let table_look = Look { width: look.width.filter(|_| !rows.wide), ..look.clone() };
-    let table = if rows.instances { by_instance(snapshot, &table_look, rows.wide) } else { by_app(snapshot, &table_look, rows.wide) };
+    let table = if rows.instances {
+        by_instance(snapshot, &table_look, rows.wide)
+    } else {
+        by_app(snapshot, &table_look, rows.wide)
+    };
     let mut page = table.render(&table_look);
     page.text.push_str(&format!("\n{}\n", summary(snapshot, look)));
     for app in &snapshot.apps {
@@ -55,7 +59,9 @@ fn by_app(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
         table.column(column, apps.iter().map(cell));
     };
     if spaces || wide {
-        add(Column::flexible("NAMESPACE", 7, Flex::Middle), &|app| Cell::new(plain(&app.namespace)));
+        add(Column::flexible("NAMESPACE", 7, Flex::Middle), &|app| {
+            Cell::new(plain(&app.namespace))
+        });
     }
     add(Column::flexible("NAME", 0, Flex::Middle), &|app| Cell::new(app.name.as_str()));
     add(Column::left("INST", 2), &|app| Cell::new(format!("{}/{}", app.ready, app.wanted)));
@@ -78,8 +84,11 @@ fn by_app(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
 }
 
 fn by_instance(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
-    let rows: Vec<(&AppView, &InstanceView)> =
-        snapshot.apps.iter().flat_map(|app| app.instances.iter().map(move |one| (app, one))).collect();
+    let rows: Vec<(&AppView, &InstanceView)> = snapshot
+        .apps
+        .iter()
+        .flat_map(|app| app.instances.iter().map(move |one| (app, one)))
+        .collect();
     let spaces = snapshot.apps.iter().any(|app| app.namespace != "default");
     let mut table = Table::default();
     let mut add = |column: Column, cell: &dyn Fn(&AppView, &InstanceView) -> Cell| {
@@ -98,9 +107,13 @@ fn by_instance(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
     add(Column::right("PID", 3), &|_, one| {
         Cell::new(one.pid.map(|pid| pid.to_string()).unwrap_or_default())
     });
-    add(Column::right("MEM", 5), &|_, one| Cell::new(one.memory_bytes.map(size).unwrap_or_default()));
+    add(Column::right("MEM", 5), &|_, one| {
+        Cell::new(one.memory_bytes.map(size).unwrap_or_default())
+    });
     add(Column::right("RESTARTS", 4), &|_, one| Cell::new(one.restarts.to_string()));
-    add(Column::right("UPTIME", 6), &|_, one| Cell::new(one.uptime_ms.map(span).unwrap_or_default()));
+    add(Column::right("UPTIME", 6), &|_, one| {
+        Cell::new(one.uptime_ms.map(span).unwrap_or_default())
+    });
     add(Column::left("LAST EXIT", 7), &|_, one| Cell::new(exit_of(one)));
     if wide {
         add(Column::left("TREE", 9), &|_, one| Cell::new(plain(&one.tree)));
@@ -168,7 +181,9 @@ fn summary(snapshot: &Snapshot, look: &Look) -> String {
         crate::human::count(apps.len() as u64, "app"),
         crate::human::count(wanted, "instance")
     );
-    for status in [Status::Building, Status::Starting, Status::Stopping, Status::Backoff, Status::Errored] {
+    for status in
+        [Status::Building, Status::Starting, Status::Stopping, Status::Backoff, Status::Errored]
+    {
         let number = apps.iter().flat_map(|app| &app.instances).filter(|one| one.status == status);
         match number.count() {
             0 => {}

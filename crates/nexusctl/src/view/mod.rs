@@ -5,15 +5,16 @@ mod describe;
 mod events;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod golden;
 mod jlist;
 mod list;
 mod table;
 mod why;
 
-pub(crate) use clock::{clock, clock_ms};
+pub(crate) use clock::clock_ms;
 pub(crate) use describe::describe;
 pub(crate) use events::{event_line, events};
 pub(crate) use jlist::jlist;
 pub(crate) use list::{Rows, empty, list};
-pub(crate) use table::Page;
 pub(crate) use why::{Cause, why};

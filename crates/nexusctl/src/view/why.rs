@@ -36,7 +36,12 @@ pub(crate) fn why(cause: &Cause<'_>, look: &Look) -> String {
     let mine = |one: &&InstanceView| cause.instance.is_none_or(|only| only == one.instance);
     for one in app.instances.iter().filter(mine) {
         let status = look.paint(role(one.status), &status_text(one.status, look));
-        text.push_str(&format!("{}/{}  {status}  {}\n", app.name, one.instance, plain(&one.explain)));
+        text.push_str(&format!(
+            "{}/{}  {status}  {}\n",
+            app.name,
+            one.instance,
+            plain(&one.explain)
+        ));
         for fact in facts(one) {
             text.push_str(&format!("  {}\n", plain(&fact)));
         }
@@ -64,10 +69,14 @@ fn facts(one: &InstanceView) -> Vec<String> {
     }
     if let Some(exit) = &one.last_exit {
         let lived = one.last_lived_ms.map(|ms| format!(", after {}", span(ms))).unwrap_or_default();
-        facts.push(format!("the one before ended with {exit} {}{lived}", since(one.last_exit_ago_ms)));
+        facts.push(format!(
+            "the one before ended with {exit} {}{lived}",
+            since(one.last_exit_ago_ms)
+        ));
     }
     if one.restarts > 0 {
-        let times = if one.restarts == 1 { "once".to_owned() } else { format!("{} times", one.restarts) };
+        let times =
+            if one.restarts == 1 { "once".to_owned() } else { format!("{} times", one.restarts) };
         facts.push(format!("restarted {times} without being asked to"));
     }
     if let Some(ms) = one.again_in_ms {
@@ -104,7 +113,10 @@ fn exits(cause: &Cause<'_>, look: &Look) -> String {
         let at = clock(&event.at, Some(cause.today), &look.zone);
         let subject = super::events::subject(event);
         let exit = event.exit.as_deref().unwrap_or("unknown");
-        text.push_str(&format!("  {}\n", plain(&format!("{at}  {subject}  {exit}  {}", event.detail))));
+        text.push_str(&format!(
+            "  {}\n",
+            plain(&format!("{at}  {subject}  {exit}  {}", event.detail))
+        ));
         text.push_str(&lines(&event.last_lines, look));
     }
     text

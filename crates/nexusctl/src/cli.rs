@@ -119,7 +119,7 @@ pub(crate) struct Change {
     #[arg(long)]
     pub(crate) no_wait: bool,
     /// Wait no longer than this; the work goes on (exit 124)
-    #[arg(long, value_name = "TIME", value_parser = Span::parse)]
+    #[arg(long, value_name = "TIME", value_parser = Span::parse, hide_short_help = true)]
     pub(crate) timeout: Option<Span>,
     /// Say what would be done and do nothing
     #[arg(long)]
@@ -173,14 +173,14 @@ pub(crate) enum Verb {
   nexusctl start server.js --name api -i 4 -- --port 4100
   nexusctl start --name tick -- sh -c 'while sleep 1; do date; done'")]
 pub(crate) struct Start {
-    /// A project file, a script, or apps that are known [default: ./ecosystem.toml]
+    /// Project file, script, or known apps [default: ./ecosystem.toml]
     #[arg(value_name = "TARGET")]
     pub(crate) targets: Vec<String>,
-    /// Arguments of the script; without a TARGET, the command and its arguments
+    /// Its arguments; without a TARGET, a command and its arguments
     #[arg(last = true, value_name = "ARGS", allow_hyphen_values = true)]
     pub(crate) args: Vec<String>,
     /// Only these apps of the project file
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_short_help = true)]
     pub(crate) only: Vec<String>,
     /// What the script is to be.
     #[command(flatten)]
@@ -192,30 +192,29 @@ pub(crate) struct Start {
 
 /// Settings of an app that is started by its script.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
-#[command(next_help_heading = "The app")]
 pub(crate) struct App {
-    /// Name [default: the script's, without its extension]
+    /// Name [default: the script's]
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// How many workers: a number, max, or -1 for one per CPU but one
+    /// How many: a number, max, or -1 (a CPU is left)
     #[arg(short, long, value_name = "N", allow_hyphen_values = true)]
     pub(crate) instances: Option<String>,
-    /// Program that runs the script [default: by its extension; none]
+    /// What runs the script; none = it runs itself
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) interpreter: Option<String>,
     /// Working directory [default: this one]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
     pub(crate) cwd: Option<PathBuf>,
     /// Label to select several apps by
     #[arg(long, hide_short_help = true)]
     pub(crate) namespace: Option<String>,
-    /// A variable of its environment; may be repeated
+    /// Set a variable; may be repeated
     #[arg(long, value_name = "K=V", value_parser = assignment)]
     pub(crate) env: Vec<(String, String)>,
-    /// Address to hold for it: tcp://IP:PORT or unix:/PATH; may be repeated
+    /// Hold tcp://IP:PORT or unix:/PATH for it
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Vec<String>,
-    /// What counts as ready: notify, delay:2s [default: alive for 1s]
+    /// notify, delay:2s [default: alive for 1s]
     #[arg(long, value_name = "RULE")]
     pub(crate) ready: Option<String>,
     /// Failed if not ready by then [default: 30s]

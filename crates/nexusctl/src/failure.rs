@@ -4,7 +4,7 @@ use nexus_proto::{AppResult, Code, Problem, client};
 
 use crate::exit::{Exit, code_of};
 use crate::look::{Look, Role};
-use crate::text::plain;
+use crate::text::{last, plain};
 
 /// Last lines of an app that an error repeats.
 const LAST_LINES_MAX: usize = 10;
@@ -130,10 +130,9 @@ impl Failure {
         for cause in &self.told.causes {
             text.push_str(&format!("  cause: {}\n", plain(cause)));
         }
-        let skipped = self.told.last_lines.len().saturating_sub(LAST_LINES_MAX);
-        for (number, line) in self.told.last_lines.iter().skip(skipped).enumerate() {
+        for (number, line) in last(&self.told.last_lines, LAST_LINES_MAX).enumerate() {
             let label = if number == 0 { "output:" } else { "       " };
-            text.push_str(&format!("  {label} {}\n", plain(line)));
+            text.push_str(&format!("  {label} {line}\n"));
         }
         for help in &self.told.help {
             text.push_str(&format!("  help:  {}\n", look.paint(Role::Note, &plain(help))));

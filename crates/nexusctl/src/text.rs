@@ -72,6 +72,17 @@ pub(crate) fn plain(text: &str) -> String {
     plain
 }
 
+/// One line of an app's own output: whole control sequences are taken out.
+pub(crate) fn own(line: &str) -> String {
+    nexus_log::printable(line.as_bytes(), false).replace('\t', "    ")
+}
+
+/// The last `max` lines of an app's own output, blank ones at the end left out.
+pub(crate) fn last(lines: &[String], max: usize) -> impl Iterator<Item = String> {
+    let end = lines.iter().rposition(|line| !line.trim().is_empty()).map_or(0, |at| at + 1);
+    lines.get(end.saturating_sub(max)..end).unwrap_or_default().iter().map(|line| own(line))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +105,13 @@ mod tests {
     fn nothing_of_an_app_moves_the_cursor() {
         assert_eq!(plain("a\x1b]0;t\x07\r\nb\tc\u{9b}d"), "a\\u{1b}]0;t\\u{7}\\r\\nb    c\\u{9b}d");
         assert_eq!(plain("a\u{202e}b"), "a\\u{202e}b");
+    }
+
+    #[test]
+    fn the_last_words_end_with_a_word() {
+        let lines = ["one", "two\x1b]0;title\x07", "\tthree", "", " "].map(str::to_owned);
+        assert_eq!(last(&lines, 2).collect::<Vec<_>>(), ["two", "    three"]);
+        assert_eq!(last(&lines[3..], 2).count(), 0);
     }
 
     proptest::proptest! {

@@ -8,7 +8,7 @@ use super::list::{exit_of, status_text};
 use super::table::{Cell, Column, Table};
 use crate::human::{ago, size, span};
 use crate::look::{Look, Role, role};
-use crate::text::{cut, plain};
+use crate::text::{cut, last, plain};
 
 /// Lines of the app's own words.
 const OWN_LINES: usize = 5;
@@ -52,13 +52,12 @@ fn answer(app: &AppView, look: &Look) -> String {
     let Some(trouble) = &app.trouble else { return String::new() };
     let mut text = format!("  why      {}\n", plain(&trouble.what));
     let next = app.instances.iter().filter_map(|one| one.again_in_ms).min();
-    if let Some(ms) = next {
+    if let Some(ms) = next.filter(|_| !trouble.what.contains("next try")) {
         text.push_str(&format!("  next     tried again in {}\n", span(ms)));
     }
-    let skipped = trouble.last_lines.len().saturating_sub(OWN_LINES);
-    for (number, line) in trouble.last_lines.iter().skip(skipped).enumerate() {
+    for (number, line) in last(&trouble.last_lines, OWN_LINES).enumerate() {
         let label = if number == 0 { "stderr" } else { "      " };
-        text.push_str(&format!("  {label}   {}\n", fit(&plain(line), look)));
+        text.push_str(&format!("  {label}   {}\n", fit(&line, look)));
     }
     let command = look.paint(Role::Note, &plain(&trouble.try_next));
     text.push_str(&format!("  try      {command}\n"));

@@ -5,7 +5,7 @@ use nexus_proto::{AppView, InstanceView, Snapshot, Status};
 use super::table::{Cell, Column, Flex, Page, Table};
 use crate::human::{ago, size, span};
 use crate::look::{Look, Role, role, word};
-use crate::text::{cut, plain};
+use crate::text::{cut, last, plain};
 
 /// What a row is, and which columns there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(crate) fn list(snapshot: &Snapshot, look: &Look, rows: Rows) -> Page {
         by_app(snapshot, &table_look, rows.wide)
     };
     let mut page = table.render(&table_look);
-    page.text.push_str(&format!("\n{}\n", summary(snapshot, look)));
+    page.text.push_str(&format!("\n{}\n", summary(snapshot, &table_look)));
     for app in &snapshot.apps {
         page.text.push_str(&trouble(app, look));
     }
@@ -191,12 +191,13 @@ fn summary(snapshot: &Snapshot, look: &Look) -> String {
         }
     }
     let host = &snapshot.host;
+    let total = host.memory_total_bytes;
     let load = format!(
         "load {:.1} of {}, mem {} of {}",
         host.load_1m,
         crate::human::count(u64::from(host.cpus), "CPU"),
-        size(host.memory_used_bytes),
-        size(host.memory_total_bytes)
+        part(host.memory_used_bytes, total),
+        size(total)
     );
     let long = format!(
         "{text}.  Host {}: {load}.  nexusd {}, up {}.",
@@ -213,14 +214,20 @@ fn summary(snapshot: &Snapshot, look: &Look) -> String {
     }
 }
 
+/// `3.2`, in the unit of the whole.
+fn part(used: u64, whole: u64) -> String {
+    const GIB: u64 = 1024 * 1024 * 1024;
+    if whole < GIB { size(used) } else { format!("{:.1}", used as f64 / GIB as f64) }
+}
+
 /// What is wrong, the last line of stderr, the next command; empty when nothing is.
 fn trouble(app: &AppView, look: &Look) -> String {
     let Some(trouble) = &app.trouble else { return String::new() };
     let mark = look.paint(role(app.status), look.symbol(app.status));
     let mut text = format!("\n{mark} {}\n", plain(&trouble.what));
-    if let Some(line) = trouble.last_lines.iter().rev().find(|line| !line.trim().is_empty()) {
+    if let Some(line) = last(&trouble.last_lines, 1).next() {
         let room = look.width.map_or(LINE_MAX, |width| width.saturating_sub(10));
-        text.push_str(&format!("  stderr: {}\n", cut(&plain(line), room, look)));
+        text.push_str(&format!("  stderr: {}\n", cut(line.trim_start(), room, look)));
     }
     let next = look.paint(Role::Note, &plain(&trouble.try_next));
     text.push_str(&format!("  try:    {next}\n"));

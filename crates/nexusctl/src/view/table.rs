@@ -6,7 +6,7 @@ use crate::text::{cut, cut_middle, pad, width};
 /// Blanks between columns.
 const GAP: usize = 2;
 /// What a flexible column is counted with while it is decided which columns fit.
-const COMFORT: usize = 24;
+const COMFORT: usize = 20;
 /// A flexible column never becomes narrower than this.
 const NARROWEST: usize = 12;
 

@@ -7,7 +7,7 @@ use super::describe::since;
 use super::list::status_text;
 use crate::human::span;
 use crate::look::{Look, Role, role};
-use crate::text::{cut, plain};
+use crate::text::{cut, last, plain};
 
 /// What the answer is drawn from.
 #[derive(Clone, Copy, Debug)]
@@ -124,7 +124,6 @@ fn exits(cause: &Cause<'_>, look: &Look) -> String {
 
 fn lines(lines: &[String], look: &Look) -> String {
     let room = look.width.map_or(LINE_MAX, |width| width.saturating_sub(9));
-    let skipped = lines.len().saturating_sub(LINES_MAX);
-    let line = |line: &String| format!("         {}\n", cut(&plain(line), room, look));
-    lines.iter().skip(skipped).map(line).collect()
+    let line = |line: String| format!("         {}\n", cut(&line, room, look));
+    last(lines, LINES_MAX).map(line).collect()
 }

@@ -265,6 +265,9 @@ pub(crate) struct Named {
     /// Only these apps of the project file
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_short_help = true)]
     pub(crate) only: Vec<String>,
+    /// Do not ask, on a terminal
+    #[arg(short, long, hide_short_help = true)]
+    pub(crate) yes: bool,
     /// How to wait.
     #[command(flatten)]
     pub(crate) change: Change,

@@ -4,6 +4,7 @@ mod base_env;
 mod build_log;
 mod cli;
 mod commands;
+mod confirm;
 mod context;
 mod ensure;
 mod exit;
@@ -24,6 +25,8 @@ mod text;
 mod view;
 mod when;
 
+use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -35,7 +38,14 @@ fn main() -> ExitCode {
     if let Some(code) = roles::route() {
         return code;
     }
-    let cli = match cli::Cli::try_parse() {
+    std::panic::set_hook(Box::new(|panic| {
+        out::note(&format!(
+            "error[NX7000]: a bug in nexusctl {}: {panic}",
+            env!("CARGO_PKG_VERSION")
+        ));
+        std::process::exit(i32::from(Exit::Internal.code()));
+    }));
+    let cli = match cli::Cli::try_parse_from(words(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => return told_by_clap(&error),
     };
@@ -54,6 +64,16 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
+}
+
+/// `nexusd ARGS` (a link to this program) is `nexusctl daemon run ARGS`.
+fn words(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = args.collect();
+    let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().to_owned());
+    if name.is_some_and(|name| name == "nexusd") {
+        words.splice(..1, ["nexusctl", "daemon", "run"].map(OsString::from));
+    }
+    words
 }
 
 /// Help and the version go to stdout and are no error; the rest is a wrong command line.

@@ -44,6 +44,9 @@ const WAIT: Duration = Duration::from_secs(30);
 /// At most so often a newer snapshot is fetched: a large fleet changes many times a second.
 const PACE: Duration = Duration::from_millis(50);
 
+/// How long after a kill a socket that refuses may come back.
+const GONE: Duration = Duration::from_millis(500);
+
 /// Ask, and watch until the end, or `--timeout`.
 ///
 /// # Errors
@@ -106,7 +109,12 @@ fn settle(
     patience: Option<Duration>,
     ask: Ask<'_>,
 ) -> Result<Option<Operation>, Failure> {
-    match (client.settle(key, patience), ask) {
+    let settled = match ask {
+        // The keeper holds the socket: once nobody listens there, the pair has ended.
+        Ask::Kill => client.clone().with_patience(client::ANSWER, GONE).settle(key, patience),
+        Ask::Start(_) | Ask::Verb(..) | Ask::Resurrect => client.settle(key, patience),
+    };
+    match (settled, ask) {
         (Ok(operation), _) => Ok(Some(operation)),
         (Err(client::Failure::Lost { .. } | client::Failure::NoDaemon { .. }), Ask::Kill) => {
             Ok(None)
@@ -124,10 +132,16 @@ fn follow(client: Client, key: String, progress: Arc<Mutex<Progress>>) {
             let Ok(snapshot) = client.apps_after(seen, wait) else { return };
             let Ok(operation) = client.settle(&key, Some(Duration::ZERO)) else { return };
             seen = snapshot.generation.max(1);
-            {
+            let told = |progress: &Mutex<Progress>| {
                 let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
                 progress.see(&snapshot);
-                progress.hear(&operation, Some(&snapshot));
+                !progress.has_news(&operation)
+            };
+            if !told(&progress) {
+                // The answer may be younger than the snapshot: what it says is looked up anew.
+                let Ok(now) = client.apps() else { return };
+                let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+                progress.hear(&operation, Some(&now));
             }
             if operation.state == OpState::Ended {
                 return;

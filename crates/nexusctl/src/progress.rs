@@ -75,6 +75,11 @@ impl Progress {
         }
     }
 
+    /// Whether the operation has answers that have not been told.
+    pub(crate) fn has_news(&self, operation: &Operation) -> bool {
+        operation.results.iter().any(|result| !self.answered.contains(&result.app))
+    }
+
     /// How far the operation is; `snapshot` is not older.
     pub(crate) fn hear(&mut self, operation: &Operation, snapshot: Option<&Snapshot>) {
         if self.ended {

@@ -61,26 +61,32 @@ fn follow(context: &Context, args: &Events, first: &str) -> Result<ExitCode, Fai
     let mut shown = 0;
     let mut query = first.to_owned();
     let mut lost_at: Option<Instant> = None;
+    let mut connected = false;
     loop {
         match context.client.follow(&format!("/v1/events?follow=true&{query}")) {
             Ok(lines) => {
                 lost_at = None;
+                connected = true;
                 for line in lines {
                     // The stream ends with the daemon: look for its successor.
                     let Ok(line) = line else { break };
                     show(context, &line, &mut shown)?;
                 }
+                std::thread::sleep(RETRY_PAUSE);
             }
             Err(failure @ client::Failure::Problem(_)) => return Err(failure.into()),
             Err(failure) => {
                 let at = *lost_at.get_or_insert_with(Instant::now);
-                if shown == 0 && query == first || at.elapsed() > client::RECONNECT {
+                if !connected || at.elapsed() > client::RECONNECT {
                     return Err(failure.into());
                 }
                 std::thread::sleep(RETRY_PAUSE);
             }
         }
-        query = self::query(args.app.as_deref(), None, Some(GAP_MAX));
+        // Until something has been shown there is no gap to close, and the past is not news.
+        if shown > 0 {
+            query = self::query(args.app.as_deref(), None, Some(GAP_MAX));
+        }
     }
 }
 

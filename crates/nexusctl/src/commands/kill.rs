@@ -1,21 +1,21 @@
 //! `kill`: stop all apps, then the daemon, and wait until both are gone.
 
-use std::io::{BufRead, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use nexus_proto::{Target, client};
+use nexus_proto::{OpState, Target, client};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::{fleet, named};
 use crate::cli::{Format, Kill};
+use crate::confirm::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::human::count;
 use crate::operate::{Ask, operate};
-use crate::{out, settled};
+use crate::settled;
 
 /// How long the keeper may take to go after the last app has.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,9 +34,9 @@ pub(super) fn run(context: &Context, args: &Kill) -> Result<ExitCode, Failure> {
         let whole = |app: &nexus_proto::AppView| Target { app: app.name.clone(), instance: None };
         return named::plan(context, "stop", &apps.iter().map(whole).collect::<Vec<_>>());
     }
-    if !args.yes && !apps.is_empty() && !confirmed(apps.len()) {
-        return Err(Failure::new(Exit::Refused, "not confirmed; nothing was stopped")
-            .help("nexusctl kill --yes"));
+    if !args.yes && !apps.is_empty() {
+        let apps = count(apps.len() as u64, "app");
+        confirm(&format!("stop {apps} and the daemon?"), "nexusctl kill --yes")?;
     }
     // Opened while the keeper is alive, so that its number cannot be another's by then.
     let keeper =
@@ -44,7 +44,9 @@ pub(super) fn run(context: &Context, args: &Kill) -> Result<ExitCode, Failure> {
     let mut outcome = operate(context, Ask::Kill, &args.change)?;
     // The table of a fleet that is gone says nothing.
     outcome.snapshot = None;
-    if args.change.no_wait {
+    let operation = &outcome.operation;
+    let unfinished = args.change.timeout.is_some() && operation.state == OpState::Running;
+    if args.change.no_wait || unfinished || Exit::of_operation(operation) != Exit::Done {
         return settled::show(context, &outcome, &args.change);
     }
     if let Some(keeper) = keeper {
@@ -81,16 +83,4 @@ fn nothing(context: &Context) -> Result<ExitCode, Failure> {
         Format::Name | Format::Table | Format::Wide => {}
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Asked only of a person: scripts mean what they say.
-fn confirmed(apps: usize) -> bool {
-    let (input, error) = (std::io::stdin(), std::io::stderr());
-    if !input.is_terminal() || !error.is_terminal() {
-        return true;
-    }
-    out::note(&format!("stop {} and the daemon? [y/N]", count(apps as u64, "app")));
-    let mut answer = String::new();
-    let read = input.lock().read_line(&mut answer);
-    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }

@@ -1,1 +1,18 @@
-//! .
+//! What the whole-system tests stand on: a private home, real programs, facts from `/proc`, and
+//! waiting for events with a deadline.
+//!
+//! Everything here panics with a full sentence when the world does not answer: a test that cannot
+//! go on has failed, and the sentence is its report.
+
+pub mod console;
+mod home;
+mod port;
+mod process;
+mod program;
+mod wait;
+
+pub use home::Home;
+pub use port::free_port;
+pub use process::{Process, with_env};
+pub use program::{Output, program, program_dir, repository, run};
+pub use wait::{PROMPT, wait_for};

@@ -1,2 +1,53 @@
-//! .
-fn main() {}
+//! Developer commands: `cargo xtask <verb>`.
+
+mod packages;
+mod steps;
+mod suites;
+mod tally;
+mod targets;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask test          install what the tests need, build, run every suite, print one total
+cargo xtask ci            exactly what CI runs: fmt, clippy, doc, then test
+cargo xtask tidy          the rules of the house only
+cargo xtask sim [SEEDS]   simulated lives of the core, in release; default 1000000
+cargo xtask bench         measure against the bare limit, rewrite docs/BENCHMARKS.md
+";
+
+/// Seeds of `sim` when none are given.
+const SEEDS: u64 = 1_000_000;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args.as_slice() {
+        ["test"] => suites::test(),
+        ["ci"] => steps::ci(),
+        ["tidy"] => steps::tidy(),
+        ["sim"] => steps::sim(SEEDS),
+        ["sim", seeds] => match seeds.replace('_', "").parse() {
+            Ok(seeds) => steps::sim(seeds),
+            Err(_) => Err(format!("{seeds} is not a number of seeds")),
+        },
+        ["bench"] => steps::bench(),
+        ["help" | "-h" | "--help"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            if !problem.is_empty() {
+                eprintln!("xtask: {problem}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,8 +1,9 @@
 //! Everything the supervisor can do to the world: a closed list.
 //!
-//! The shell carries a turn's actions out in order. All `Keep` actions come first and must be
-//! written before any other action of the turn is begun: a crash between the two must repeat an
-//! action (every one is safe to repeat), never forget one.
+//! The shell carries a turn's actions out in order. All `Keep` actions come first, then the
+//! replies; what they say must be written, in one piece, before any other action of the turn is
+//! begun: a crash between the two must repeat an action (every one is safe to repeat), never
+//! forget one.
 
 use nexus_spec::{Name, Signal, Span};
 
@@ -26,7 +27,8 @@ pub enum Action {
     Keep(Keep),
     /// Something for the journal of events.
     Note(Fact),
-    /// An ask is answered.
+    /// An ask is answered. The outcome must be written together with the turn's `Keep` actions
+    /// (which say that nobody waits for it any more), so replies come right after those.
     Reply {
         /// The operation.
         op: OpId,
@@ -84,17 +86,21 @@ pub struct OnExit {
 }
 
 /// What changed and must be kept. The shell reads the details from the state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Keep {
-    /// An app's spec, want, generation or set of slots.
+    /// An app as a whole, with all its slots: `App::record()`, and `State::next_slot_id()`.
     App(Name),
-    /// The record of one slot: want, past exits, restarts.
-    Slot(Name, u16),
-    /// The app is forgotten.
+    /// The app is forgotten, and with it all that was kept of it.
     Gone(Name),
+    /// Who waits for what of an app: `App::pending()` in place of what was kept.
+    Pending(Name),
+    /// One slot: `Slot::record()`.
+    Slot(Name, u16),
 }
 
-/// Something that happened, for people: one line of `events`.
+/// Something that happened, for people: one line of `events`. `after` is how long the child had
+/// lived (`Ready`, `Built`: had taken).
+#[expect(missing_docs, reason = "the same few fields throughout, each named by its type")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
     /// The build ended.

@@ -1,7 +1,48 @@
 //! Decides what the supervisor does next, and does none of it.
+//!
+//! ```text
+//!            Spawn            spawned             ready
+//!   Idle ───────────▶ Spawning ─────▶ Warming ───────────▶ Online
+//!    ▲                   │ failed        │ exit / too late   │ exit / stop
+//!    │ until passed      ▼               ▼                   ▼
+//!   Backoff ◀───────── verdict ◀── Reaping ◀────────────── Stopping
+//!                        │      (tree gone)
+//!                        └────────▶ Errored, or Idle (stays down)
+//! ```
+//!
+//! The caller's duties: feed every event, in the order in which the keeper told it, to [`step`];
+//! call it with [`Event::Tick`] at [`State::next_deadline`]; carry the actions out in order, what
+//! is to be kept first (see [`Action`]); after a start, [`resume`] from what was kept.
 
 mod action;
+mod app;
+mod ask;
+mod build;
+mod check;
 mod event;
+mod fleet;
+mod goal;
+mod phase;
+mod record;
+mod reseat;
+mod restart;
+mod resume;
+mod slot;
+mod state;
+mod step;
+mod stray;
+mod turn;
+mod worker;
 
 pub use action::{Action, Fact, Keep, OnExit, Outcome, Purpose};
+pub use app::{App, Build, Counts};
+pub use build::BUILD_TIMEOUT;
 pub use event::{Ask, ChildId, Event, Exit, OpId, Pid, SlotId, SpawnError, Time};
+pub use phase::{Next, Phase, Want, explain};
+pub use record::{AppRecord, Goal, Intents, PendingAsk, Plan, SlotRecord, Verb, Waiting};
+pub use restart::{EXITS_MAX, Past, STAY_CODES_MAX, Verdict};
+pub use resume::{Ended, Entry, Roll, resume};
+pub use slot::{LastExit, Slot};
+pub use state::State;
+pub use step::step;
+pub use stray::Stray;

@@ -8,5 +8,5 @@ mod wire;
 pub use link::{Handoff, Link};
 pub use wire::{
     CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Ended, HoldId, Kept, KeptState, NOTE_MAX, OnExit,
-    Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template,
+    Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
 };

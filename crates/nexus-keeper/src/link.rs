@@ -16,6 +16,16 @@ pub struct Handoff {
     pub last_child: u64,
     /// The home directory.
     pub home: std::path::PathBuf,
+    /// x
+    pub pair_began_ms: u64,
+    /// x
+    pub nexusd_restarts: u64,
+    /// x
+    pub keeper_restarts: u64,
+    /// x
+    pub trees: crate::Trees,
+    /// x
+    pub home_id: String,
 }
 
 /// nexusd's end: orders out, reports in, and a mirror of all that the keeper holds, so that
@@ -89,7 +99,7 @@ impl Link {
     }
     /// Become the keeper: proof of death must have been seen on [`Link::keeper_pidfd`]. Executes
     /// our own program into the keeper's role; returns only when that failed.
-    pub fn promote(self) -> io::Error {
+    pub fn promote(&mut self) -> io::Error {
         todo!()
     }
 }

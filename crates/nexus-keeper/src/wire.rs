@@ -188,6 +188,8 @@ pub enum Report {
         /// The call's errno.
         errno: i32,
     },
+    /// stop
+    Stop,
     /// After `Exited`: nothing of the tree is left.
     TreeGone {
         /// Which.
@@ -267,4 +269,19 @@ pub enum KeptState {
         /// The errno.
         errno: i32,
     },
+}
+
+/// How a child's tree is found when it is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trees {
+    /// cgroup
+    Cgroup,
+    /// sweep
+    Sweep,
+}
+impl Template {
+    /// e
+    pub fn seal(&self) -> std::io::Result<OwnedFd> {
+        todo!()
+    }
 }

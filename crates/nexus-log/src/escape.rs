@@ -53,15 +53,22 @@ enum Kind {
     Control,
     /// OSC, DCS, SOS, PM, APC: text up to ST or BEL.
     Text,
+    /// ESC, intermediates, one final character: character sets, as `tput sgr0` writes them.
+    Charset,
 }
 
 /// The kind of sequence that begins here, and what follows its introducer.
 fn introducer(rest: &str) -> Option<(Kind, &str)> {
     let mut chars = rest.chars();
-    // Each C1 control is also ESC and the character 0x40 below it.
     let code = match chars.next()? {
         '\x1b' => {
-            u32::from(chars.next()?).checked_add(0x40).filter(|code| (0x80..0xa0).contains(code))?
+            let body = chars.as_str();
+            match chars.next()? {
+                '\x20'..='\x2f' => return Some((Kind::Charset, body)),
+                // Each C1 control is also ESC and the character 0x40 below it.
+                c @ '\x40'..='\x5f' => u32::from(c) + 0x40,
+                _ => return None,
+            }
         }
         c1 => u32::from(c1),
     };
@@ -83,6 +90,11 @@ fn measure(kind: Kind, body: &str) -> Option<usize> {
             Kind::Control => match c {
                 '\x20'..='\x3f' => {}
                 '\x40'..='\x7e' => return end,
+                _ => return None,
+            },
+            Kind::Charset => match c {
+                '\x20'..='\x2f' => {}
+                '\x30'..='\x7e' => return end,
                 _ => return None,
             },
             Kind::Text => match c {
@@ -135,6 +147,7 @@ mod tests {
             (b"plain \xc3\xa4 text\ttab", "plain ä text\ttab"),
             (b"a\x1b[2Jb\x1b[31mred\x1b[0m", "abred"),
             (b"\x1b]0;title\x07x\x1b]52;c;AAAA\x1b\\y", "xy"),
+            (b"\x1b(B\x1b[mx\x1b(\x1b#8", "x\\x1b("),
             (b"\x1bP1$r\x1b\\z", "z"),
             (b"\xc2\x9b2Jx", "x"),
             (b"\x9b2Jx", "\u{fffd}2Jx"),
@@ -167,6 +180,7 @@ mod tests {
             Just(b"\xc2\x9b".to_vec()),
             Just(b"\x9b".to_vec()),
             Just(b"31;1m".to_vec()),
+            Just(b"\x1b(".to_vec()),
             Just(b"m\\\x07".to_vec()),
             prop::collection::vec(any::<u8>(), 0..4),
         ];

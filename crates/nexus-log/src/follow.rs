@@ -10,7 +10,6 @@ mod tail;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
@@ -22,8 +21,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::tail::{Batch, Tail};
 use self::watch::{News, Watch};
-use crate::read::{LogFile, Record, open_log};
-use crate::timeline::Timeline;
+use crate::read::{LogFile, Open, Record};
 
 /// Generations of one file that are held open until they are read. Of a file rotated faster than
 /// it is read, those beyond are not followed.
@@ -43,6 +41,8 @@ pub struct Follow {
     files: Vec<Followed>,
     /// To be read.
     changed: BTreeSet<usize>,
+    /// The file to be read next, if it is to be read.
+    turn: usize,
     /// Files that hold back a line without its end, and until when.
     held: BTreeMap<usize, Instant>,
 }
@@ -56,27 +56,32 @@ impl Follow {
     /// left.
     pub fn new(files: &[LogFile]) -> io::Result<Follow> {
         let from = files.iter().map(|file| {
-            let open = open_log(&file.path)?;
-            let end = open.as_ref().map_or(Ok(0), |file| file.metadata().map(|meta| meta.len()))?;
-            Ok((open, Timeline::of(&file.path), end))
+            let open = Open::log(&file.path)?;
+            let end = match &open {
+                Some(open) => open.file.metadata()?.len(),
+                None => 0,
+            };
+            Ok((open, end))
         });
         Follow::begin(files, from.collect::<io::Result<_>>()?)
     }
 
-    pub(crate) fn begin(
-        files: &[LogFile],
-        from: Vec<(Option<File>, Timeline, u64)>,
-    ) -> io::Result<Follow> {
+    pub(crate) fn begin(files: &[LogFile], from: Vec<(Option<Open>, u64)>) -> io::Result<Follow> {
         let watch = Watch::new(files.iter().map(|file| file.path.as_path()))?;
         let followed = files
             .iter()
             .map(|file| Followed { path: file.path.clone(), tails: VecDeque::new() })
             .collect();
-        let mut follow =
-            Follow { watch, files: followed, changed: BTreeSet::new(), held: BTreeMap::new() };
-        for (number, (file, timeline, end)) in from.into_iter().enumerate() {
-            if let Some(file) = file {
-                follow.push(number, file, timeline, end)?;
+        let mut follow = Follow {
+            watch,
+            files: followed,
+            changed: BTreeSet::new(),
+            turn: 0,
+            held: BTreeMap::new(),
+        };
+        for (number, (open, end)) in from.into_iter().enumerate() {
+            if let Some(open) = open {
+                follow.push(number, open, end)?;
             }
         }
         // What took the name between the opening and the watch.
@@ -124,12 +129,13 @@ impl Follow {
         let overdue = self.held.iter().filter(|(_, at)| **at <= now).map(|(number, _)| *number);
         self.changed.extend(overdue);
         let mut batch = Batch::default();
-        if self.changed.is_empty() {
-            let news = self.watch.news()?;
-            self.learn(news)?;
-        }
-        while let Some(number) = self.changed.first().copied() {
+        let news = self.watch.news()?;
+        let renewed = self.adopt(news)?;
+        self.renew(renewed)?;
+        // Round and round: a file that grows faster than it is read must not hide the others.
+        while let Some(number) = self.next_changed() {
             self.read(number, &mut batch)?;
+            self.turn = number + 1;
             if batch.is_full() {
                 break;
             }
@@ -141,16 +147,14 @@ impl Follow {
     /// When [`Follow::take`] has something to do though the descriptor is silent.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
-        if self.changed.is_empty() {
-            self.held.values().min().copied()
-        } else {
-            Some(Instant::now())
+        if !self.changed.is_empty() {
+            return Some(Instant::now());
         }
+        self.held.values().copied().chain(self.watch.look_again()).min()
     }
 
-    fn learn(&mut self, news: News) -> io::Result<()> {
-        let renewed = self.adopt(news)?;
-        self.renew(renewed)
+    fn next_changed(&self) -> Option<usize> {
+        self.changed.range(self.turn..).chain(&self.changed).next().copied()
     }
 
     /// Take what is new under the names. Generations between are older, so they come first: all
@@ -159,15 +163,14 @@ impl Follow {
         while !renewed.is_empty() {
             let mut opened = Vec::new();
             for number in renewed {
-                let path = &self.files[number].path;
-                if let Some(file) = open_log(path)? {
-                    opened.push((number, file, Timeline::of(path)));
+                if let Some(open) = Open::log(&self.files[number].path)? {
+                    opened.push((number, open));
                 }
             }
             let news = self.watch.news()?;
             renewed = self.adopt(news)?;
-            for (number, file, timeline) in opened {
-                self.push(number, file, timeline, 0)?;
+            for (number, open) in opened {
+                self.push(number, open, 0)?;
             }
         }
         Ok(())
@@ -177,26 +180,29 @@ impl Follow {
         self.changed.extend(news.changed);
         for (number, path) in news.renamed {
             // It may have been compressed and deleted meanwhile.
-            if let Ok(Some(file)) = open_log(&path) {
-                self.push(number, file, Timeline::of(&path), 0)?;
+            let Ok(Some(open)) = Open::log(&path) else { continue };
+            if let Some(known) = self.push(number, open, 0)? {
+                known.renamed(path);
             }
         }
         Ok(news.renewed)
     }
 
-    /// One more generation, unless it is known.
-    fn push(&mut self, number: usize, file: File, timeline: Timeline, from: u64) -> io::Result<()> {
-        let meta = file.metadata()?;
+    /// One more generation, unless it is known: then that one.
+    fn push(&mut self, number: usize, open: Open, from: u64) -> io::Result<Option<&mut Tail>> {
+        let meta = open.file.metadata()?;
         let tails = &mut self.files[number].tails;
-        let known = tails.iter().any(|tail| tail.device_inode == (meta.dev(), meta.ino()));
-        if known || tails.len() >= GENERATIONS_MAX {
-            return Ok(());
+        let is_same = |tail: &Tail| tail.device_inode == (meta.dev(), meta.ino());
+        if let Some(at) = tails.iter().position(is_same) {
+            return Ok(tails.get_mut(at));
         }
-        let tail = Tail::open(file, timeline, from, &self.watch.inotify)?;
-        self.watch.add_inode(tail.watch, number);
-        self.files[number].tails.push_back(tail);
-        self.changed.insert(number);
-        Ok(())
+        if tails.len() < GENERATIONS_MAX {
+            let tail = Tail::open(open, from, &self.watch.inotify)?;
+            self.watch.add_inode(tail.watch, number);
+            tails.push_back(tail);
+            self.changed.insert(number);
+        }
+        Ok(None)
     }
 
     /// Read a file's generations, oldest first, and let go of those that are done with.

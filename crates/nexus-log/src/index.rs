@@ -12,7 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use nix::sys::stat::{SFlag, fstat, stat};
+use nix::sys::stat::{FileStat, SFlag, fstat, stat};
 
 /// Bytes of one record.
 pub(crate) const RECORD: u64 = 16;
@@ -60,12 +60,13 @@ pub(crate) struct Writer {
 impl Writer {
     /// Open or create the index of `log`, whose description `file` stands at `offset`.
     ///
-    /// Refused when `log` names another file than `file` (it was renamed or deleted): the records
-    /// would describe the wrong bytes.
-    pub(crate) fn open(log: &Path, file: impl AsFd, offset: u64) -> io::Result<Writer> {
-        let (ours, named) = (fstat(file)?, stat(log)?);
-        if (ours.st_dev, ours.st_ino) != (named.st_dev, named.st_ino) {
-            return Err(io::Error::other("the log's path leads to another file"));
+    /// None = `log` does not name `file` (it was renamed or deleted): the records would describe
+    /// the wrong bytes.
+    pub(crate) fn open(log: &Path, file: impl AsFd, offset: u64) -> io::Result<Option<Writer>> {
+        let ours = fstat(file)?;
+        let is_ours = |named: FileStat| (named.st_dev, named.st_ino) == (ours.st_dev, ours.st_ino);
+        if !stat(log).is_ok_and(is_ours) {
+            return Ok(None);
         }
         // O_NONBLOCK: a FIFO put in the index's place must not hang the thread.
         let index = OpenOptions::new()
@@ -81,7 +82,7 @@ impl Writer {
         }
         let mut writer = Writer { file: index, floor_ns: 0 };
         writer.mend(meta.len(), offset)?;
-        Ok(writer)
+        Ok(Some(writer))
     }
 
     /// Append one record; the disk may refuse (then the lines of this time have an older one).
@@ -130,7 +131,7 @@ mod tests {
     use super::*;
 
     fn open(log: &Path, offset: u64) -> io::Result<Writer> {
-        Writer::open(log, File::open(log)?, offset)
+        Ok(Writer::open(log, File::open(log)?, offset)?.unwrap())
     }
 
     #[test]
@@ -161,7 +162,7 @@ mod tests {
         assert_eq!(std::fs::read(&other).unwrap(), b"precious");
 
         std::fs::remove_file(index_path(&log)).unwrap();
-        assert!(Writer::open(&log, File::open(&other).unwrap(), 0).is_err());
+        assert!(Writer::open(&log, File::open(&other).unwrap(), 0).unwrap().is_none());
         assert_eq!(open(&log, 0).unwrap().file.metadata().unwrap().mode() & 0o777, 0o600);
     }
 

@@ -152,7 +152,8 @@ impl Mover {
     }
 
     /// Call `then` (on the mover's thread) once all that was in the pipe at this moment is in the
-    /// file. Dropped without a call when the line is unknown, or removed before.
+    /// file. Dropped without a call when the line is unknown, or removed before, or 1,024 later
+    /// ones wait for a file that takes nothing.
     ///
     /// # Errors
     /// [`QueueFull`]; `then` is dropped.

@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 pub(crate) use lines::Lines;
 pub use merge::Reader;
-pub(crate) use part::open_log;
+pub(crate) use part::Open;
 pub use tail::tail_lines;
 
 /// The longest line that is given whole, in bytes; of a longer one the beginning, marked.

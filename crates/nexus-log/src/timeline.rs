@@ -2,8 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,23 +13,39 @@ use crate::index::{RECORD, Stamp, index_path, whole};
 /// Bytes of the index that one read brings.
 const BLOCK: u64 = 4096;
 
+/// How many records ahead are tried before a search: a reader goes forward.
+const AHEAD: u64 = 8;
+
 /// The index of one log file. A missing or senseless one has no times; none of this is an error.
 pub(crate) struct Timeline {
-    path: PathBuf,
-    file: Option<File>,
+    log: PathBuf,
+    /// The log's device and inode. Its name may get another file at any time, and the index's too.
+    identity: (u64, u64),
+    index: Option<File>,
     /// The last block read, and the number of its first record.
     block: Vec<u8>,
     block_first: u64,
-    /// The offsets whose time is the same as that of the last asked.
-    known: Option<(Range<u64>, SystemTime)>,
+    known: Option<Known>,
+}
+
+/// The record found last.
+struct Known {
+    number: u64,
+    time: SystemTime,
+    from: u64,
+    /// The next record's offset; None = there were `count` records, and this was the last.
+    until: Option<u64>,
+    count: u64,
 }
 
 impl Timeline {
-    /// The index beside `log`, which need not exist yet.
-    pub(crate) fn of(log: &Path) -> Timeline {
+    /// The index beside `log`, which was opened by that name as `file`.
+    pub(crate) fn of(log: &Path, file: &File) -> Timeline {
+        let identity = file.metadata().map_or((0, 0), |meta| (meta.dev(), meta.ino()));
         let mut timeline = Timeline {
-            path: index_path(log),
-            file: None,
+            log: log.to_owned(),
+            identity,
+            index: None,
             block: Vec::new(),
             block_first: 0,
             known: None,
@@ -41,8 +56,28 @@ impl Timeline {
 
     fn open(&mut self) {
         let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(&self.path).ok();
-        self.file = file.filter(|file| file.metadata().is_ok_and(|meta| meta.is_file()));
+        let index =
+            OpenOptions::new().read(true).custom_flags(flags.bits()).open(index_path(&self.log));
+        // Asked after the opening: an index loses its name before its log does, so if the log still
+        // has its own, the index is the right one.
+        let is_ours = || {
+            let meta = std::fs::metadata(&self.log);
+            meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
+        };
+        let is_file = |index: &File| index.metadata().is_ok_and(|meta| meta.is_file());
+        self.index = index.ok().filter(|index| is_file(index) && is_ours());
+    }
+
+    /// The log has another name now, and its index too.
+    pub(crate) fn renamed(&mut self, log: PathBuf) {
+        self.log = log;
+    }
+
+    /// Look for the index again, if there was none: it is created after its log.
+    pub(crate) fn look(&mut self) {
+        if self.index.is_none() {
+            self.open();
+        }
     }
 
     /// Forget what was read: the log was truncated.
@@ -55,23 +90,24 @@ impl Timeline {
     /// When the byte at `offset` arrived, as far as is known: the time of the last record at or
     /// before it.
     pub(crate) fn at(&mut self, offset: u64) -> Option<SystemTime> {
-        if let Some((range, time)) = &self.known
-            && range.contains(&offset)
+        let known = self.known.as_ref().filter(|known| known.from <= offset);
+        if let Some(known) = known
+            && known.until.map_or_else(|| known.count == self.count(), |until| offset < until)
         {
-            return Some(*time);
+            return Some(known.time);
         }
-        if self.file.is_none() {
-            self.open();
-        }
+        let ahead = known.map(|known| known.number + 1);
         let count = self.count();
-        // Reading forward, the next record is nearly always the one; the search proves it cheaply,
-        // since its last probes fall into one block.
-        let after = self.first(count, |stamp| stamp.offset > offset);
-        let stamp = self.stamp(after.checked_sub(1)?)?;
+        let near = ahead.and_then(|ahead| {
+            let until = count.min(ahead + AHEAD);
+            (ahead..until).find(|n| self.stamp(*n).is_none_or(|stamp| stamp.offset > offset))
+        });
+        let after = near.unwrap_or_else(|| self.first(count, |stamp| stamp.offset > offset));
+        let number = after.checked_sub(1)?;
+        let stamp = self.stamp(number)?;
         let time = time_of(stamp);
-        // Behind the last record more may be appended, so that nothing is known of what follows.
-        let until = self.stamp(after).map_or(offset + 1, |next| next.offset);
-        self.known = Some((stamp.offset..until.max(offset + 1), time));
+        let until = self.stamp(after).map(|next| next.offset);
+        self.known = Some(Known { number, time, from: stamp.offset, until, count });
         Some(time)
     }
 
@@ -88,7 +124,8 @@ impl Timeline {
     }
 
     fn count(&self) -> u64 {
-        let len = self.file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |m| m.len());
+        let meta = self.index.as_ref().and_then(|index| index.metadata().ok());
+        let len = meta.map_or(0, |meta| meta.len());
         whole(len) / RECORD
     }
 
@@ -122,7 +159,7 @@ impl Timeline {
     }
 
     fn read_block(&self, offset: u64) -> io::Result<Vec<u8>> {
-        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        let Some(file) = &self.index else { return Ok(Vec::new()) };
         let mut block = vec![0; usize::try_from(BLOCK).unwrap_or(usize::MAX)];
         let mut len = 0;
         while len < block.len() {
@@ -154,7 +191,8 @@ mod tests {
             .flat_map(|(time_ns, offset)| Stamp { time_ns: *time_ns, offset: *offset }.to_bytes())
             .collect();
         std::fs::write(index_path(&log), bytes).unwrap();
-        let timeline = Timeline::of(&log);
+        std::fs::write(&log, b"").unwrap();
+        let timeline = Timeline::of(&log, &File::open(&log).unwrap());
         (dir, timeline)
     }
 
@@ -179,9 +217,20 @@ mod tests {
         let (_dir, mut timeline) = timeline(&[(100, 0)]);
         assert_eq!(timeline.at(50), Some(at(100)));
         let more = Stamp { time_ns: 200, offset: 60 }.to_bytes();
-        let mut file = OpenOptions::new().append(true).open(&timeline.path).unwrap();
+        let mut file = OpenOptions::new().append(true).open(index_path(&timeline.log)).unwrap();
         io::Write::write_all(&mut file, &more).unwrap();
         assert_eq!((timeline.at(59), timeline.at(60)), (Some(at(100)), Some(at(200))));
+    }
+
+    #[test]
+    fn the_index_of_another_file_under_the_name_is_not_taken() {
+        let (dir, mut timeline) = timeline(&[(100, 0)]);
+        let log = dir.path().join("a.log");
+        let old = File::open(&log).unwrap();
+        std::fs::rename(&log, dir.path().join("a.log.1")).unwrap();
+        std::fs::write(&log, b"").unwrap();
+        assert_eq!(Timeline::of(&log, &old).at(0), None);
+        assert_eq!(timeline.at(0), Some(at(100)), "what is open stays so");
     }
 
     #[test]
@@ -191,6 +240,9 @@ mod tests {
         for n in (0..5_000).rev().step_by(97) {
             assert_eq!(timeline.at(n * 7 + 3), Some(at(n * 1_000)));
             assert_eq!(timeline.since(at(n * 1_000)), Some(n * 7));
+        }
+        for n in 0..5_000 {
+            assert_eq!(timeline.at(n * 7 + 3), Some(at(n * 1_000)));
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Files followed while they grow, are replaced, or are truncated.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -107,6 +109,40 @@ fn the_old_file_is_read_to_its_end_before_the_new_one() {
 }
 
 #[test]
+fn a_directory_that_was_deleted_is_found_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (logs, path) = (dir.path().join("logs"), dir.path().join("logs/a"));
+    std::fs::create_dir(&logs).unwrap();
+    append(&path, "");
+    let mut follow = Follow::new(&[log(&path)]).unwrap();
+    std::fs::remove_dir_all(&logs).unwrap();
+    assert_eq!(follow.take().unwrap(), []);
+    std::fs::create_dir(&logs).unwrap();
+    append(&path, "back\n");
+    expect(&mut follow, &["back"]);
+}
+
+#[test]
+fn a_flood_hides_no_other_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let (flood, calm) = (dir.path().join("a"), dir.path().join("b"));
+    let mut follow = Follow::new(&[log(&flood), log(&calm)]).unwrap();
+    append(&flood, &"x\n".repeat(100_000));
+    append(&calm, "here\n");
+    let mut batches = 0;
+    loop {
+        let records = follow.wait(Some(DEADLINE)).unwrap();
+        assert!(records.len() <= 2_048, "a batch has bounds");
+        if records.iter().any(|record| record.file == 1) {
+            break;
+        }
+        append(&flood, &"x\n".repeat(10_000));
+        batches += 1;
+        assert!(batches < 10);
+    }
+}
+
+#[test]
 fn another_poll_may_wait_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a");
@@ -126,7 +162,7 @@ fn another_poll_may_wait_for_it() {
 /// Rotate as the daemon does: index, log, new file, and wait until the old one is let go.
 fn rotate(mover: &Mover, path: &Path, number: u32) {
     let old = PathBuf::from(format!("{}.{number}", path.display()));
-    // No index before the first byte.
+    // The first file may have none yet: nothing was written.
     let _ = std::fs::rename(index_path(path), index_path(&old));
     std::fs::rename(path, &old).unwrap();
     let (tell, replaced) = mpsc::channel();

@@ -4,6 +4,8 @@
 //! The program runs itself again in a mount namespace of its own with a tiny file system, so it needs
 //! root, as CI has.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;

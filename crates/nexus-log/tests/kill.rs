@@ -4,6 +4,8 @@
 //! The program is its own child: called with a path, it moves from its standard input to its
 //! standard output, whose path that is.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};

@@ -1,13 +1,15 @@
 //! Bytes from real pipes into real files.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use nexus_log::{LineId, Mover, Note, Source, index_path};
+use nexus_log::{LineId, LogFile, Mover, Note, Query, Source, Stream, index_path};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -71,7 +73,7 @@ fn what_was_written_before_a_settle_is_in_the_file_after_it() {
         assert_eq!(stage.text(), wanted);
     }
     let stamps = index_len(&stage.path());
-    assert!(stamps >= 16 && stamps % 16 == 0, "{stamps}");
+    assert!(stamps >= 16 && stamps.is_multiple_of(16), "{stamps}");
 }
 
 #[test]
@@ -214,6 +216,44 @@ fn a_pipe_without_writers_ends_and_its_mover_sleeps() {
 }
 
 #[test]
+fn a_pipe_that_ended_lives_again_with_a_new_writer() {
+    let stage = Stage::new();
+    let (pipe, writer) = pipe();
+    let twin = pipe.try_clone().unwrap();
+    let file = File::create(stage.path()).unwrap().into();
+    stage.mover.add(LINE, Source { pipe, file, path: stage.path() }).unwrap();
+    drop(writer);
+    for text in ["again\n", "and again\n"] {
+        assert_eq!(stage.notes.recv_timeout(DEADLINE).unwrap(), (LINE, Note::Ended));
+        let path = format!("/proc/self/fd/{}", twin.as_raw_fd());
+        File::options().write(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
+    }
+    assert_eq!(stage.notes.recv_timeout(DEADLINE).unwrap(), (LINE, Note::Ended));
+    assert_eq!(stage.text(), "again\nand again\n");
+}
+
+#[test]
+fn a_line_is_found_by_the_instant_before_it_came() {
+    let stage = Stage::new();
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    writer.write_all(b"before\n").unwrap();
+    stage.settle(LINE);
+    // A line's time is exact to 100 ms: let them pass.
+    std::thread::sleep(Duration::from_millis(110));
+    let since = SystemTime::now();
+    writer.write_all(b"after\n").unwrap();
+    stage.settle(LINE);
+    let file = LogFile { path: stage.path(), label: "app".into(), stream: Stream::Out };
+    let mut query = Query { files: vec![file], since: Some(since), ..Query::default() };
+    let texts = |query: &Query| -> Vec<Vec<u8>> {
+        query.read().unwrap().map(|record| record.unwrap().bytes).collect()
+    };
+    assert_eq!(texts(&query), [b"after"]);
+    (query.since, query.until) = (None, Some(since));
+    assert_eq!(texts(&query), [b"before"]);
+}
+
+#[test]
 fn a_parked_mover_never_moves_again() {
     let stage = Stage::new();
     let (pipe, mut writer) = pipe();
@@ -258,4 +298,24 @@ fn a_flood_delays_no_other_line() {
     let rate = flooding.join().unwrap();
     println!("flood: {rate:.0} MB/s; slowest of 100 other lines: {worst:?}");
     assert!(worst < Duration::from_secs(1), "{worst:?}");
+}
+
+#[test]
+fn how_fast_bytes_are_moved() {
+    const TOTAL: usize = 256 << 20;
+    let stage = Stage::new();
+    let (pipe, mut writer) = pipe();
+    // Where a pipe may not be so large, it is slower, which is no failure.
+    let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(1 << 20));
+    let file = File::create(stage.path()).unwrap().into();
+    stage.mover.add(LINE, Source { pipe, file, path: stage.path() }).unwrap();
+    let began = Instant::now();
+    let block = vec![b'y'; 64 * 1024];
+    for _ in 0..TOTAL / block.len() {
+        writer.write_all(&block).unwrap();
+    }
+    stage.settle(LINE);
+    let rate = TOTAL as f64 / began.elapsed().as_secs_f64() / 1e6;
+    assert_eq!(std::fs::metadata(stage.path()).unwrap().len(), TOTAL as u64);
+    println!("{rate:.0} MB/s in blocks of 64 KiB into a file");
 }

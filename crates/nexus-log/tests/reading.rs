@@ -1,5 +1,7 @@
 //! Lines read back: the last ones, those of a time, several files merged; without any daemon.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -210,7 +212,7 @@ fn naive(text: &[u8], n: usize) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..Default::default() })]
     #[test]
     fn the_last_lines_are_those_of_a_naive_reader(
         lines in prop::collection::vec(

@@ -61,3 +61,65 @@ pub enum Code {
     #[serde(rename = "NX7000")]
     Internal,
 }
+
+impl Code {
+    /// The HTTP status that goes with it.
+    pub fn status(self) -> u16 {
+        match self {
+            Code::BadRequest => 400,
+            Code::StartFailed | Code::BuildFailed | Code::Superseded | Code::Refused => 409,
+            Code::NotFound | Code::NoSuchPath => 404,
+            Code::TooMuch => 413,
+            Code::BadConfig => 422,
+            Code::NoDaemon => 503,
+            Code::NotPermitted => 403,
+            Code::Internal => 500,
+        }
+    }
+
+    /// As it is written: `NX0404`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::BadRequest => "NX0200",
+            Code::StartFailed => "NX0301",
+            Code::BuildFailed => "NX0302",
+            Code::Superseded => "NX0303",
+            Code::NotFound => "NX0404",
+            Code::NoSuchPath => "NX0405",
+            Code::Refused => "NX0501",
+            Code::TooMuch => "NX0502",
+            Code::BadConfig => "NX0601",
+            Code::NoDaemon => "NX0701",
+            Code::NotPermitted => "NX0801",
+            Code::Internal => "NX7000",
+        }
+    }
+}
+
+impl Problem {
+    /// A problem with its code's usual status.
+    pub fn new(code: Code, title: String) -> Problem {
+        Problem {
+            r#type: format!("urn:nexus:{}", code.as_str()),
+            title,
+            status: code.status(),
+            code,
+            causes: Vec::new(),
+            help: Vec::new(),
+        }
+    }
+
+    /// With one cause more.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Problem {
+        self.causes.push(cause.into());
+        self
+    }
+
+    /// With one line of help more.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Problem {
+        self.help.push(help.into());
+        self
+    }
+}

@@ -115,9 +115,11 @@ impl Options {
             Wrong::of("script", Code::Missing, "is missing", remedy)
         }));
         let (Some(cwd), Some(script)) = (cwd, script) else { return Err(wrongs) };
-        let program = wrongs.keep(self.program(script, &cwd, exists));
-        let name = wrongs.keep(self.app_name(script));
-        let (Some(script), Some(name)) = (program, name) else { return Err(wrongs) };
+        let word = script;
+        let Some(script) = wrongs.keep(self.program(word, &cwd, exists)) else {
+            return Err(wrongs);
+        };
+        let Some(name) = wrongs.keep(self.app_name(word)) else { return Err(wrongs) };
         let log_file = |file: &Option<String>| file.as_ref().map(|file| join(&cwd, file));
         let interpreter = self.interpreter.clone().unwrap_or_else(|| interpreter_of(&script));
         wrongs.unless(AppSpec {

@@ -141,7 +141,9 @@ impl Walk<'_> {
                 return Vec::new();
             }
         };
-        if tables.is_empty() {
+        // A key that nobody knows may have been meant for `apps`.
+        let misspelled = self.flaws.iter().any(|flaw| flaw.code == Code::UnknownKey);
+        if tables.is_empty() && !misspelled {
             let at = given.map_or(0..0, |given| given.at.clone());
             let remedy = "write `[[apps]]`, and below it `script = \"...\"`".to_owned();
             let problem = "the file asks for no app".to_owned();

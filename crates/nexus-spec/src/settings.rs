@@ -8,6 +8,7 @@ mod later_pm2;
 mod life;
 mod output;
 mod program;
+mod restart;
 
 use std::fmt;
 
@@ -15,6 +16,7 @@ use crate::app::AppSpec;
 use crate::flaw::Code;
 use crate::given::{Given, Key};
 use crate::options::Options;
+use crate::span::Span;
 use crate::suggest;
 use crate::wrong::{Wrong, Wrongs};
 
@@ -105,7 +107,7 @@ static FILE: [Setting; 6] = [
         key: "defaults",
         takes: "a table",
         default: "none",
-        doc: "Options that hold for every app that does not set them; `env` and `backoff` are joined key by key.",
+        doc: "Options for every app that does not set them; `env` and `backoff` are joined.",
         also: &["default"],
         own: false,
         work: Work::Walked,
@@ -117,14 +119,15 @@ static FILE: [Setting; 6] = [
 ];
 
 /// All tables of rows.
-static TABLES: [(Scope, &[Setting]); 7] = [
+static TABLES: [(Scope, &[Setting]); 8] = [
     (Scope::File, &FILE),
     (Scope::App, &program::ROWS),
     (Scope::App, &life::ROWS),
+    (Scope::App, &restart::ROWS),
     (Scope::App, &output::ROWS),
     (Scope::App, &later_ours::ROWS),
     (Scope::App, &later_pm2::ROWS),
-    (Scope::Backoff, &life::BACKOFF),
+    (Scope::Backoff, &restart::BACKOFF),
 ];
 
 /// Every setting with the table that it stands in: what is carried out first, then the rest.
@@ -214,4 +217,9 @@ pub(crate) fn written(scope: Scope, app: &AppSpec) -> toml::Table {
         Work::Walked | Work::Later { .. } => None,
     };
     of(scope).filter_map(value).collect()
+}
+
+/// A length of time as it is written, unless it is the default.
+fn time(span: Span, default: Span) -> Option<toml::Value> {
+    (span != default).then(|| span.to_string().into())
 }

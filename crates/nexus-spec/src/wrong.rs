@@ -56,11 +56,11 @@ impl Wrong {
         }
     }
 
-    /// The same, of `key`, unless it already names one.
+    /// The same, of `key`, or of what it names below `key`.
     pub(crate) fn of_key(mut self, key: &str) -> Wrong {
         if self.key.is_empty() {
             key.clone_into(&mut self.key);
-        } else if !self.key.starts_with(key) {
+        } else if !key.is_empty() {
             self.key = format!("{key}.{}", self.key);
         }
         self

@@ -48,6 +48,29 @@ fn nothing_of_a_file_reaches_the_terminal_as_a_control_character() {
 }
 
 #[test]
+fn flaws_as_json() {
+    let json = serde_json::to_string_pretty(&flaws("clashes", "ecosystem.toml")).unwrap();
+    same("clashes.json", &(json + "\n"));
+}
+
+#[test]
+fn a_file_of_nothing_but_flaws_is_told_in_bounds() {
+    let text = "[[apps]]\nscript = 'a'\n".repeat(40_000);
+    let read = |text: &str| project(text, Path::new("f"), Path::new("/"), &|_| false).unwrap_err();
+    let flaws = read(&text);
+    assert_eq!(flaws.count(), 39_999);
+    assert_eq!(flaws.flaws.len(), Flaws::MAX);
+    let shown = flaws.render(false, true);
+    assert!(shown.ends_with("and 39899 more\n\n39999 errors in f\n"));
+    assert_eq!(
+        read(&text.repeat(2)).flaws[0].problem,
+        "the file has 1760000 bytes; 1048576 are read"
+    );
+    let long = format!("x = '{}'", "y".repeat(1_000_000));
+    assert!(read(&long).render(false, true).len() < 10_000);
+}
+
+#[test]
 fn places_lead_to_the_bytes_of_the_file() {
     let flaws = flaws("keys", "ecosystem.toml");
     let text =

@@ -226,3 +226,25 @@ fn what_is_wrong_with_the_options_together() {
     assert!(said(&options, "/").contains("`name` is missing"));
     assert!(said(&options, "srv").contains("`cwd` is relative"));
 }
+
+#[test]
+fn one_mistake_is_one_flaw() {
+    for (text, said) in [
+        ("", "the file asks for no app"),
+        ("[[app]]\nscript = 'a'", "unknown key `app`"),
+        ("[apps]\nscript = 'a'", "`apps` takes tables, each under `[[apps]]`, not a table"),
+        ("apps = [3]", "`apps` takes tables, each under `[[apps]]`, not an integer"),
+        ("[[apps]]\nscrpt = 'a'", "unknown key `scrpt`"),
+        ("[[apps]]\nscript = 3", "`script` takes a string, not an integer"),
+        ("[[apps]]\nscript = 'a b'\ncwd = 1", "`cwd` takes a string, not an integer"),
+        ("[[apps]]\nscript = 'é.js'", "`name` is missing, and the script's name, taken for it,"),
+        ("[[apps]]\nscript = 'a'\n[[apps]]\nscript = 'a'\nname = 'x y'", "`name` has a character"),
+        ("[defaults]\nnme = 'x'\n[[apps]]\nscript = 'a'", "unknown key `nme`"),
+        ("defaults = 1\n[[apps]]\nscript = 'a'", "`defaults` takes a table, not an integer"),
+        ("[[apps]]\nscript = 'a'\nargs = [\"\\u0000\"]", "`args` has a NUL character"),
+    ] {
+        let flaws = project(text, Path::new("f"), Path::new("/srv"), &|_| false).unwrap_err();
+        let [flaw] = flaws.flaws.as_slice() else { panic!("{flaws}") };
+        assert!(flaw.problem.starts_with(said), "{flaws}");
+    }
+}

@@ -1,1 +1,46 @@
-//! .
+//! What a worker links: inherited listening sockets, readiness, and a stop that drains.
+//!
+//! Nexus binds an app's addresses once, keeps them, and hands them to every worker; a worker says
+//! when it is ready and gets a signal when it is to go. All of it follows protocols that other
+//! managers speak too (`sd_listen_fds(3)`, `sd_notify(3)`), and all of it does something sensible
+//! without any manager: [`listen_or_bind`] binds, [`ready`] and its kin do nothing.
+//!
+//! ```no_run
+//! use std::io::Write;
+//!
+//! fn main() -> std::io::Result<()> {
+//!     let stop = nexus_worker::Stop::install()?;
+//!     let listener = nexus_worker::listen_or_bind("127.0.0.1:8080")?;
+//!     nexus_worker::ready()?;
+//!     while let Some(mut client) = listener.accept_until(stop)? {
+//!         let _gone = client.write_all(b"hello\n");
+//!     }
+//!     nexus_worker::stopping()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # A reload that drops nothing
+//! The listening socket is shared by all workers of the app and outlives each of them. So a worker
+//! that is asked to stop only closes its own copy (dropping the [`Listener`] does that), finishes
+//! what it has accepted, answers further requests on open connections with `Connection: close`,
+//! and exits 0. Connections that it never accepted stay queued in the kernel for its siblings.
+//! Never call `shutdown(2)` on the socket: that would end it for everyone.
+//!
+//! # With tokio
+//! [`Stop`] is the reading end of a pipe that becomes readable and stays so: wait for it by
+//! `tokio::net::unix::pipe::Receiver::from_owned_fd(stop.as_fd().try_clone_to_owned()?)?` and
+//! `readable().await`. A listener goes over by [`Listener::set_nonblocking`] and
+//! `tokio::net::TcpListener::from_std`.
+
+mod address;
+mod inherit;
+mod listener;
+mod notify;
+mod stop;
+mod sys;
+
+pub use inherit::{Which, listen, listen_or_bind};
+pub use listener::{Listener, Stream};
+pub use notify::{alive, ready, status, stopping, watchdog_period};
+pub use stop::{Stop, stop_requested};

@@ -1,1 +1,42 @@
-//! .
+//! Carries out the core's decisions, moves log bytes, serves clients.
+//!
+//! nexusd never forks a worker and never decides policy: an event comes in, `nexus_core::step`
+//! decides, and the modules here do it. See `docs/ARCHITECTURE.md`.
+
+mod api;
+mod clock;
+mod command;
+mod cpus;
+mod daemon;
+mod end;
+mod facts;
+mod files;
+mod held;
+mod holdings;
+mod home;
+mod journal;
+mod lines;
+mod measure;
+mod note;
+mod notify;
+mod ops;
+mod outputs;
+mod own_log;
+mod records;
+mod replies;
+mod reports;
+mod requests;
+mod roll;
+mod run;
+mod saved;
+mod shutdown;
+mod spawn;
+mod store;
+mod sync;
+mod targets;
+mod template;
+mod trouble;
+mod view;
+mod words;
+
+pub use run::run;

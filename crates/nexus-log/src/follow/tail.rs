@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::inotify::{AddWatchFlags, Inotify, WatchDescriptor};
 
-use crate::read::{Lines, Record};
+use crate::read::{Lines, Open, Record};
 use crate::timeline::Timeline;
 
 /// How long a line without its end is held back.
@@ -46,12 +46,8 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    pub(super) fn open(
-        file: File,
-        timeline: Timeline,
-        from: u64,
-        inotify: &Inotify,
-    ) -> io::Result<Tail> {
+    pub(super) fn open(open: Open, from: u64, inotify: &Inotify) -> io::Result<Tail> {
+        let Open { file, timeline } = open;
         let meta = file.metadata()?;
         // By descriptor: the name may lead elsewhere by now.
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -67,6 +63,11 @@ impl Tail {
         })
     }
 
+    /// The file has another name now, by which its index may be found.
+    pub(super) fn renamed(&mut self, path: PathBuf) {
+        self.timeline.renamed(path);
+    }
+
     /// Size in bytes and whether the file still has a name.
     pub(super) fn size_and_named(&self) -> io::Result<(u64, bool)> {
         let meta = self.file.metadata()?;
@@ -80,6 +81,7 @@ impl Tail {
 
     /// Give what has come. `over`: a newer generation is written, so a line's end will not come.
     pub(super) fn read(&mut self, number: usize, over: bool, batch: &mut Batch) -> io::Result<()> {
+        self.timeline.look();
         let (size, _) = self.size_and_named()?;
         if size < self.lines.seen() {
             self.give_partial(number, batch);

@@ -24,6 +24,8 @@ const STAMP_EVERY: Duration = Duration::from_millis(100);
 const REPLACE_PATIENCE: Duration = Duration::from_secs(2);
 /// How many bytes of one line of text a replacement lets pass.
 const REPLACE_BYTES: u64 = 1024 * 1024;
+/// Settles that wait for one line; the oldest is dropped for one more, as if the line were removed.
+const SETTLES_MAX: usize = 1024;
 /// The size of a pipe that does not tell its own (the kernel's largest without privilege).
 const PIPE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -138,6 +140,9 @@ impl Line {
         // After as many bytes as the pipe holds, those of now have passed, however fast it refills.
         let size = fcntl(&self.pipe, FcntlArg::F_GETPIPE_SZ).ok();
         let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(PIPE_BYTES_MAX);
+        if self.settles.len() >= SETTLES_MAX {
+            drop(self.settles.remove(0));
+        }
         self.settles.push((self.moved + size, then));
     }
 
@@ -181,6 +186,12 @@ impl Line {
             self.stamped = None;
             self.unlinked = false;
             self.splices = true;
+            // Not only at the first byte: the file may be renamed again before that comes.
+            if fstat(&self.file).is_ok_and(|stat| is_regular(&stat))
+                && let Ok(offset) = lseek(&self.file, 0, Whence::SeekCur)
+            {
+                self.open_index(position(offset), tools);
+            }
             (replacing.then)();
         }
     }
@@ -244,13 +255,19 @@ impl Line {
         Ok(())
     }
 
-    fn stamp(&mut self, offset: u64, tools: &mut Tools<'_>) {
+    fn open_index(&mut self, offset: u64, tools: &mut Tools<'_>) {
         if matches!(self.index, Index::Untried) {
             self.index = match Writer::open(&self.path, &self.file, offset) {
-                Ok(writer) => Index::Open(writer),
+                Ok(Some(writer)) => Index::Open(writer),
+                // Between a rename and the replacement; if it lasts, the next stamp asks again.
+                Ok(None) => Index::Untried,
                 Err(error) => self.no_index(&error, tools),
             };
         }
+    }
+
+    fn stamp(&mut self, offset: u64, tools: &mut Tools<'_>) {
+        self.open_index(offset, tools);
         let Index::Open(writer) = &mut self.index else { return };
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let time_ns = u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX);
@@ -268,10 +285,7 @@ impl Line {
     }
 
     fn no_index(&self, error: &std::io::Error, tools: &mut Tools<'_>) -> Index {
-        // A file without a name has been noted; that it has no index follows.
-        if !self.unlinked {
-            (tools.notes)(self.id, Note::NoIndex(error.raw_os_error().unwrap_or(0)));
-        }
+        (tools.notes)(self.id, Note::NoIndex(error.raw_os_error().unwrap_or(0)));
         Index::Refused
     }
 

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Bytes that one read brings.
-const BLOCK: u64 = 64 * 1024;
+/// Bytes that the first read brings, and the most that one brings: the last lines of thousands of
+/// files are short, and those of one file may be long.
+const BLOCK_MIN: u64 = 4 * 1024;
+const BLOCK_MAX: u64 = 64 * 1024;
 
 /// Gives the offsets where lines begin, last first. Holds one block, whatever the lines are like.
 pub(crate) struct Backward<'a> {
@@ -15,12 +17,13 @@ pub(crate) struct Backward<'a> {
     edge: u64,
     block: Vec<u8>,
     block_at: u64,
+    size: u64,
 }
 
 impl<'a> Backward<'a> {
     /// Lines that begin in `floor..limit`; a line begins at `floor`.
     pub(crate) fn new(file: &'a File, floor: u64, limit: u64) -> Backward<'a> {
-        Backward { file, floor, edge: limit, block: Vec::new(), block_at: limit }
+        Backward { file, floor, edge: limit, block: Vec::new(), block_at: limit, size: BLOCK_MIN }
     }
 
     /// The beginning of the line before the last one given.
@@ -53,7 +56,8 @@ impl<'a> Backward<'a> {
 
     /// Read the block that ends at `end`. A file that has become shorter reads as no newlines.
     fn load(&mut self, end: u64) -> io::Result<()> {
-        self.block_at = end.saturating_sub(BLOCK).max(self.floor);
+        self.block_at = end.saturating_sub(self.size).max(self.floor);
+        self.size = BLOCK_MAX.min(self.size * 2);
         self.block.clear();
         self.block.resize(usize::try_from(end - self.block_at).unwrap_or(usize::MAX), 0);
         let mut len = 0;

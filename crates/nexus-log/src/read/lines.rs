@@ -6,8 +6,8 @@ use std::os::unix::fs::FileExt;
 
 use super::LINE_MAX;
 
-/// Bytes that one read brings.
-const BLOCK: usize = 64 * 1024;
+/// Bytes that one read brings. Thousands of files may be read side by side.
+const BLOCK: usize = 16 * 1024;
 
 /// A line, without its newline.
 #[derive(Debug)]
@@ -108,6 +108,10 @@ impl Lines {
                 }
             }
         };
+        if got == 0 {
+            // It may be long until there is more.
+            self.block = Vec::new();
+        }
         self.block.truncate(got);
         self.next += got as u64;
         Ok(got > 0)

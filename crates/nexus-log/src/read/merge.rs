@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::backward::Backward;
 use super::lines::{Cut, Lines};
-use super::part::Part;
+use super::part::{Open, Part};
 use super::{LogFile, Query, Record};
 use crate::follow::Follow;
 
@@ -16,7 +16,7 @@ pub struct Reader {
     files: Vec<LogFile>,
     parts: Vec<Part>,
     lines: Vec<Lines>,
-    heads: Vec<Option<Cut>>,
+    heads: Vec<Option<Record>>,
     /// The place of each file's next line; the file's position decides between equals.
     order: BinaryHeap<Reverse<(SystemTime, usize)>>,
     failed: Option<io::Error>,
@@ -57,27 +57,27 @@ impl Reader {
     /// # Errors
     /// The directory of a file does not exist, or the machine has no inotify instance left.
     pub fn follow(self) -> io::Result<Follow> {
-        let from = self.parts.into_iter().map(|part| (part.file, part.timeline, part.end));
+        let from = self.parts.into_iter().map(|part| (part.open, part.end));
         Follow::begin(&self.files, from.collect())
     }
 
     /// Take the next line of a file as its head.
     fn advance(&mut self, file: usize) -> io::Result<()> {
         let (part, lines) = (&mut self.parts[file], &mut self.lines[file]);
-        let Some(open) = &part.file else { return Ok(()) };
+        let Some(open) = &mut part.open else { return Ok(()) };
         if lines.line_offset() >= part.limit {
             return Ok(());
         }
-        let cut = match lines.next_line(open, part.end)? {
+        let cut = match lines.next_line(&open.file, part.end)? {
             Some(cut) => cut,
             None => match lines.take_partial() {
                 Some(cut) => cut,
                 None => return Ok(()),
             },
         };
-        let place = part.place(cut.offset);
-        self.order.push(Reverse((place, file)));
-        self.heads[file] = Some(cut);
+        let time = open.timeline.at(cut.offset);
+        self.order.push(Reverse((part.place(time), file)));
+        self.heads[file] = Some(cut.into_record(file, time));
         Ok(())
     }
 }
@@ -90,9 +90,7 @@ impl Iterator for Reader {
             return Some(Err(error));
         }
         let Reverse((_, file)) = self.order.pop()?;
-        let cut = self.heads[file].take()?;
-        let time = self.parts[file].timeline.at(cut.offset);
-        let record = cut.into_record(file, time);
+        let record = self.heads[file].take()?;
         // A file that fails ends there; the line in hand is given first.
         self.failed = self.advance(file).err();
         Some(Ok(record))
@@ -109,17 +107,21 @@ impl Cut {
 /// Raise the floors so that the last `last` lines of all files together remain: step back from the
 /// ends, each time in the file whose line is the youngest.
 fn keep_last(parts: &mut [Part], last: usize) -> io::Result<()> {
-    let files: Vec<_> = parts.iter_mut().map(|part| part.file.take()).collect();
-    let mut starts: Vec<_> = files
-        .iter()
+    let mut opens: Vec<Option<Open>> = parts.iter_mut().map(|part| part.open.take()).collect();
+    let mut ends: Vec<_> = opens
+        .iter_mut()
         .zip(&*parts)
-        .map(|(file, part)| Some(Backward::new(file.as_ref()?, part.floor, part.limit)))
+        .map(|(open, part)| {
+            let Open { file, timeline } = open.as_mut()?;
+            Some((Backward::new(file, part.floor, part.limit), timeline))
+        })
         .collect();
     let mut order = BinaryHeap::new();
-    let mut step = |file: usize, parts: &mut [Part], order: &mut BinaryHeap<_>| {
-        if let Some(start) = starts[file].as_mut().map(Backward::next_start).transpose()?.flatten()
+    let mut step = |file: usize, parts: &[Part], order: &mut BinaryHeap<_>| {
+        if let Some((backward, timeline)) = &mut ends[file]
+            && let Some(start) = backward.next_start()?
         {
-            order.push((parts[file].place(start), file, start));
+            order.push((parts[file].place(timeline.at(start)), file, start));
         }
         io::Result::Ok(())
     };
@@ -132,8 +134,8 @@ fn keep_last(parts: &mut [Part], last: usize) -> io::Result<()> {
         parts[file].floor = start;
         step(file, parts, &mut order)?;
     }
-    for (part, file) in parts.iter_mut().zip(files) {
-        part.file = file;
+    for (part, open) in parts.iter_mut().zip(opens) {
+        part.open = open;
     }
     Ok(())
 }

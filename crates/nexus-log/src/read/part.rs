@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::OFlag;
 
@@ -13,10 +13,15 @@ use super::backward::Backward;
 use super::lines::Lines;
 use crate::timeline::Timeline;
 
+/// A log file and its index.
+pub(crate) struct Open {
+    pub(crate) file: File,
+    pub(crate) timeline: Timeline,
+}
+
 /// A file and the part of it that is asked for: the lines that begin in `floor..limit`.
 pub(crate) struct Part {
-    pub(crate) file: Option<File>,
-    pub(crate) timeline: Timeline,
+    pub(crate) open: Option<Open>,
     pub(crate) floor: u64,
     pub(crate) limit: u64,
     /// What was there when the file was opened (following: up to its last newline).
@@ -27,54 +32,58 @@ pub(crate) struct Part {
     pub(crate) untimed: bool,
 }
 
-/// Open a log for reading. None = it does not exist, or is no file that could be read back (a
-/// device, as /dev/null).
-pub(crate) fn open_log(path: &Path) -> io::Result<Option<File>> {
-    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
-    let named = |error: io::Error| {
-        io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
-    };
-    match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        Ok(file) => Ok(file.metadata().map_err(named)?.is_file().then_some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(named(error)),
+impl Open {
+    /// Open a log for reading. None = it does not exist, or is no file that could be read back (a
+    /// device, as /dev/null).
+    pub(crate) fn log(path: &Path) -> io::Result<Option<Open>> {
+        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))
+        };
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(named(error)),
+        };
+        if !file.metadata().map_err(named)?.is_file() {
+            return Ok(None);
+        }
+        let timeline = Timeline::of(path, &file);
+        Ok(Some(Open { file, timeline }))
     }
 }
 
 impl Part {
     pub(crate) fn open(path: &Path, query: &Query) -> io::Result<Part> {
-        // The index first: records that it gets later are about bytes that we do not read.
-        let timeline = Timeline::of(path);
-        let file = open_log(path)?;
         let mut part =
-            Part { file, timeline, floor: 0, limit: 0, end: 0, changed: None, untimed: false };
-        let Some(file) = part.file.take() else { return Ok(part) };
-        let meta = file.metadata()?;
+            Part { open: None, floor: 0, limit: 0, end: 0, changed: None, untimed: false };
+        let Some(mut open) = Open::log(path)? else { return Ok(part) };
+        let meta = open.file.metadata()?;
         part.end = meta.len();
         if query.follow {
-            let newline = Backward::new(&file, 0, part.end).newline_before(part.end)?;
+            let newline = Backward::new(&open.file, 0, part.end).newline_before(part.end)?;
             part.end = newline.map_or(0, |at| at + 1);
         }
         part.limit = part.end;
-        let beginning = part.timeline.beginning();
+        let beginning = open.timeline.beginning();
         if beginning.is_none() {
             part.changed = meta.modified().ok();
         }
         if query.since.is_some() || query.until.is_some() {
-            part.narrow(&file, query, beginning)?;
+            part.narrow(&mut open, query, beginning)?;
         }
-        part.file = Some(file);
+        part.open = Some(open);
         Ok(part)
     }
 
-    /// The time by which a line has its place among those of other files.
-    pub(crate) fn place(&mut self, offset: u64) -> SystemTime {
-        self.timeline.at(offset).or(self.changed).unwrap_or(UNIX_EPOCH)
+    /// The time by which a line of the time `time` has its place among those of other files.
+    pub(crate) fn place(&self, time: Option<SystemTime>) -> SystemTime {
+        time.or(self.changed).unwrap_or(UNIX_EPOCH)
     }
 
     fn narrow(
         &mut self,
-        file: &File,
+        open: &mut Open,
         query: &Query,
         beginning: Option<(SystemTime, u64)>,
     ) -> io::Result<()> {
@@ -88,13 +97,13 @@ impl Part {
         let older = query.since.is_some_and(|since| since > first);
         self.untimed = timed_from > 0 && !older;
         let from = match query.since {
-            Some(since) => self.timeline.since(since).unwrap_or(self.end),
+            Some(since) => open.timeline.since(since).unwrap_or(self.end),
             None => timed_from,
         };
-        self.floor = line_start(file, from.min(self.end), self.end)?;
+        self.floor = line_start(&open.file, from.min(self.end), self.end)?;
         if let Some(until) = query.until {
-            let after = until + std::time::Duration::from_nanos(1);
-            self.limit = self.timeline.since(after).unwrap_or(self.end).min(self.end);
+            let after = until + Duration::from_nanos(1);
+            self.limit = open.timeline.since(after).unwrap_or(self.end).min(self.end);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::part::open_log;
+use super::part::Open;
 
 /// The last `n` lines of a log, first one first, looking at its last `max_bytes` bytes only: a line
 /// that begins before them is cut at its beginning. Lines are as the worker wrote them: pass them
@@ -13,7 +13,7 @@ use super::part::open_log;
 /// # Errors
 /// The file exists and cannot be read.
 pub fn tail_lines(path: &Path, n: usize, max_bytes: usize) -> io::Result<Vec<Vec<u8>>> {
-    let Some(file) = open_log(path)? else { return Ok(Vec::new()) };
+    let Some(Open { file, .. }) = Open::log(path)? else { return Ok(Vec::new()) };
     let size = file.metadata()?.len();
     let begin = size.saturating_sub(max_bytes as u64);
     let mut bytes = vec![0; usize::try_from(size - begin).unwrap_or(max_bytes)];

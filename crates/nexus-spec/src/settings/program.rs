@@ -18,7 +18,7 @@ pub(super) static ROWS: [Setting; 11] = [
         takes: "a string of letters, digits and `._@+-`, at most 64",
         default: "the script's file name without its extension",
         doc: "What the app is called; no two apps of a home share a name.",
-        also: &["app_name", "id"],
+        also: &["app_name"],
         own: true,
         work: Work::Done {
             set: |options, given| {
@@ -47,7 +47,7 @@ pub(super) static ROWS: [Setting; 11] = [
         key: "script",
         takes: "a string",
         default: "none: every app needs one",
-        doc: "The program to run, or the file that `interpreter` runs: a path relative to `cwd`, or a word to look up in PATH.",
+        doc: "The program or file to run: a path relative to `cwd`, or a word to find in PATH.",
         also: &["exec", "cmd", "command"],
         own: true,
         work: Work::Done {
@@ -60,7 +60,7 @@ pub(super) static ROWS: [Setting; 11] = [
     },
     Setting {
         key: "args",
-        takes: "an array of strings, or one string split into words as a shell does, nothing expanded",
+        takes: "an array of strings, or one string split into words as a shell does",
         default: "none",
         doc: "Arguments after the script.",
         also: &["arguments"],
@@ -75,7 +75,7 @@ pub(super) static ROWS: [Setting; 11] = [
     },
     Setting {
         key: "interpreter",
-        takes: "a string such as \"node --flag\", \"none\" to execute the script itself, or an array of strings",
+        takes: "\"node --flag\", \"none\" for the script itself, or an array of strings",
         default: "by the script's extension: node, bun, python3, ruby, php, perl, bash; else none",
         doc: "The program that runs the script, and its own arguments.",
         also: &["exec_interpreter"],
@@ -188,7 +188,7 @@ pub(super) static ROWS: [Setting; 11] = [
 ];
 
 /// An array of strings; `None` when there are none.
-pub(super) fn strings(items: &[String]) -> Option<Value> {
+fn strings(items: &[String]) -> Option<Value> {
     (!items.is_empty())
         .then(|| Value::Array(items.iter().map(|item| item.as_str().into()).collect()))
 }

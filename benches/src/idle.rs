@@ -1,0 +1,78 @@
+//! What the pair costs while nothing happens: memory, CPU and wake-ups.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use nexus_tests::Process;
+
+use crate::Fault;
+use crate::list::WORKERS;
+use crate::managed::Managed;
+use crate::report::{Goal, Report};
+use crate::stamps::Stamps;
+
+/// How long we look.
+const WATCH: Duration = Duration::from_secs(10);
+/// After the workers have begun: let sampling and log threads come to rest.
+const SETTLE: Duration = Duration::from_secs(3);
+/// The kernel's USER_HZ, the unit of `/proc/PID/stat`: 100 on every Linux that we run on.
+const TICKS_A_SECOND: f64 = 100.0;
+
+/// Keeper and nexusd together, with 50 idle workers.
+pub(crate) fn at_rest(
+    ours: Option<&Managed>,
+    dir: &Path,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let Some(ours) = ours else { return Ok(()) };
+    let stamps = Stamps::new(dir.join("idle"))?;
+    ours.start("idle", &["worker", &stamps.path.to_string_lossy()], WORKERS, "")?;
+    stamps.wait(WORKERS)?;
+    std::thread::sleep(SETTLE);
+    let pair = ours.pair()?;
+    let sum = |fact: fn(Process) -> Option<u64>| {
+        pair.iter().map(|&process| fact(process).ok_or("nexusd or the keeper has gone")).sum()
+    };
+    let cpu: Result<u64, &str> = sum(ticks);
+    let wakes: Result<u64, &str> = sum(wake_ups);
+    std::thread::sleep(WATCH);
+    let cpu = sum(ticks)?.saturating_sub(cpu?);
+    let wakes = sum(wake_ups)?.saturating_sub(wakes?);
+    let memory = sum(pss_kib)?;
+    ours.delete("idle")?;
+    let seconds = WATCH.as_secs_f64();
+    let share = cpu as f64 / TICKS_A_SECOND / seconds * 100.0;
+    let memory = memory as f64 / 1024.0;
+    report.add("memory (PSS), 50 workers", "MiB", None, Some(memory), Goal::AtMost(6.0));
+    report.add("CPU when idle, 50 workers", "%", None, Some(share), Goal::AtMost(0.1));
+    let wakes = wakes as f64 / seconds;
+    report.add("wake-ups when idle", "1/s", None, Some(wakes), Goal::None);
+    Ok(())
+}
+
+/// CPU time of all threads, in ticks (proc_pid_stat(5), utime and stime).
+fn ticks(process: Process) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.0)).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    let field = |index: usize| rest.split_whitespace().nth(index)?.parse::<u64>().ok();
+    Some(field(11)? + field(12)?)
+}
+
+/// Voluntary context switches of all threads: how often one of them was woken.
+fn wake_ups(process: Process) -> Option<u64> {
+    let threads = fs::read_dir(format!("/proc/{}/task", process.0)).ok()?;
+    let count = |status: String| number(&status, "voluntary_ctxt_switches:");
+    let each = threads.flatten().map(|thread| fs::read_to_string(thread.path().join("status")));
+    Some(each.filter_map(Result::ok).filter_map(count).sum())
+}
+
+/// Proportional set size: shared pages are divided among those who share them.
+fn pss_kib(process: Process) -> Option<u64> {
+    number(&fs::read_to_string(format!("/proc/{}/smaps_rollup", process.0)).ok()?, "Pss:")
+}
+
+fn number(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_whitespace().next()?.parse().ok()
+}

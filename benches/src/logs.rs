@@ -1,0 +1,97 @@
+//! Log bytes a second, from four writers to files, with nothing lost.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::Fault;
+use crate::limit::{Bare, Copy, copy_all};
+use crate::managed::Managed;
+use crate::report::{Goal, Report, median};
+use crate::stamps::{Stamps, now, until};
+use crate::worker::LINE;
+
+const WRITERS: usize = 4;
+/// Lines of each writer.
+const LINES: usize = 100_000;
+/// How often.
+const ROUNDS: usize = 5;
+/// How long one round may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TOTAL: u64 = (WRITERS * LINES * LINE) as u64;
+
+/// Bytes a second, and the limit's in two ways.
+pub(crate) fn throughput(
+    ours: Option<&Managed>,
+    dir: &Path,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let (mut spliced, mut copied, mut nexus) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        spliced.push(bare(Copy::Splice, dir)?);
+        copied.push(bare(Copy::ReadWrite, dir)?);
+        if let Some(ours) = ours {
+            nexus.push(managed(ours, &format!("lines{round}"), dir)?);
+        }
+    }
+    let (splice, copy) = (median(&spliced), median(&copied));
+    let best = if splice > copy { splice } else { copy };
+    report.add("log bytes, 4 writers", "MB/s", best, median(&nexus), Goal::AtLeastTimes(0.9));
+    report.note(format!(
+        "Log limit: splice {:.0} MB/s, read and write {:.0} MB/s; the better one is the limit.",
+        splice.unwrap_or(0.0),
+        copy.unwrap_or(0.0)
+    ));
+    Ok(())
+}
+
+fn bare(how: Copy, dir: &Path) -> Result<f64, Fault> {
+    let stamps = Stamps::new(dir.join("lines-limit"))?;
+    let path = stamps.path.to_string_lossy();
+    let lines = LINES.to_string();
+    let mut writers = Vec::new();
+    let mut pipes = Vec::new();
+    for _ in 0..WRITERS {
+        let mut writer = Bare::spawn(&["writer", &path, &lines], Stdio::piped())?;
+        pipes.push(writer.output()?);
+        writers.push(writer);
+    }
+    let moved = copy_all(how, pipes, dir)?;
+    if moved != TOTAL {
+        return Err(format!("the limit copied {moved} bytes of {TOTAL}"));
+    }
+    rate(&stamps)
+}
+
+fn managed(ours: &Managed, name: &str, dir: &Path) -> Result<f64, Fault> {
+    let stamps = Stamps::new(dir.join("lines-nexus"))?;
+    let args = ["writer", &stamps.path.to_string_lossy(), &LINES.to_string()];
+    ours.start(name, &args, WRITERS, "autorestart = false")?;
+    let logs = ours.home.path().join("logs");
+    until(PATIENCE, &format!("{TOTAL} bytes in {}", logs.display()), || {
+        (size_of(&logs, &format!("{name}-out")) >= TOTAL).then_some(())
+    })?;
+    let rate = rate(&stamps);
+    let size = size_of(&logs, &format!("{name}-out"));
+    ours.delete(name)?;
+    if size == TOTAL { rate } else { Err(format!("{size} bytes in the logs, not {TOTAL}")) }
+}
+
+/// Bytes of all log files of an app's standard output.
+fn size_of(logs: &Path, prefix: &str) -> u64 {
+    let Ok(entries) = std::fs::read_dir(logs) else { return 0 };
+    let mine = entries.flatten().filter(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with(prefix) && name.ends_with(".log")
+    });
+    mine.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+/// Megabytes a second from the first writer's first instruction until now.
+fn rate(stamps: &Stamps) -> Result<f64, Fault> {
+    let end = now()?;
+    let begin = stamps.read().iter().map(|stamp| stamp.at_ns).min().unwrap_or(end);
+    Ok(TOTAL as f64 / 1e6 / (end.saturating_sub(begin).max(1) as f64 / 1e9))
+}

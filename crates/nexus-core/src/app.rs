@@ -1,0 +1,197 @@
+//! One app: its spec, its slots, a build, who waits, and counts that make goals cheap to check.
+
+use std::collections::BTreeMap;
+
+use nexus_spec::AppSpec;
+
+use crate::event::{Exit, Time};
+use crate::phase::{Phase, Want};
+use crate::record::{AppRecord, PendingAsk, Plan, Waiting};
+use crate::slot::{Slot, Slots};
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    pub(crate) spec: AppSpec,
+    pub(crate) generation: u64,
+    pub(crate) built: Option<u64>,
+    pub(crate) build: Option<Build>,
+    pub(crate) slots: Slots,
+    pub(crate) counts: Counts,
+    /// Children of this app that hold no seat any more, until they are gone.
+    pub(crate) leaving: u32,
+    /// At most one a scope (all instances, or one): a later ask overtakes an earlier one.
+    pub(crate) waiting: BTreeMap<Option<u16>, Waiting>,
+}
+
+/// A build that runs, or waits for an earlier one to be gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// What follows it.
+    pub plan: Plan,
+    /// `Idle` (waits for what is leaving), `Spawning`, `Warming` (runs) or `Reaping`.
+    pub phase: Phase,
+    /// How its main process ended, while the rest of its tree is not gone yet.
+    pub exit: Option<Exit>,
+    /// When it was ordered.
+    pub began: Time,
+}
+
+/// How many slots are what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Online.
+    pub online: u32,
+    /// Online with the app's generation.
+    pub current: u32,
+    /// Not wanted up, and nothing lives.
+    pub down: u32,
+    /// Wanted up.
+    pub wanted: u32,
+    /// Wanted up and neither given up nor resting.
+    pub active: u32,
+    /// To be forgotten.
+    pub doomed: u32,
+}
+
+impl App {
+    pub(crate) fn new(spec: AppSpec) -> App {
+        App {
+            spec,
+            generation: 1,
+            built: None,
+            build: None,
+            slots: Slots::default(),
+            counts: Counts::default(),
+            leaving: 0,
+            waiting: BTreeMap::new(),
+        }
+    }
+
+    /// What it was asked to be.
+    pub fn spec(&self) -> &AppSpec {
+        &self.spec
+    }
+
+    /// Grows with every new spec and every restart.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The generation whose spec was built, if it has a build and that has been run.
+    pub fn built(&self) -> Option<u64> {
+        self.built
+    }
+
+    /// The build that runs or is about to.
+    pub fn build(&self) -> Option<&Build> {
+        self.build.as_ref()
+    }
+
+    /// How many slots it has.
+    pub fn instances(&self) -> u16 {
+        u16::try_from(self.slots.len()).unwrap_or(u16::MAX)
+    }
+
+    /// All slots, by instance.
+    pub fn slots(&self) -> &[Slot] {
+        self.slots.all()
+    }
+
+    /// One slot.
+    pub fn slot(&self, instance: u16) -> Option<&Slot> {
+        self.slots.get(instance)
+    }
+
+    /// How many slots are what.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Children of this app that hold no slot any more and are not gone yet.
+    pub fn leaving(&self) -> u32 {
+        self.leaving
+    }
+
+    /// What is wanted of the app as a whole: `Up` if it is of any slot, or a build runs for it.
+    pub fn want(&self) -> Want {
+        if self.counts.doomed > 0 {
+            Want::Gone
+        } else if self.counts.wanted > 0 || self.build.is_some() {
+            Want::Up
+        } else {
+            Want::Down
+        }
+    }
+
+    /// Who waits for what of this app.
+    pub fn pending(&self) -> Vec<PendingAsk> {
+        let ask = |(&instance, &waiting): (&Option<u16>, &Waiting)| PendingAsk {
+            app: self.spec.name.clone(),
+            instance,
+            waiting,
+        };
+        self.waiting.iter().map(ask).collect()
+    }
+
+    /// All that must outlive the daemon, who waits apart.
+    pub fn record(&self) -> AppRecord {
+        AppRecord {
+            spec: self.spec.clone(),
+            generation: self.generation,
+            built: self.built,
+            plan: self.build.as_ref().map(|build| build.plan.clone()),
+            slots: self.slots.all().iter().map(Slot::record).collect(),
+        }
+    }
+
+    /// How often a slot has been looked at: a measure of what turns have cost.
+    pub fn visits(&self) -> u64 {
+        self.slots.visits()
+    }
+
+    /// Its build has to be run before its workers may.
+    pub(crate) fn is_unbuilt(&self) -> bool {
+        self.spec.build.is_some() && self.built.is_none()
+    }
+
+    pub(crate) fn has(&self, instance: Option<u16>) -> bool {
+        instance.is_none_or(|instance| usize::from(instance) < self.slots.len())
+    }
+
+    /// The instances of a scope.
+    pub(crate) fn scope(&self, instance: Option<u16>) -> std::ops::Range<u16> {
+        instance.map_or(0..self.instances(), |one| one..one.saturating_add(1))
+    }
+
+    pub(crate) fn all(&self, counted: u32) -> bool {
+        usize::try_from(counted).is_ok_and(|counted| counted == self.slots.len())
+    }
+}
+
+impl Counts {
+    /// What one slot adds.
+    pub(crate) fn of(slot: &Slot, generation: u64) -> Counts {
+        let up = slot.want == Want::Up;
+        let idle = slot.phase == Phase::Idle;
+        let online = slot.phase.is_online();
+        Counts {
+            online: online.into(),
+            current: (online && slot.generation == generation).into(),
+            down: (!up && idle).into(),
+            wanted: up.into(),
+            active: (up && !idle && slot.phase != Phase::Errored).into(),
+            doomed: (slot.want == Want::Gone).into(),
+        }
+    }
+
+    pub(crate) fn swap(&mut self, out: Counts, into: Counts) {
+        let swap = |count: &mut u32, out: u32, into: u32| *count = *count + into - out;
+        swap(&mut self.online, out.online, into.online);
+        swap(&mut self.current, out.current, into.current);
+        swap(&mut self.down, out.down, into.down);
+        swap(&mut self.wanted, out.wanted, into.wanted);
+        swap(&mut self.active, out.active, into.active);
+        swap(&mut self.doomed, out.doomed, into.doomed);
+    }
+}

@@ -1,0 +1,188 @@
+//! Build first: what an ask wanted waits until the app's build command has succeeded.
+
+use nexus_spec::{AppSpec, Name, Span};
+
+use crate::action::{Action, Fact, Keep, OnExit, Outcome, Purpose};
+use crate::app::Build;
+use crate::event::{Exit, Pid};
+use crate::phase::Phase;
+use crate::record::{Plan, Verb};
+use crate::turn::{KILL_AGAIN_MIN, Turn};
+use crate::{fleet, goal, stray};
+
+/// A build that runs for longer is ended.
+pub const BUILD_TIMEOUT: Span = Span(30 * 60 * 1_000);
+
+/// Do `plan` once its spec is built. A build of the same spec that runs already will do.
+pub(crate) fn plan(turn: &mut Turn, name: &Name, plan: Plan) {
+    turn.keep(Keep::App(name.clone()));
+    let Some(app) = turn.state.apps.get_mut(name) else { return };
+    let new = plan.new || app.build.as_ref().is_some_and(|build| build.plan.new);
+    let plan = Plan { new, ..plan };
+    if let Some(running) = app.build.as_mut().filter(|build| build.plan.change == plan.change) {
+        running.plan = Plan { since: running.plan.since, ..plan };
+        return;
+    }
+    abandon(turn, name);
+    let began = turn.now;
+    let build = Build { plan, phase: Phase::Idle, exit: None, began };
+    turn.state.alter_build(name, |slot| *slot = Some(build));
+    turn.touch(name, None);
+}
+
+/// Whatever waits for a build is overtaken; the build itself is ended.
+pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
+    let Some(Some(build)) = turn.state.alter_build(name, Option::take) else { return };
+    turn.keep(Keep::App(name.clone()));
+    match build.phase {
+        Phase::Online { child, .. }
+        | Phase::Spawning { child, .. }
+        | Phase::Warming { child, .. } => {
+            stray::dismiss(turn, child, Some(name));
+        }
+        Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
+            stray::enter(turn, child, Some(name), build.phase);
+        }
+        Phase::Backoff { .. } | Phase::Errored | Phase::Idle => {}
+    }
+}
+
+/// Two builds of one app never run at once.
+pub(crate) fn begin_if_free(turn: &mut Turn, name: &Name) {
+    let Some(app) = turn.state.apps.get(name).filter(|app| app.leaving == 0) else { return };
+    let waits = app.build.as_ref().filter(|build| build.phase == Phase::Idle);
+    let Some(build) = waits else { return };
+    let generation = app.generation + u64::from(build.plan.change.is_some());
+    let (child, _) = turn.state.fresh_child();
+    turn.state.alter_build(name, |build| {
+        if let Some(build) = build {
+            build.phase = Phase::Spawning { child, ready: false };
+        }
+    });
+    turn.note(Fact::BuildStarted { app: name.clone() });
+    let on_exit = OnExit { next: None, delay: Span(0), stay_codes: Vec::new() };
+    let (app, purpose) = (name.clone(), Purpose::Build);
+    turn.act(Action::Spawn { child, app, purpose, generation, on_exit });
+}
+
+/// The keeper has it.
+pub(crate) fn spawned(turn: &mut Turn, name: &Name, pid: Pid) {
+    let now = turn.now;
+    turn.state.alter_build(name, |build| {
+        if let Some(build) = build
+            && let Phase::Spawning { child, .. } = build.phase
+        {
+            let settle_at = now + BUILD_TIMEOUT;
+            build.phase = Phase::Warming { child, pid, since: now, settle_at };
+        }
+    });
+}
+
+/// Its main process is gone, or never was.
+pub(crate) fn exited(turn: &mut Turn, name: &Name, exit: Exit, tree_gone: bool) {
+    let kill_at = turn.now + turn.kill_again(Some(name));
+    turn.state.alter_build(name, |build| {
+        if let Some(build) = build
+            && let Some(child) = build.phase.child()
+        {
+            build.exit = build.exit.or(Some(exit));
+            build.phase = Phase::Reaping { child, kill_at };
+        }
+    });
+    if tree_gone {
+        gone(turn, name);
+    }
+}
+
+/// Its deadline has passed.
+pub(crate) fn due(turn: &mut Turn, name: &Name) {
+    let again_at = turn.now + KILL_AGAIN_MIN;
+    let child = turn.state.alter_build(name, |build| {
+        let build = build.as_mut()?;
+        match &mut build.phase {
+            Phase::Warming { child, settle_at: at, .. }
+            | Phase::Reaping { child, kill_at: at }
+            | Phase::Stopping { child, kill_at: at, .. } => {
+                *at = again_at;
+                Some(*child)
+            }
+            Phase::Backoff { .. }
+            | Phase::Errored
+            | Phase::Idle
+            | Phase::Online { .. }
+            | Phase::Spawning { .. } => None,
+        }
+    });
+    if let Some(Some(child)) = child {
+        turn.act(Action::Kill { child });
+    }
+}
+
+/// Nothing of its tree is left: what waited for it can be done, or can not.
+pub(crate) fn gone(turn: &mut Turn, name: &Name) {
+    let ended = turn.state.alter_build(name, |slot| {
+        let exit =
+            slot.as_ref().filter(|build| matches!(build.phase, Phase::Reaping { .. }))?.exit?;
+        Some((exit, slot.take()?))
+    });
+    let Some(Some((exit, build))) = ended else { return };
+    if let Some(child) = build.phase.child() {
+        turn.act(Action::Acknowledge { child });
+    }
+    turn.note(Fact::Built { app: name.clone(), exit, after: turn.now - build.began });
+    turn.keep(Keep::App(name.clone()));
+    turn.touch(name, None);
+    if exit == Exit::Code(0) {
+        succeeded(turn, name, build.plan)
+    } else {
+        failed(turn, name, exit, &build.plan)
+    }
+}
+
+fn failed(turn: &mut Turn, name: &Name, exit: Exit, plan: &Plan) {
+    goal::answer(turn, name, plan.instance, Outcome::BuildFailed { exit });
+    if plan.new {
+        goal::drop_app(turn, name);
+    }
+}
+
+fn succeeded(turn: &mut Turn, name: &Name, plan: Plan) {
+    if let Some(app) = turn.state.apps.get_mut(name)
+        && let Some(waiting) = app.waiting.get_mut(&plan.instance)
+    {
+        waiting.building = false;
+        turn.keep(Keep::Pending(name.clone()));
+    }
+    apply(turn, name, plan.change, plan.verb, plan.instance, true);
+}
+
+/// Do what was asked for, with what is new about the spec, now that nothing has to be built.
+pub(crate) fn apply(
+    turn: &mut Turn,
+    name: &Name,
+    change: Option<(Box<AppSpec>, u16)>,
+    verb: Verb,
+    instance: Option<u16>,
+    built: bool,
+) {
+    match change {
+        Some((spec, instances)) => fleet::adopt(turn, name, *spec, instances, built),
+        None => {
+            if verb == Verb::Restart {
+                turn.state.bump(name);
+            }
+            if let Some(app) = turn.state.apps.get_mut(name).filter(|_| built) {
+                app.built = Some(app.generation);
+            }
+        }
+    }
+    turn.keep(Keep::App(name.clone()));
+    let scope = turn.state.apps.get(name).map_or(0..0, |app| app.scope(instance));
+    for instance in scope {
+        match verb {
+            Verb::Restart => fleet::recycle(turn, name, instance),
+            Verb::Start => fleet::enlist(turn, name, instance),
+        }
+    }
+    turn.touch(name, instance);
+}

@@ -1,0 +1,91 @@
+//! The oracle: recomputes every count and index from the slots, and compares.
+
+use nexus_spec::Name;
+
+use crate::app::{App, Counts};
+use crate::phase::{Next, Phase, Want};
+use crate::slot::Slot;
+use crate::state::{Index, Marks, Seat, State};
+
+/// Up to so many slots, debug builds ask the oracle after every step; beyond, it would cost more
+/// than it finds.
+const ORACLE_MAX: usize = 256;
+
+impl State {
+    /// Compare every count and index with what the slots say.
+    ///
+    /// # Errors
+    /// The first disagreement, in words. It is a fault of this crate.
+    pub fn check(&self) -> Result<(), String> {
+        let mut index = Index::default();
+        for (name, app) in &self.apps {
+            check_app(name, app, &mut index)?;
+            let leaving =
+                self.strays.values().filter(|stray| stray.app.as_ref() == Some(name)).count();
+            same(name, "leaving", &usize::try_from(app.leaving).ok(), &Some(leaving))?;
+        }
+        for (&child, stray) in &self.strays {
+            index.moved(&Seat::Stray(child), Marks::default(), Marks::of_phase(stray.phase));
+            let at_end = matches!(stray.phase, Phase::Reaping { .. } | Phase::Stopping { .. });
+            if !at_end {
+                return Err(format!("stray {child:?} is {:?}", stray.phase));
+            }
+        }
+        same(&"index", "children", &self.index.children, &index.children)?;
+        same(&"index", "deadlines", &self.index.deadlines, &index.deadlines)?;
+        same(&"index", "heirs", &self.index.heirs, &index.heirs)?;
+        same(&"index", "ids", &self.index.ids, &index.ids)
+    }
+
+    pub(crate) fn check_if_small(&self) {
+        if cfg!(debug_assertions) && self.index.ids.len() <= ORACLE_MAX {
+            debug_assert_eq!(self.check(), Ok(()));
+        }
+    }
+}
+
+fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
+    let mut counts = Counts::default();
+    for (instance, slot) in (0..).zip(app.slots.uncounted()) {
+        counts.swap(Counts::default(), Counts::of(slot, app.generation));
+        same(name, "instance", &slot.instance, &instance)?;
+        let seat = Seat::Worker(name.clone(), slot.instance);
+        index.moved(&seat, Marks::default(), Marks::of_slot(slot));
+        index.ids.insert(slot.id, (name.clone(), slot.instance));
+        check_slot(slot).map_err(|what| format!("{name}/{instance}: {what}: {slot:?}"))?;
+    }
+    if let Some(build) = &app.build {
+        index.moved(&Seat::Build(name.clone()), Marks::default(), Marks::of_phase(build.phase));
+    }
+    same(name, "name", &app.spec.name, name)?;
+    same(name, "counts", &app.counts, &counts)
+}
+
+/// Pairs that no turn may leave behind.
+fn check_slot(slot: &Slot) -> Result<(), &'static str> {
+    match (slot.want, slot.phase, slot.next) {
+        (Want::Down | Want::Gone, phase, _) if phase.is_running() => Err("runs though unwanted"),
+        (Want::Down | Want::Gone, Phase::Backoff { .. } | Phase::Errored, _) => {
+            Err("would come back though unwanted")
+        }
+        (Want::Up, Phase::Idle, Next::Run | Next::At(_) | Next::GivenUp) => {
+            Err("wanted, and forgotten")
+        }
+        (_, phase, Next::At(_) | Next::GivenUp | Next::Stay) if phase.is_running() => {
+            Err("runs with a future after its end")
+        }
+        (Want::Down | Want::Gone | Want::Up, _, _) => Ok(()),
+    }
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(
+    place: &impl std::fmt::Debug,
+    what: &str,
+    kept: &T,
+    true_one: &T,
+) -> Result<(), String> {
+    if kept == true_one {
+        return Ok(());
+    }
+    Err(format!("{place:?}: {what}: kept {kept:?}, but it is {true_one:?}"))
+}

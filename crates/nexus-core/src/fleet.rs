@@ -1,0 +1,108 @@
+//! What an ask does to slots: wanted, no longer wanted, replaced, more or fewer of them.
+
+use nexus_spec::{AppSpec, Name};
+
+use crate::action::{Keep, Outcome};
+use crate::goal;
+use crate::phase::{Phase, Want};
+use crate::restart::Past;
+use crate::stray;
+use crate::turn::Turn;
+use crate::worker;
+
+/// Wanted up, with a clean record; what is down comes at once, what is going down comes back.
+pub(crate) fn enlist(turn: &mut Turn, name: &Name, instance: u16) {
+    let spawn = turn.state.alter(name, instance, |_, slot| {
+        slot.want = Want::Up;
+        if slot.phase.is_running() {
+            return false;
+        }
+        slot.call_off();
+        slot.past = Past::default();
+        slot.phase.child().is_none()
+    });
+    if spawn == Some(true) {
+        worker::spawn(turn, name, instance);
+    }
+}
+
+/// Stopped and started again; what is down comes at once.
+pub(crate) fn recycle(turn: &mut Turn, name: &Name, instance: u16) {
+    let spawn = turn.state.alter(name, instance, |_, slot| {
+        slot.want = Want::Up;
+        slot.call_off();
+        slot.past = Past::default();
+        slot.phase.child().is_none()
+    });
+    match spawn {
+        Some(true) => worker::spawn(turn, name, instance),
+        Some(false) => worker::terminate(turn, name, instance),
+        None => {}
+    }
+}
+
+/// No longer wanted: `Down` or `Gone`.
+pub(crate) fn dismiss(turn: &mut Turn, name: &Name, instance: u16, want: Want) {
+    turn.state.alter(name, instance, |_, slot| {
+        slot.want = want;
+        slot.call_off();
+        if slot.phase.child().is_none() {
+            slot.phase = Phase::Idle;
+        }
+    });
+    worker::terminate(turn, name, instance);
+}
+
+/// To be kept after all.
+pub(crate) fn reprieve(turn: &mut Turn, name: &Name) {
+    let Some(app) = turn.state.apps.get(name).filter(|app| app.counts.doomed > 0) else { return };
+    for instance in app.scope(None) {
+        turn.state.alter(name, instance, |_, slot| {
+            if slot.want == Want::Gone {
+                slot.want = Want::Down;
+            }
+        });
+    }
+    turn.keep(Keep::App(name.clone()));
+}
+
+/// A new spec, and so a new generation, with as many slots as it asks for. `built` = its build has
+/// been run.
+pub(crate) fn adopt(turn: &mut Turn, name: &Name, spec: AppSpec, instances: u16, built: bool) {
+    let generation = turn.state.bump(name);
+    // What no longer has a place leaves by the rules that it was started with.
+    while turn.state.apps.get(name).is_some_and(|app| app.instances() > instances) {
+        evict_last(turn, name);
+    }
+    let homeless: Vec<Option<u16>> = turn.state.apps.get(name).map_or_else(Vec::new, |app| {
+        app.waiting.keys().filter(|scope| !app.has(**scope)).copied().collect()
+    });
+    for scope in homeless {
+        goal::answer(turn, name, scope, Outcome::Superseded);
+    }
+    if let Some(app) = turn.state.apps.get_mut(name) {
+        app.built = (built && spec.build.is_some()).then_some(generation);
+        app.spec = spec;
+    }
+    while turn.state.apps.get(name).is_some_and(|app| app.instances() < instances) {
+        turn.state.grow(name);
+    }
+    turn.keep(Keep::App(name.clone()));
+}
+
+fn evict_last(turn: &mut Turn, name: &Name) {
+    let last = turn.state.apps.get(name).and_then(|app| app.slots.get(app.instances() - 1));
+    let Some(phase) = last.map(|slot| slot.phase) else { return };
+    turn.state.shrink(name);
+    match phase {
+        Phase::Online { child, .. }
+        | Phase::Spawning { child, .. }
+        | Phase::Warming { child, .. } => {
+            stray::dismiss(turn, child, Some(name));
+        }
+        Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
+            stray::enter(turn, child, Some(name), phase);
+        }
+        Phase::Backoff { .. } | Phase::Errored | Phase::Idle => {}
+    }
+}

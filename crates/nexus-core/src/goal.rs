@@ -1,0 +1,132 @@
+//! Who waits for what: answered when it is true, or as soon as it can no longer become true.
+
+use nexus_spec::Name;
+
+use crate::action::{Fact, Keep, Outcome};
+use crate::app::App;
+use crate::build;
+use crate::event::{OpId, Time};
+use crate::phase::{Phase, Want};
+use crate::record::{Goal, Waiting};
+use crate::slot::LastExit;
+use crate::turn::Turn;
+
+/// Let `op` wait for `goal`.
+pub(crate) fn wait(
+    turn: &mut Turn,
+    name: &Name,
+    instance: Option<u16>,
+    op: OpId,
+    goal: Goal,
+    building: bool,
+) {
+    let Some(app) = turn.state.apps.get_mut(name) else { return };
+    app.waiting.insert(instance, Waiting { op, goal, building });
+    turn.keep(Keep::Pending(name.clone()));
+    turn.touch(name, instance);
+}
+
+/// Answer whoever waits for these instances, or for all.
+pub(crate) fn supersede(turn: &mut Turn, name: &Name, instance: Option<u16>) {
+    let scopes: Vec<Option<u16>> = match (turn.state.apps.get(name), instance) {
+        (None, _) => return,
+        (Some(app), None) => app.waiting.keys().copied().collect(),
+        (Some(_), Some(_)) => vec![None, instance],
+    };
+    for scope in scopes {
+        answer(turn, name, scope, Outcome::Superseded);
+    }
+}
+
+/// Answer who waits for exactly this scope, if anyone does.
+pub(crate) fn answer(turn: &mut Turn, name: &Name, scope: Option<u16>, outcome: Outcome) {
+    let Some(app) = turn.state.apps.get_mut(name) else { return };
+    if let Some(waiting) = app.waiting.remove(&scope) {
+        turn.keep(Keep::Pending(name.clone()));
+        turn.reply(waiting.op, name, outcome);
+    }
+}
+
+/// A worker that someone may be waiting for has failed.
+pub(crate) fn failed(
+    turn: &mut Turn,
+    name: &Name,
+    instance: u16,
+    last: LastExit,
+    again_at: Option<Time>,
+) {
+    let LastExit { child, exit, lived, .. } = last;
+    for scope in [None, Some(instance)] {
+        let waiting = turn.state.apps.get(name).and_then(|app| app.waiting.get(&scope));
+        if waiting.is_some_and(|waiting| waiting.goal.is_up() && !waiting.building) {
+            let outcome = Outcome::StartFailed { instance, child, exit, after: lived, again_at };
+            answer(turn, name, scope, outcome);
+        }
+    }
+}
+
+/// Something that the app's goals depend on has changed: in this slot, or (`None`) apart from
+/// slots.
+pub(crate) fn check(turn: &mut Turn, name: &Name, instance: Option<u16>) {
+    build::begin_if_free(turn, name);
+    let Some(app) = turn.state.apps.get(name) else { return };
+    if app.all(app.counts.doomed) && is_down(app) {
+        return forget(turn, name);
+    }
+    let own = instance.map(Some).filter(|scope| app.waiting.contains_key(scope));
+    for scope in [Some(None), own].into_iter().flatten() {
+        let Some(app) = turn.state.apps.get(name) else { return };
+        if app.waiting.get(&scope).is_some_and(|waiting| holds(app, scope, *waiting)) {
+            answer(turn, name, scope, Outcome::Done);
+        }
+    }
+}
+
+fn is_down(app: &App) -> bool {
+    app.all(app.counts.down) && app.leaving == 0 && app.build.is_none()
+}
+
+fn holds(app: &App, scope: Option<u16>, waiting: Waiting) -> bool {
+    if waiting.building {
+        return false;
+    }
+    match (waiting.goal, scope) {
+        (Goal::Down, None) => is_down(app),
+        (Goal::Fresh { .. }, None) => app.all(app.counts.current),
+        (Goal::Online, None) => app.all(app.counts.online),
+        (Goal::Gone, _) => false,
+        (Goal::Down | Goal::Fresh { .. } | Goal::Online, Some(instance)) => {
+            app.slots.get(instance).is_some_and(|slot| match waiting.goal {
+                Goal::Down => slot.want != Want::Up && slot.phase == Phase::Idle,
+                Goal::Fresh { generation } => {
+                    slot.phase.is_online() && slot.generation >= generation
+                }
+                Goal::Online => slot.phase.is_online(),
+                Goal::Gone => false,
+            })
+        }
+    }
+}
+
+/// Nothing of the app is left, and that is what was asked for.
+fn forget(turn: &mut Turn, name: &Name) {
+    let scopes: Vec<Option<u16>> = turn
+        .state
+        .apps
+        .get(name)
+        .map_or_else(Vec::new, |app| app.waiting.keys().copied().collect());
+    for scope in scopes {
+        answer(turn, name, scope, Outcome::Done);
+    }
+    drop_app(turn, name);
+    turn.note(Fact::Deleted { app: name.clone() });
+}
+
+/// Forget an app of which nothing lives.
+pub(crate) fn drop_app(turn: &mut Turn, name: &Name) {
+    while turn.state.apps.get(name).is_some_and(|app| app.slots.len() > 0) {
+        turn.state.shrink(name);
+    }
+    turn.state.apps.remove(name);
+    turn.keep(Keep::Gone(name.clone()));
+}

@@ -1,0 +1,177 @@
+//! After a death of the daemon: which of a slot's children serves, and what becomes of the others.
+
+use nexus_spec::{AppSpec, Name, Ready, Span};
+
+use crate::action::{Action, Fact, Keep};
+use crate::event::{ChildId, Time};
+use crate::phase::{Next, Phase, Want};
+use crate::record::Goal;
+use crate::resume::{Ended, Entry, dismiss};
+use crate::slot::LastExit;
+use crate::state::State;
+use crate::turn::Turn;
+use crate::worker;
+
+/// Give one slot the child that it had, or what follows when it has none. `held` is in the order
+/// of the children's numbers.
+pub(crate) fn seat(turn: &mut Turn, name: &Name, instance: u16, held: Vec<Entry>) {
+    charge_predecessors(turn, name, instance, &held);
+    let Some(settled) = turn.state.slot(name, instance).map(|slot| slot.settled) else { return };
+    let (old, new): (Vec<Entry>, Vec<Entry>) =
+        held.into_iter().partition(|entry| entry.child <= settled);
+    let chosen = choose(&new).or_else(|| old.last().map(|entry| entry.child));
+    for entry in old.iter().chain(&new) {
+        if Some(entry.child) != chosen {
+            dismiss(turn, entry);
+        } else if entry.child <= settled {
+            take_settled(turn, name, instance, entry);
+        } else {
+            take(turn, name, instance, entry);
+        }
+    }
+    if chosen.is_none() {
+        follow_up(turn, name, instance);
+    }
+}
+
+/// The newest that is ready serves, else the oldest that lives, else the one that ended last is
+/// judged.
+fn choose(new: &[Entry]) -> Option<ChildId> {
+    let living = || new.iter().filter(|entry| entry.ended.is_none());
+    let ready = living().rfind(|entry| entry.ready);
+    ready.or(living().next()).or(new.last()).map(|entry| entry.child)
+}
+
+/// An exit that the keeper has answered with a successor is a restart that nobody asked for.
+fn charge_predecessors(turn: &mut Turn, name: &Name, instance: u16, held: &[Entry]) {
+    for heir in held {
+        let old = held.iter().find(|entry| Some(entry.child) == heir.respawn_of);
+        let Some((old, ended)) = old.and_then(|old| old.ended.map(|ended| (old, ended))) else {
+            continue;
+        };
+        let lived = ended.at - old.started_at;
+        let charged = turn.state.alter(name, instance, |spec, slot| {
+            if old.child <= slot.settled {
+                return false;
+            }
+            let online_for = online_for(spec, old, ended.at);
+            slot.past.judge(&spec.restart, ended.at, ended.exit, online_for, old.child);
+            slot.restarts += 1;
+            slot.settled = old.child;
+            let Ended { exit, at, .. } = ended;
+            slot.last_exit = Some(LastExit { child: old.child, exit, at, lived, asked: false });
+            true
+        });
+        if charged == Some(true) {
+            turn.keep(Keep::Slot(name.clone(), instance));
+            turn.note(Fact::Exited {
+                app: name.clone(),
+                instance,
+                child: old.child,
+                exit: ended.exit,
+                after: lived,
+                asked: false,
+                again_at: Some(heir.started_at),
+            });
+        }
+    }
+}
+
+/// A child of which nothing has been judged: it serves, or is told to go, or its exit is judged.
+fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry) {
+    let until = entry.ended.map_or(turn.now, |ended| ended.at);
+    let unwanted = is_unwanted(turn.state, name, instance, entry);
+    let kill_at = turn.now + turn.kill_again(Some(name));
+    let Entry { child, pid, started_at: since, .. } = *entry;
+    turn.state.alter(name, instance, |spec, slot| {
+        slot.generation = entry.generation;
+        slot.heir = entry.respawn_of.is_none().then_some(ChildId(child.0 + 1));
+        slot.next = Next::Run;
+        let settle_at = since + worker::settling(spec.ready, spec.ready_timeout);
+        slot.phase = if unwanted && entry.ended.is_some() {
+            Phase::Stopping { child, pid: None, since, kill_at }
+        } else if entry.ready {
+            let online_at = online_at(spec, entry).unwrap_or(since).min(until);
+            Phase::Online { child, pid, since, online_at }
+        } else {
+            Phase::Warming { child, pid, since, settle_at }
+        };
+    });
+    match entry.ended {
+        Some(Ended { exit, at, tree_gone }) => {
+            worker::exited(turn, name, instance, exit, at, tree_gone);
+        }
+        None if unwanted => {
+            turn.keep(Keep::Slot(name.clone(), instance));
+            worker::terminate(turn, name, instance);
+        }
+        None => {}
+    }
+}
+
+/// A child whose end is settled: it had been told to go, or its exit has been judged.
+fn take_settled(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry) {
+    let Entry { child, pid, started_at: since, .. } = *entry;
+    let (now, again) = (turn.now, turn.kill_again(Some(name)));
+    let ended = turn.state.alter(name, instance, |spec, slot| {
+        slot.generation = entry.generation;
+        let kill_at = now + spec.stop.kill_timeout;
+        let judged = slot.last_exit.is_some_and(|last| last.child >= child);
+        slot.phase = match entry.ended {
+            Some(_) if judged => Phase::Reaping { child, kill_at: now + again },
+            Some(_) | None => Phase::Stopping { child, pid: Some(pid), since, kill_at },
+        };
+        spec.stop.signal
+    });
+    match (entry.ended, ended) {
+        (Some(Ended { exit, at, tree_gone }), _) => {
+            worker::exited(turn, name, instance, exit, at, tree_gone);
+        }
+        (None, Some(signal)) => turn.act(Action::Terminate { child, signal }),
+        (None, None) => {}
+    }
+}
+
+/// Nothing of the slot lives.
+fn follow_up(turn: &mut Turn, name: &Name, instance: u16) {
+    let now = turn.now;
+    let spawn = turn.state.alter(name, instance, |_, slot| {
+        if slot.phase != Phase::Idle {
+            return false;
+        }
+        let (phase, spawn) = slot.after_end(now);
+        slot.phase = phase;
+        spawn
+    });
+    if spawn == Some(true) {
+        worker::spawn(turn, name, instance);
+    }
+}
+
+/// Nobody wants the slot up, or someone waits for a later generation in it.
+fn is_unwanted(state: &State, name: &Name, instance: u16, entry: &Entry) -> bool {
+    let Some(app) = state.apps.get(name) else { return true };
+    let overtaken =
+        [None, Some(instance)].iter().filter_map(|scope| app.waiting.get(scope)).any(|waiting| {
+            match waiting.goal {
+                Goal::Fresh { generation } => !waiting.building && entry.generation < generation,
+                Goal::Down | Goal::Gone | Goal::Online => false,
+            }
+        });
+    overtaken || app.slots.get(instance).is_none_or(|slot| slot.want != Want::Up)
+}
+
+/// When it became ready, if it did. When a worker said so is not known any more: its spawn stands
+/// for it.
+fn online_at(spec: &AppSpec, entry: &Entry) -> Option<Time> {
+    match spec.ready {
+        Ready::Notify => entry.ready.then_some(entry.started_at),
+        Ready::Default | Ready::Delay(_) => {
+            Some(entry.started_at + worker::settling(spec.ready, spec.ready_timeout))
+        }
+    }
+}
+
+fn online_for(spec: &AppSpec, entry: &Entry, at: Time) -> Option<Span> {
+    online_at(spec, entry).filter(|&online_at| online_at <= at).map(|online_at| at - online_at)
+}

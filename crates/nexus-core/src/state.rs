@@ -1,0 +1,220 @@
+//! All that the supervisor knows, and the one way to change a slot so that every index stays true.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nexus_spec::{AppSpec, Name};
+
+use crate::app::{App, Build, Counts};
+use crate::event::{ChildId, SlotId, Time};
+use crate::phase::Phase;
+use crate::record::{Intents, PendingAsk};
+use crate::slot::Slot;
+use crate::stray::Stray;
+
+/// All that the supervisor knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    pub(crate) apps: BTreeMap<Name, App>,
+    pub(crate) strays: BTreeMap<ChildId, Stray>,
+    pub(crate) index: Index,
+    pub(crate) last_child: u64,
+    pub(crate) next_slot_id: u32,
+}
+
+/// Who has a child, or a deadline.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Seat {
+    Build(Name),
+    Stray(ChildId),
+    Worker(Name, u16),
+}
+
+/// Ways to find a seat without walking.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Index {
+    pub(crate) children: BTreeMap<ChildId, Seat>,
+    pub(crate) deadlines: BTreeSet<(Time, Seat)>,
+    /// Numbers reserved for the keeper's respawns.
+    pub(crate) heirs: BTreeMap<ChildId, Seat>,
+    pub(crate) ids: BTreeMap<SlotId, (Name, u16)>,
+}
+
+/// What the index holds of one seat.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    child: Option<ChildId>,
+    deadline: Option<Time>,
+    heir: Option<ChildId>,
+}
+
+impl Marks {
+    pub(crate) fn of_phase(phase: Phase) -> Marks {
+        Marks { child: phase.child(), deadline: phase.deadline(), heir: None }
+    }
+
+    pub(crate) fn of_slot(slot: &Slot) -> Marks {
+        Marks { heir: slot.heir, ..Marks::of_phase(slot.phase) }
+    }
+}
+
+impl Index {
+    pub(crate) fn moved(&mut self, seat: &Seat, before: Marks, after: Marks) {
+        if before.child != after.child {
+            before.child.map(|child| self.children.remove(&child));
+            after.child.map(|child| self.children.insert(child, seat.clone()));
+        }
+        if before.heir != after.heir {
+            before.heir.map(|child| self.heirs.remove(&child));
+            after.heir.map(|child| self.heirs.insert(child, seat.clone()));
+        }
+        if before.deadline != after.deadline {
+            before.deadline.map(|at| self.deadlines.remove(&(at, seat.clone())));
+            after.deadline.map(|at| self.deadlines.insert((at, seat.clone())));
+        }
+    }
+}
+
+impl State {
+    /// When `step` next wants to be called with `Event::Tick`.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.index.deadlines.first().map(|&(at, _)| at)
+    }
+
+    /// All apps, by name.
+    pub fn apps(&self) -> impl ExactSizeIterator<Item = (&Name, &App)> {
+        self.apps.iter()
+    }
+
+    /// One app.
+    pub fn app(&self, name: &str) -> Option<&App> {
+        self.apps.get(name)
+    }
+
+    /// The app and the instance that a number typed by a user stands for.
+    pub fn by_id(&self, id: SlotId) -> Option<(&Name, u16)> {
+        self.index.ids.get(&id).map(|(name, instance)| (name, *instance))
+    }
+
+    /// The app and the instance that a living child serves; `None` for builds and strays.
+    pub fn by_child(&self, child: ChildId) -> Option<(&Name, u16)> {
+        match self.index.children.get(&child)? {
+            Seat::Worker(name, instance) => Some((name, *instance)),
+            Seat::Build(_) | Seat::Stray(_) => None,
+        }
+    }
+
+    /// Children that hold no seat and are not gone yet.
+    pub fn strays(&self) -> impl ExactSizeIterator<Item = (&ChildId, &Stray)> {
+        self.strays.iter()
+    }
+
+    /// Everyone who waits for an answer.
+    pub fn pending(&self) -> Vec<PendingAsk> {
+        self.apps.values().flat_map(App::pending).collect()
+    }
+
+    /// The next number that users may type for a slot.
+    pub fn next_slot_id(&self) -> u32 {
+        self.next_slot_id
+    }
+
+    /// The highest child number ordered or reserved so far.
+    pub fn last_child(&self) -> ChildId {
+        ChildId(self.last_child)
+    }
+
+    /// Everything that must outlive the daemon.
+    pub fn intents(&self) -> Intents {
+        Intents {
+            apps: self.apps.values().map(App::record).collect(),
+            next_slot_id: self.next_slot_id,
+            pending: self.pending(),
+        }
+    }
+
+    /// A child's number and the one after it, which is reserved for the keeper's respawn of it.
+    pub(crate) fn fresh_child(&mut self) -> (ChildId, ChildId) {
+        self.last_child += 2;
+        (ChildId(self.last_child - 1), ChildId(self.last_child))
+    }
+
+    pub(crate) fn slot(&self, name: &Name, instance: u16) -> Option<&Slot> {
+        self.apps.get(name)?.slots.get(instance)
+    }
+
+    /// Change one slot. The only way: counts and indexes follow.
+    pub(crate) fn alter<R>(
+        &mut self,
+        name: &Name,
+        instance: u16,
+        change: impl FnOnce(&AppSpec, &mut Slot) -> R,
+    ) -> Option<R> {
+        let App { spec, generation, slots, counts, .. } = self.apps.get_mut(name)?;
+        let slot = slots.get_mut(instance)?;
+        let (marks, counted) = (Marks::of_slot(slot), Counts::of(slot, *generation));
+        let answer = change(spec, slot);
+        counts.swap(counted, Counts::of(slot, *generation));
+        let after = Marks::of_slot(slot);
+        if marks != after {
+            self.index.moved(&Seat::Worker(name.clone(), instance), marks, after);
+        }
+        Some(answer)
+    }
+
+    /// Change, begin or end the build of an app. The only way: indexes follow.
+    pub(crate) fn alter_build<R>(
+        &mut self,
+        name: &Name,
+        change: impl FnOnce(&mut Option<Build>) -> R,
+    ) -> Option<R> {
+        let app = self.apps.get_mut(name)?;
+        let marks = |build: &Option<Build>| {
+            build.as_ref().map_or_else(Marks::default, |build| Marks::of_phase(build.phase))
+        };
+        let before = marks(&app.build);
+        let answer = change(&mut app.build);
+        let after = marks(&app.build);
+        self.index.moved(&Seat::Build(name.clone()), before, after);
+        Some(answer)
+    }
+
+    /// One slot more, at the end.
+    pub(crate) fn grow(&mut self, name: &Name) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let id = SlotId(self.next_slot_id);
+        self.next_slot_id += 1;
+        let slot = Slot::new(id, app.instances());
+        self.enrol(name, slot);
+    }
+
+    /// Put a slot at the end of an app's; nothing of it may live.
+    pub(crate) fn enrol(&mut self, name: &Name, slot: Slot) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        self.index.ids.insert(slot.id, (name.clone(), app.instances()));
+        app.counts.swap(Counts::default(), Counts::of(&slot, app.generation));
+        app.slots.push(slot);
+    }
+
+    /// One slot less, at the end; nothing of it may live.
+    pub(crate) fn shrink(&mut self, name: &Name) {
+        let Some(last) = self.apps.get(name).and_then(|app| app.instances().checked_sub(1)) else {
+            return;
+        };
+        self.alter(name, last, |_, slot| {
+            slot.phase = Phase::Idle;
+            slot.heir = None;
+        });
+        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(slot) = app.slots.pop() else { return };
+        self.index.ids.remove(&slot.id);
+        app.counts.swap(Counts::of(&slot, app.generation), Counts::default());
+    }
+
+    /// A new generation: no slot has it yet.
+    pub(crate) fn bump(&mut self, name: &Name) -> u64 {
+        let Some(app) = self.apps.get_mut(name) else { return 0 };
+        app.generation += 1;
+        app.counts.current = 0;
+        app.generation
+    }
+}

@@ -1,0 +1,103 @@
+//! The one door: an event comes in, a list of actions goes out.
+
+use crate::action::Action;
+use crate::event::{ChildId, Event, Exit, Pid, Time};
+use crate::phase::{Next, Phase, Want};
+use crate::state::{Seat, State};
+use crate::turn::Turn;
+use crate::{ask, build, stray, worker};
+
+/// Decide. Reads nothing but its arguments: the same state, moment and event always give the same
+/// answer.
+pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
+    let mut turn = Turn::new(state, now);
+    match event {
+        Event::Asked { op, ask } => ask::asked(&mut turn, op, ask),
+        Event::Exited { child, exit, at, tree_gone } => {
+            exited(&mut turn, child, exit, at, tree_gone);
+        }
+        Event::Ready { child } => {
+            if let Some(Seat::Worker(name, instance)) = seat(&turn, child) {
+                worker::said_ready(&mut turn, &name, instance);
+            }
+        }
+        Event::Respawned { old, new, pid } => respawned(&mut turn, old, new, pid),
+        Event::SpawnFailed { child, error } => {
+            exited(&mut turn, child, Exit::NotSpawned(error), now, true);
+        }
+        Event::Spawned { child, pid } => match seat(&turn, child) {
+            Some(Seat::Build(name)) => build::spawned(&mut turn, &name, pid),
+            Some(Seat::Worker(name, instance)) => {
+                worker::spawned(&mut turn, &name, instance, child, pid);
+            }
+            Some(Seat::Stray(_)) | None => {}
+        },
+        Event::Tick => {}
+        Event::TreeGone { child } => tree_gone(&mut turn, child),
+    }
+    turn.settle();
+    let actions = turn.finish();
+    state.check_if_small();
+    actions
+}
+
+fn seat(turn: &Turn, child: ChildId) -> Option<Seat> {
+    turn.state.index.children.get(&child).cloned()
+}
+
+/// The main process of a child is gone, or never was.
+pub(crate) fn exited(turn: &mut Turn, child: ChildId, exit: Exit, at: Time, tree_gone: bool) {
+    match seat(turn, child) {
+        Some(Seat::Build(name)) => build::exited(turn, &name, exit, tree_gone),
+        Some(Seat::Stray(_)) => stray::exited(turn, child, tree_gone),
+        Some(Seat::Worker(name, instance)) => {
+            worker::exited(turn, &name, instance, exit, at, tree_gone);
+        }
+        // An echo of a child whose exit is judged; told again because the acknowledgement was lost.
+        None if tree_gone => turn.act(Action::Acknowledge { child }),
+        None => stray::reap(turn, child, None),
+    }
+}
+
+fn tree_gone(turn: &mut Turn, child: ChildId) {
+    match seat(turn, child) {
+        Some(Seat::Build(name)) => build::gone(turn, &name),
+        Some(Seat::Stray(_)) => stray::tree_gone(turn, child),
+        Some(Seat::Worker(name, instance)) => worker::gone(turn, &name, instance),
+        None => turn.act(Action::Acknowledge { child }),
+    }
+}
+
+/// The keeper has put `new` in the place of `old`. Taken, if its place is free and it is wanted.
+fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
+    if seat(turn, new).is_some() {
+        return;
+    }
+    let place = turn.state.index.heirs.get(&new).cloned();
+    if let Some(Seat::Worker(name, instance)) = &place {
+        leave_to_heir(turn, old, name, *instance);
+        if worker::seat_heir(turn, name, *instance, new, pid) {
+            return;
+        }
+    }
+    let app = match &place {
+        Some(Seat::Worker(name, _)) => Some(name),
+        Some(Seat::Build(_) | Seat::Stray(_)) | None => None,
+    };
+    stray::dismiss(turn, new, app);
+}
+
+/// What is left of a judged predecessor does not keep its successor out: that one lives already.
+fn leave_to_heir(turn: &mut Turn, old: ChildId, name: &nexus_spec::Name, instance: u16) {
+    let left = turn.state.alter(name, instance, |_, slot| {
+        let Phase::Reaping { child, .. } = slot.phase else { return None };
+        let Next::At(until) = slot.next else { return None };
+        if child != old || slot.want != Want::Up {
+            return None;
+        }
+        Some(std::mem::replace(&mut slot.phase, Phase::Backoff { until }))
+    });
+    if let Some(Some(phase)) = left {
+        stray::enter(turn, old, Some(name), phase);
+    }
+}

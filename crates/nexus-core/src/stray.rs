@@ -1,0 +1,123 @@
+//! Children that hold no seat: replaced, surplus, or of an app that nobody knows. They are ended,
+//! and remembered until nothing of them is left.
+
+use nexus_spec::{Name, Signal, Span};
+
+use crate::action::Action;
+use crate::event::{ChildId, Time};
+use crate::phase::Phase;
+use crate::state::{Marks, Seat};
+use crate::turn::Turn;
+
+/// SIGTERM, for a child whose app is not known.
+const SIGTERM: Signal = Signal(15);
+/// From that signal to SIGKILL.
+const STRAY_PATIENCE: Span = Span(10_000);
+
+/// A child that holds no seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// Whose it was, if the app is known.
+    pub app: Option<Name>,
+    /// `Stopping` or `Reaping`.
+    pub phase: Phase,
+}
+
+/// Tell a child that has lost its seat, or never had one, to go.
+pub(crate) fn dismiss(turn: &mut Turn, child: ChildId, app: Option<&Name>) {
+    let stop = app.and_then(|name| turn.state.apps.get(name)).map(|app| app.spec.stop);
+    let signal = stop.map_or(SIGTERM, |stop| stop.signal);
+    let patience = stop.map_or(STRAY_PATIENCE, |stop| stop.kill_timeout);
+    turn.act(Action::Terminate { child, signal });
+    let kill_at = turn.now + patience;
+    enter(turn, child, app, Phase::Stopping { child, pid: None, since: turn.now, kill_at });
+}
+
+/// Wait for the rest of a child whose main process is gone.
+pub(crate) fn reap(turn: &mut Turn, child: ChildId, app: Option<&Name>) {
+    let kill_at = turn.now + turn.kill_again(app);
+    enter(turn, child, app, Phase::Reaping { child, kill_at });
+}
+
+/// Put a child, in a phase that it brings from its seat, among the strays.
+pub(crate) fn enter(turn: &mut Turn, child: ChildId, app: Option<&Name>, phase: Phase) {
+    let known = app.filter(|name| turn.state.apps.contains_key(*name)).cloned();
+    if let Some(app) = known.as_ref().and_then(|name| turn.state.apps.get_mut(name)) {
+        app.leaving += 1;
+    }
+    turn.state.index.moved(&Seat::Stray(child), Marks::default(), Marks::of_phase(phase));
+    turn.state.strays.insert(child, Stray { app: known, phase });
+}
+
+/// Its main process is gone.
+pub(crate) fn exited(turn: &mut Turn, child: ChildId, tree_gone: bool) {
+    if tree_gone {
+        return gone(turn, child);
+    }
+    let Some(stray) = turn.state.strays.get(&child) else { return };
+    let kill_at = match stray.phase {
+        Phase::Reaping { kill_at, .. } | Phase::Stopping { kill_at, .. } => kill_at,
+        Phase::Backoff { .. }
+        | Phase::Errored
+        | Phase::Idle
+        | Phase::Online { .. }
+        | Phase::Spawning { .. }
+        | Phase::Warming { .. } => return,
+    };
+    put(turn, child, Phase::Reaping { child, kill_at });
+}
+
+/// Nothing of it is left, if its main process had gone before.
+pub(crate) fn tree_gone(turn: &mut Turn, child: ChildId) {
+    let stray = turn.state.strays.get(&child);
+    if stray.is_some_and(|stray| matches!(stray.phase, Phase::Reaping { .. })) {
+        gone(turn, child);
+    }
+}
+
+/// Its deadline has passed.
+pub(crate) fn due(turn: &mut Turn, child: ChildId) {
+    let Some(stray) = turn.state.strays.get(&child) else { return };
+    let (app, phase) = (stray.app.clone(), stray.phase);
+    let kill_again_at = turn.now + turn.kill_again(app.as_ref());
+    turn.act(Action::Kill { child });
+    if let Some(phase) = later(phase, kill_again_at) {
+        put(turn, child, phase);
+    }
+}
+
+/// The same phase with a later time for SIGKILL, if it has one.
+pub(crate) fn later(phase: Phase, kill_at: Time) -> Option<Phase> {
+    match phase {
+        Phase::Reaping { child, .. } => Some(Phase::Reaping { child, kill_at }),
+        Phase::Stopping { child, pid, since, .. } => {
+            Some(Phase::Stopping { child, pid, since, kill_at })
+        }
+        Phase::Backoff { .. }
+        | Phase::Errored
+        | Phase::Idle
+        | Phase::Online { .. }
+        | Phase::Spawning { .. }
+        | Phase::Warming { .. } => None,
+    }
+}
+
+fn gone(turn: &mut Turn, child: ChildId) {
+    let Some(stray) = turn.state.strays.remove(&child) else { return };
+    turn.state.index.moved(&Seat::Stray(child), Marks::of_phase(stray.phase), Marks::default());
+    turn.act(Action::Acknowledge { child });
+    if let Some(name) = stray.app {
+        if let Some(app) = turn.state.apps.get_mut(&name) {
+            app.leaving -= 1;
+        }
+        turn.touch(&name, None);
+    }
+}
+
+fn put(turn: &mut Turn, child: ChildId, phase: Phase) {
+    if let Some(stray) = turn.state.strays.get_mut(&child) {
+        let before = Marks::of_phase(stray.phase);
+        stray.phase = phase;
+        turn.state.index.moved(&Seat::Stray(child), before, Marks::of_phase(phase));
+    }
+}

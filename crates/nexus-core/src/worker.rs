@@ -1,0 +1,324 @@
+//! One worker's life: spawned, ready, told to stop, gone, and what follows.
+
+use nexus_spec::{Name, Ready, Span};
+
+use crate::action::{Action, Fact, Keep, Purpose};
+use crate::event::{ChildId, Exit, Pid, Time};
+use crate::goal;
+use crate::phase::{Next, Phase, Want};
+use crate::restart::Verdict;
+use crate::slot::{LastExit, Slot};
+use crate::stray;
+use crate::turn::{KILL_AGAIN_MIN, Turn};
+
+/// `Ready::Default`: alive for this long.
+pub(crate) const SETTLED_AFTER: Span = Span(1_000);
+
+/// Order a worker for an empty slot.
+pub(crate) fn spawn(turn: &mut Turn, name: &Name, instance: u16) {
+    let Some(generation) = turn.state.apps.get(name).map(|app| app.generation) else { return };
+    let now = turn.now;
+    let (child, heir) = turn.state.fresh_child();
+    let ordered = turn.state.alter(name, instance, |spec, slot| {
+        slot.phase = Phase::Spawning { child, ready: false };
+        slot.next = Next::Run;
+        slot.generation = generation;
+        let on_exit = slot.past.on_exit(&spec.restart, now, child, heir);
+        slot.heir = on_exit.next;
+        (slot.id, on_exit)
+    });
+    let Some((id, on_exit)) = ordered else { return };
+    let purpose = Purpose::Worker { instance, id };
+    turn.act(Action::Spawn { child, app: name.clone(), purpose, generation, on_exit });
+}
+
+/// The keeper has it.
+pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, child: ChildId, told: Pid) {
+    let now = turn.now;
+    let ready = turn.state.alter(name, instance, |spec, slot| match &mut slot.phase {
+        Phase::Spawning { ready, .. } => {
+            let ready = *ready;
+            let settle_at = now + settling(spec.ready, spec.ready_timeout);
+            slot.phase = Phase::Warming { child, pid: told, since: now, settle_at };
+            Some(ready)
+        }
+        Phase::Stopping { pid, .. } => {
+            *pid = Some(told);
+            None
+        }
+        Phase::Backoff { .. }
+        | Phase::Errored
+        | Phase::Idle
+        | Phase::Online { .. }
+        | Phase::Reaping { .. }
+        | Phase::Warming { .. } => None,
+    });
+    if let Some(Some(ready)) = ready {
+        turn.note(Fact::Started { app: name.clone(), instance, child });
+        if ready {
+            online(turn, name, instance, now);
+        }
+    }
+}
+
+/// It says that it is ready; that matters only where the spec asks for it.
+pub(crate) fn said_ready(turn: &mut Turn, name: &Name, instance: u16) {
+    if turn.state.apps.get(name).is_none_or(|app| app.spec.ready != Ready::Notify) {
+        return;
+    }
+    turn.state.alter(name, instance, |_, slot| {
+        if let Phase::Spawning { ready, .. } = &mut slot.phase {
+            *ready = true;
+        }
+    });
+    online(turn, name, instance, turn.now);
+}
+
+fn online(turn: &mut Turn, name: &Name, instance: u16, online_at: Time) {
+    let told = turn.state.alter(name, instance, |_, slot| {
+        let Phase::Warming { child, pid, since, .. } = slot.phase else { return None };
+        slot.phase = Phase::Online { child, pid, since, online_at };
+        Some((child, online_at - since))
+    });
+    if let Some(Some((child, after))) = told {
+        turn.note(Fact::Ready { app: name.clone(), instance, child, after });
+        turn.touch(name, Some(instance));
+    }
+}
+
+/// What an exit was and what it led to.
+struct Told {
+    last: LastExit,
+    again_at: Option<Time>,
+    /// It was judged now: how many unstable exits there are in the window; whether it had been
+    /// ready.
+    judged: Option<(usize, bool)>,
+}
+
+/// Its main process is gone, or never was (`Exit::NotSpawned`).
+pub(crate) fn exited(
+    turn: &mut Turn,
+    name: &Name,
+    instance: u16,
+    exit: Exit,
+    at: Time,
+    tree_gone: bool,
+) {
+    settle_before(turn, name, instance, at);
+    let now = turn.now;
+    let told = turn.state.alter(name, instance, |spec, slot| {
+        let patience = spec.stop.kill_timeout.max(KILL_AGAIN_MIN);
+        let (told, child, kill_at) = match slot.phase {
+            Phase::Online { child, .. }
+            | Phase::Spawning { child, .. }
+            | Phase::Warming { child, .. } => {
+                (Some(judge(&spec.restart, slot, child, exit, at)), child, now + patience)
+            }
+            Phase::Stopping { child, since, kill_at, .. } => {
+                (Some(ended(slot, child, exit, at, since)), child, kill_at)
+            }
+            // Told again: the rest of its tree is all that is left to wait for.
+            Phase::Reaping { child, kill_at } => (None, child, kill_at),
+            Phase::Backoff { .. } | Phase::Errored | Phase::Idle => return None,
+        };
+        slot.phase = Phase::Reaping { child, kill_at };
+        told
+    });
+    if let Some(Some(told)) = told {
+        turn.keep(Keep::Slot(name.clone(), instance));
+        report(turn, name, instance, &told);
+    }
+    if tree_gone {
+        gone(turn, name, instance);
+    }
+}
+
+/// A worker that only had to stay alive was ready before its end, though no tick came between.
+fn settle_before(turn: &mut Turn, name: &Name, instance: u16, at: Time) {
+    let Some(app) = turn.state.apps.get(name).filter(|app| app.spec.ready != Ready::Notify) else {
+        return;
+    };
+    if let Some(Phase::Warming { settle_at, .. }) = app.slots.get(instance).map(|slot| slot.phase)
+        && settle_at <= at
+    {
+        online(turn, name, instance, settle_at);
+    }
+}
+
+/// An exit that nobody asked for.
+fn judge(
+    rule: &nexus_spec::Restart,
+    slot: &mut Slot,
+    child: ChildId,
+    exit: Exit,
+    at: Time,
+) -> Told {
+    let online_for = match slot.phase {
+        Phase::Online { online_at, .. } if at >= online_at => Some(at - online_at),
+        Phase::Backoff { .. }
+        | Phase::Errored
+        | Phase::Idle
+        | Phase::Online { .. }
+        | Phase::Reaping { .. }
+        | Phase::Spawning { .. }
+        | Phase::Stopping { .. }
+        | Phase::Warming { .. } => None,
+    };
+    let lived = slot.phase.since().map_or(Span(0), |since| at - since);
+    slot.next = match slot.past.judge(rule, at, exit, online_for, child) {
+        Verdict::Again { after } => {
+            slot.restarts += 1;
+            Next::At(at + after)
+        }
+        Verdict::GiveUp => Next::GivenUp,
+        Verdict::Stay => Next::Stay,
+    };
+    let last = LastExit { child, exit, at, lived, asked: false };
+    slot.last_exit = Some(last);
+    slot.settled = slot.settled.max(child);
+    let judged = Some((slot.past.exits.len(), online_for.is_some()));
+    Told { last, again_at: slot.again_at(), judged }
+}
+
+/// An exit that we had asked for, or judged when we decided to end the worker.
+fn ended(slot: &mut Slot, child: ChildId, exit: Exit, at: Time, since: Time) -> Told {
+    let judged = slot.last_exit.filter(|last| last.child == child);
+    let last = judged.unwrap_or(LastExit { child, exit, at, lived: at - since, asked: true });
+    slot.last_exit = Some(last);
+    Told { last, again_at: slot.again_at(), judged: None }
+}
+
+fn report(turn: &mut Turn, name: &Name, instance: u16, told: &Told) {
+    let LastExit { child, exit, lived, asked, .. } = told.last;
+    let (app, again_at) = (name.clone(), told.again_at);
+    turn.note(Fact::Exited { app, instance, child, exit, after: lived, asked, again_at });
+    if let Some((exits, was_ready)) = told.judged {
+        failed(turn, name, instance, told, exits, was_ready);
+    }
+}
+
+/// Tell whoever must know that a worker has failed.
+fn failed(turn: &mut Turn, name: &Name, instance: u16, told: &Told, exits: usize, was_ready: bool) {
+    let next = turn.state.slot(name, instance).map(|slot| slot.next);
+    if next == Some(Next::GivenUp) {
+        let exits = u32::try_from(exits).unwrap_or(u32::MAX);
+        turn.note(Fact::Errored { app: name.clone(), instance, exit: told.last.exit, exits });
+    }
+    // A worker that was ready may come back before anyone minds; one that will not never does.
+    if !was_ready || told.again_at.is_none() {
+        goal::failed(turn, name, instance, told.last, told.again_at);
+    }
+}
+
+/// Nothing of its tree is left: what follows?
+pub(crate) fn gone(turn: &mut Turn, name: &Name, instance: u16) {
+    let now = turn.now;
+    let gone = turn.state.alter(name, instance, |_, slot| {
+        let Phase::Reaping { child, .. } = slot.phase else { return None };
+        let (phase, again) = slot.after_end(now);
+        slot.phase = phase;
+        Some((child, again))
+    });
+    let Some(Some((child, again))) = gone else { return };
+    turn.act(Action::Acknowledge { child });
+    if again {
+        spawn(turn, name, instance);
+    }
+    turn.touch(name, Some(instance));
+}
+
+/// Its deadline has passed.
+pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
+    let Some(app) = turn.state.apps.get(name) else { return };
+    let Some(phase) = app.slots.get(instance).map(|slot| slot.phase) else { return };
+    match (phase, app.spec.ready) {
+        (Phase::Backoff { .. }, _) => spawn(turn, name, instance),
+        (Phase::Warming { .. }, Ready::Notify) => never_ready(turn, name, instance),
+        (Phase::Warming { settle_at, .. }, Ready::Default | Ready::Delay(_)) => {
+            online(turn, name, instance, settle_at);
+        }
+        (Phase::Reaping { child, .. } | Phase::Stopping { child, .. }, _) => {
+            kill(turn, name, instance, child);
+        }
+        (Phase::Errored | Phase::Idle | Phase::Online { .. } | Phase::Spawning { .. }, _) => {}
+    }
+}
+
+fn kill(turn: &mut Turn, name: &Name, instance: u16, child: ChildId) {
+    let kill_at = turn.now + turn.kill_again(Some(name));
+    turn.state.alter(name, instance, |_, slot| {
+        slot.phase = stray::later(slot.phase, kill_at).unwrap_or(slot.phase);
+    });
+    turn.act(Action::Kill { child });
+    turn.note(Fact::Killed { app: name.clone(), instance, child });
+}
+
+/// Never ready is a way to fail, and costs what any other failure costs.
+fn never_ready(turn: &mut Turn, name: &Name, instance: u16) {
+    let now = turn.now;
+    let told = turn.state.alter(name, instance, |spec, slot| {
+        let child = slot.phase.child()?;
+        Some(judge(&spec.restart, slot, child, Exit::NeverReady, now))
+    });
+    let Some(Some(told)) = told else { return };
+    turn.keep(Keep::Slot(name.clone(), instance));
+    terminate(turn, name, instance);
+    if let Some((exits, was_ready)) = told.judged {
+        failed(turn, name, instance, &told, exits, was_ready);
+    }
+}
+
+/// Begin to end a running worker; its exit is no failure then.
+pub(crate) fn terminate(turn: &mut Turn, name: &Name, instance: u16) {
+    let now = turn.now;
+    let ended = turn.state.alter(name, instance, |spec, slot| {
+        if !slot.phase.is_running() {
+            return None;
+        }
+        let child = slot.phase.child()?;
+        let (pid, since) = (slot.phase.pid(), slot.phase.since().unwrap_or(now));
+        let kill_at = now + spec.stop.kill_timeout;
+        slot.phase = Phase::Stopping { child, pid, since, kill_at };
+        slot.settled = slot.settled.max(child);
+        Some((child, spec.stop.signal))
+    });
+    if let Some(Some((child, signal))) = ended {
+        turn.act(Action::Terminate { child, signal });
+        turn.note(Fact::Stopping { app: name.clone(), instance, child });
+    }
+}
+
+/// From the spawn to readiness, or to the end of patience.
+pub(crate) fn settling(ready: Ready, ready_timeout: Span) -> Span {
+    match ready {
+        Ready::Default => SETTLED_AFTER,
+        Ready::Delay(span) => span,
+        Ready::Notify => ready_timeout,
+    }
+}
+
+/// Take a successor that the keeper has spawned, if the slot waits for one. The restart was counted
+/// when the exit was judged.
+pub(crate) fn seat_heir(
+    turn: &mut Turn,
+    name: &Name,
+    instance: u16,
+    child: ChildId,
+    pid: Pid,
+) -> bool {
+    let now = turn.now;
+    let seated = turn.state.alter(name, instance, |spec, slot| {
+        let (Want::Up, Phase::Backoff { .. }) = (slot.want, slot.phase) else { return false };
+        let settle_at = now + settling(spec.ready, spec.ready_timeout);
+        slot.phase = Phase::Warming { child, pid, since: now, settle_at };
+        slot.next = Next::Run;
+        slot.heir = None;
+        true
+    });
+    let seated = seated == Some(true);
+    if seated {
+        turn.note(Fact::Started { app: name.clone(), instance, child });
+        turn.touch(name, Some(instance));
+    }
+    seated
+}

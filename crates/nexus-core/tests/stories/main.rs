@@ -1,0 +1,13 @@
+//! Each test is a story: what happened on the left, what the supervisor did about it on the right.
+//! Only `tell` knows the API, so a change of API changes one function and no story.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+mod absence;
+mod build;
+mod crash;
+mod delete;
+mod restart;
+mod start;
+mod stop;
+mod tell;

@@ -1,0 +1,301 @@
+//! Reads a story, plays it against the core, and compares line by line.
+
+use nexus_core::{
+    Action, Ask, ChildId, Ended, Entry, Event, Exit, Fact, Keep, OpId, Outcome, Pid, Purpose, Roll,
+    SpawnError, State, Time, resume, step,
+};
+use nexus_spec::{
+    AppSpec, Backoff, Instances, LogFiles, Name, Ready, Restart, RunAs, Signal, Span, Stop,
+};
+
+const ENOENT: i32 = 2;
+const EAGAIN: i32 = 11;
+
+/// An app that most stories are about: two unstable exits may follow one another without a wait,
+/// the fourth in ten seconds is one too many.
+pub(crate) fn api() -> AppSpec {
+    AppSpec {
+        name: Name::new("api").unwrap(),
+        namespace: "default".into(),
+        script: "/srv/api".into(),
+        args: Vec::new(),
+        interpreter: Vec::new(),
+        cwd: "/srv".into(),
+        env: Default::default(),
+        instances: Instances::Count(1),
+        restart: Restart {
+            auto: true,
+            delay: Span(0),
+            backoff: Backoff {
+                min: Span(100),
+                max: Span(1_000),
+                factor_percent: 200,
+                jitter_percent: 0,
+                reset_after: Span(5_000),
+            },
+            max: 3,
+            window: Span(10_000),
+            min_uptime: Span(1_000),
+            stop_exit_codes: Vec::new(),
+        },
+        stop: Stop { signal: Signal(15), kill_timeout: Span(500) },
+        listen: Vec::new(),
+        ready: Ready::Delay(Span(50)),
+        ready_timeout: Span(300),
+        build: None,
+        run_as: RunAs::default(),
+        log: LogFiles::default(),
+    }
+}
+
+pub(crate) fn notify() -> AppSpec {
+    AppSpec { ready: Ready::Notify, ..api() }
+}
+
+pub(crate) fn built() -> AppSpec {
+    AppSpec { build: Some("make".into()), ..api() }
+}
+
+/// Play a story; spawns, signals, acknowledgements and replies are its effects.
+#[track_caller]
+pub(crate) fn tell(spec: AppSpec, story: &str) {
+    play(spec, story, |action| !matches!(action, Action::Keep(_) | Action::Note(_)));
+}
+
+/// The same with everything that is kept or noted.
+#[track_caller]
+pub(crate) fn tell_all(spec: AppSpec, story: &str) {
+    play(spec, story, |_| true);
+}
+
+#[track_caller]
+fn play(spec: AppSpec, story: &str, shown: fn(&Action) -> bool) {
+    let mut stage = Stage { spec, state: State::default(), op: 0 };
+    let (mut told, mut expected) = (String::new(), String::new());
+    for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let (cause, effect) = line.split_once('|').expect("a line is `cause | effect`");
+        let (at, what) = cause.trim().split_once(' ').expect("a cause is `time event`");
+        let now = Time(at.parse().expect("time is a number"));
+        let effects = stage.happens(now, what.trim(), shown);
+        stage.state.check().expect("the oracle agrees");
+        assert!(stage.state.next_deadline().is_none_or(|at| at > now), "a deadline in the past");
+        told += format!("{:<28} | {effects}", cause.trim_end()).trim_end();
+        expected += format!("{:<28} | {}", cause.trim_end(), effect.trim()).trim_end();
+        told.push('\n');
+        expected.push('\n');
+    }
+    assert_eq!(told, expected, "\n--- told ---\n{told}--- expected ---\n{expected}");
+}
+
+struct Stage {
+    spec: AppSpec,
+    state: State,
+    op: u64,
+}
+
+impl Stage {
+    fn happens(&mut self, now: Time, what: &str, shown: fn(&Action) -> bool) -> String {
+        let words: Vec<&str> = what.split_whitespace().collect();
+        let actions = match words[..] {
+            ["look"] => return self.look(),
+            ["resume", ..] => self.resumes(now, &words[1..]),
+            _ => {
+                let event = self.event(now, &words);
+                step(&mut self.state, now, event)
+            }
+        };
+        let effects: Vec<String> = actions.iter().filter(|a| shown(a)).map(effect).collect();
+        effects.join(", ")
+    }
+
+    fn event(&mut self, now: Time, words: &[&str]) -> Event {
+        let one = |word: &str| word.parse().expect("an instance");
+        let app = self.spec.name.clone();
+        match *words {
+            ["start"] => self.asks(Ask::Start { spec: Box::new(self.spec.clone()), instances: 1 }),
+            ["start", "known"] => self.asks(Ask::StartKnown { app, instance: None }),
+            ["start", "known", i] => self.asks(Ask::StartKnown { app, instance: Some(one(i)) }),
+            ["start", "other"] => {
+                self.asks(Ask::Start { spec: Box::new(self.other()), instances: 1 })
+            }
+            ["start", n] => {
+                self.asks(Ask::Start { spec: Box::new(self.spec.clone()), instances: one(n) })
+            }
+            ["stop"] => self.asks(Ask::Stop { app, instance: None }),
+            ["stop", i] => self.asks(Ask::Stop { app, instance: Some(one(i)) }),
+            ["restart"] => self.asks(Ask::Restart { app, instance: None, spec: None }),
+            ["restart", "other"] => {
+                let spec = Some((Box::new(self.other()), 1));
+                self.asks(Ask::Restart { app, instance: None, spec })
+            }
+            ["restart", "with", n] => {
+                let spec = Some((Box::new(self.spec.clone()), one(n)));
+                self.asks(Ask::Restart { app, instance: None, spec })
+            }
+            ["restart", i] => self.asks(Ask::Restart { app, instance: Some(one(i)), spec: None }),
+            ["delete"] => self.asks(Ask::Delete { app }),
+            ["tick"] => Event::Tick,
+            [child, ref rest @ ..] => reported(now, number(child), rest),
+            [] => panic!("an empty cause"),
+        }
+    }
+
+    fn asks(&mut self, ask: Ask) -> Event {
+        self.op += 1;
+        Event::Asked { op: OpId(self.op), ask }
+    }
+
+    fn other(&self) -> AppSpec {
+        AppSpec { args: vec!["--other".into()], ..self.spec.clone() }
+    }
+
+    /// The daemon dies and comes back; each word is a child that the keeper has.
+    fn resumes(&mut self, now: Time, words: &[&str]) -> Vec<Action> {
+        let living = words.iter().map(|word| self.entry(word)).collect();
+        let roll = Roll { living, last_child: self.state.last_child() };
+        let (state, actions) = resume(self.state.intents(), roll, now);
+        self.state = state;
+        actions
+    }
+
+    /// `#1=0` lives in instance 0, `,ready`, `,gen2`, `,of#1` a successor, `,code1@40` ended,
+    /// `,tree` with some of its tree left; `#1=build`.
+    fn entry(&self, word: &str) -> Entry {
+        let (child, rest) = word.split_once('=').expect("#child=place");
+        let mut parts = rest.split(',');
+        let place = parts.next().expect("a place");
+        let app = self.spec.name.clone();
+        let purpose = match place.parse() {
+            Err(_) => Purpose::Build,
+            Ok(instance) => {
+                let slot = self.state.app("api").and_then(|app| app.slot(instance));
+                let id = slot.map(|slot| slot.id).unwrap_or_default();
+                Purpose::Worker { instance, id }
+            }
+        };
+        let mut entry = Entry {
+            child: ChildId(number(child)),
+            pid: Pid(1),
+            app,
+            purpose,
+            generation: 1,
+            ready: false,
+            started_at: Time(0),
+            respawn_of: None,
+            ended: None,
+        };
+        for part in parts {
+            if part == "ready" {
+                entry.ready = true;
+            } else if part == "tree" {
+                entry.ended.as_mut().expect("ended first").tree_gone = false;
+            } else if let Some(generation) = part.strip_prefix("gen") {
+                entry.generation = generation.parse().expect("a generation");
+            } else if let Some(old) = part.strip_prefix("of") {
+                entry.respawn_of = Some(ChildId(number(old)));
+            } else if let Some((code, at)) =
+                part.strip_prefix("code").and_then(|ended| ended.split_once('@'))
+            {
+                let exit = Exit::Code(code.parse().expect("a code"));
+                let at = Time(at.parse().expect("a time"));
+                entry.ended = Some(Ended { exit, at, tree_gone: true });
+            } else {
+                panic!("no such part of an entry: {part}");
+            }
+        }
+        entry
+    }
+
+    fn look(&self) -> String {
+        let slots = self.state.apps().flat_map(|(name, app)| {
+            app.slots().iter().map(move |slot| {
+                let (instance, words) = (slot.instance, slot.explain());
+                format!("{name}/{instance} g{} r{}: {words}", slot.generation, slot.restarts)
+            })
+        });
+        slots.collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn reported(now: Time, child: u64, words: &[&str]) -> Event {
+    let child = ChildId(child);
+    let exit = |exit, tree_gone| Event::Exited { child, exit, at: now, tree_gone };
+    let code = |word: &str| Exit::Code(word.parse().expect("a code"));
+    match *words {
+        ["spawned"] => Event::Spawned { child, pid: Pid(1) },
+        ["ready"] => Event::Ready { child },
+        ["exits", "unknown"] => exit(Exit::Unknown, true),
+        ["exits", word] => exit(code(word), true),
+        ["exits", word, "leaving"] => exit(code(word), false),
+        ["dies", signal] => exit(Exit::Signal(signal.parse().expect("a signal")), true),
+        ["tree", "gone"] => Event::TreeGone { child },
+        ["missing"] => Event::SpawnFailed { child, error: SpawnError::Permanent(ENOENT) },
+        ["no", "room"] => Event::SpawnFailed { child, error: SpawnError::Resources(EAGAIN) },
+        ["respawned", new] => {
+            Event::Respawned { old: child, new: ChildId(number(new)), pid: Pid(1) }
+        }
+        _ => panic!("no such event: {words:?}"),
+    }
+}
+
+fn number(word: &str) -> u64 {
+    word.strip_prefix('#').and_then(|word| word.parse().ok()).expect("a child is #number")
+}
+
+fn effect(action: &Action) -> String {
+    match action {
+        Action::Acknowledge { child } => format!("ack #{}", child.0),
+        Action::Keep(keep) => match keep {
+            Keep::App(_) => "keep app".into(),
+            Keep::Gone(_) => "keep gone".into(),
+            Keep::Pending(_) => "keep pending".into(),
+            Keep::Slot(_, instance) => format!("keep slot {instance}"),
+        },
+        Action::Kill { child } => format!("kill #{}", child.0),
+        Action::Note(fact) => fact_word(fact),
+        Action::Reply { op, outcome, .. } => format!("op{} {}", op.0, answer(outcome)),
+        Action::Spawn { child, purpose, on_exit, .. } => {
+            let place = match purpose {
+                Purpose::Build => "build".into(),
+                Purpose::Worker { instance, .. } => instance.to_string(),
+            };
+            let absent = match (&on_exit.next, on_exit.delay) {
+                (None, _) => " alone".into(),
+                (Some(_), Span(0)) => String::new(),
+                (Some(_), Span(delay)) => format!(" +{delay}"),
+            };
+            format!("spawn #{} {place}{absent}", child.0)
+        }
+        Action::Terminate { child, signal } => format!("term{} #{}", signal.0, child.0),
+    }
+}
+
+fn answer(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::AlreadyRunning => "already running".into(),
+        Outcome::BuildFailed { exit } => format!("build failed {exit:?}"),
+        Outcome::Conflict => "conflict".into(),
+        Outcome::Done => "done".into(),
+        Outcome::NotFound => "not found".into(),
+        Outcome::StartFailed { instance, child, exit, again_at, .. } => {
+            let again = again_at.map_or("never".into(), |at| at.0.to_string());
+            format!("failed {instance} #{} {exit:?} again {again}", child.0)
+        }
+        Outcome::Superseded => "superseded".into(),
+    }
+}
+
+fn fact_word(fact: &Fact) -> String {
+    match fact {
+        Fact::Built { exit, .. } => format!("(built {exit:?})"),
+        Fact::BuildStarted { .. } => "(build)".into(),
+        Fact::Deleted { .. } => "(deleted)".into(),
+        Fact::Errored { exits, .. } => format!("(errored after {exits})"),
+        Fact::Exited { after, asked: true, .. } => format!("(ended after {})", after.0),
+        Fact::Exited { after, .. } => format!("(exited after {})", after.0),
+        Fact::Killed { .. } => "(killed)".into(),
+        Fact::Ready { after, .. } => format!("(ready after {})", after.0),
+        Fact::Started { .. } => "(started)".into(),
+        Fact::Stopping { .. } => "(stopping)".into(),
+    }
+}

@@ -1,0 +1,246 @@
+//! What holds for every app and every text: what is written reads back, and nothing panics.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use nexus_spec::{
+    AppSpec, Backoff, Flaws, Instances, Listen, LogFiles, Name, Project, Ready, Restart, RunAs,
+    Signal, Span, Stop, interpreter_of, project,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+
+fn read(text: &str) -> Result<Project, Flaws> {
+    project(text, Path::new("ecosystem.toml"), Path::new("/srv/shop"), &|_| false)
+}
+
+/// Any text without a NUL, short.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[ -~]{0,12}", "\\PC{0,6}", "[\u{1}-\u{9f}\"'\\\\]{0,6}"]
+}
+
+fn some_text() -> impl Strategy<Value = String> {
+    text().prop_filter("not blank", |text| !text.trim().is_empty())
+}
+
+fn path() -> impl Strategy<Value = PathBuf> {
+    // No part is `.`: it would not be written back.
+    vec("[a-zA-Z0-9_ é'\"-]{1,8}|\\.\\.", 1..4)
+        .prop_map(|parts| PathBuf::from(format!("/{}", parts.join("/"))))
+}
+
+fn script() -> impl Strategy<Value = PathBuf> {
+    let file = (path(), "(\\.(js|py|sh|rb|bin))?")
+        .prop_map(|(path, end)| PathBuf::from(format!("{}x{end}", path.display())));
+    prop_oneof![file, "[a-z][a-z0-9_-]{0,8}".prop_map(PathBuf::from)]
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    prop_oneof![0..5_000_u64, (0..1_000_u64).prop_map(|n| n * 60_000), 0..=Span::MAX.0]
+        .prop_map(Span)
+}
+
+fn some_span() -> impl Strategy<Value = Span> {
+    span().prop_map(|span| Span(span.0.max(1)))
+}
+
+fn instances() -> impl Strategy<Value = Instances> {
+    let count = 1..=Instances::LIMIT;
+    prop_oneof![
+        count.clone().prop_map(Instances::Count),
+        Just(Instances::Max),
+        count.prop_map(Instances::AllBut),
+    ]
+}
+
+fn backoff() -> impl Strategy<Value = Backoff> {
+    (span(), span(), 100..=10_000_u32, 0..=100_u32, span()).prop_map(
+        |(a, b, factor_percent, jitter_percent, reset_after)| Backoff {
+            min: a.min(b),
+            max: a.max(b),
+            factor_percent,
+            jitter_percent,
+            reset_after,
+        },
+    )
+}
+
+fn restart() -> impl Strategy<Value = Restart> {
+    let codes = vec(any::<u8>(), 0..4);
+    (any::<bool>(), span(), backoff(), any::<u32>(), some_span(), span(), codes).prop_map(
+        |(auto, delay, backoff, max, window, min_uptime, stop_exit_codes)| Restart {
+            auto,
+            delay,
+            backoff,
+            max,
+            window,
+            min_uptime,
+            stop_exit_codes,
+        },
+    )
+}
+
+fn ready() -> impl Strategy<Value = Ready> {
+    prop_oneof![Just(Ready::Default), Just(Ready::Notify), span().prop_map(Ready::Delay)]
+}
+
+/// Addresses that do not clash: each port and each path once.
+fn listen() -> impl Strategy<Value = Vec<Listen>> {
+    let tcp = btree_map(1_u16.., any::<IpAddr>(), 0..3);
+    let unix = proptest::collection::btree_set("/[a-zé /]{0,20}x", 0..3);
+    (tcp, unix).prop_map(|(tcp, unix)| {
+        let tcp = tcp.into_iter().map(|(port, ip)| Listen::Tcp(SocketAddr::new(ip, port)));
+        let unix = unix.into_iter().filter(|path| !path.starts_with("//"));
+        tcp.chain(unix.map(|path| Listen::Unix(path.into()))).collect()
+    })
+}
+
+fn run_as() -> impl Strategy<Value = RunAs> {
+    let account = || option::of("[a-z_][a-z0-9_.-]{0,8}|[0-9]{1,6}");
+    (account(), account(), option::of(0..=0o777_u32)).prop_map(|(user, group, umask)| RunAs {
+        user,
+        group,
+        umask,
+    })
+}
+
+fn log() -> impl Strategy<Value = LogFiles> {
+    (option::of(path()), option::of(path()), any::<bool>()).prop_map(
+        |(out_file, error_file, merge_logs)| LogFiles { out_file, error_file, merge_logs },
+    )
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    "[A-Za-z0-9._@+][A-Za-z0-9._@+-]{0,20}"
+        .prop_filter_map("a name", |text| Name::new(&text).ok().filter(|_| text != "all"))
+}
+
+fn interpreter() -> impl Strategy<Value = Option<Vec<String>>> {
+    let words = (some_text(), vec(text(), 0..3)).prop_map(|(program, mut words)| {
+        words.insert(0, program);
+        words
+    });
+    let usable = |words: &Vec<String>| {
+        !words.first().is_some_and(|word| word.starts_with("node@"))
+            && words.last().is_none_or(|word| word != "-c")
+    };
+    option::of(prop_oneof![Just(Vec::new()), words.prop_filter("usable", usable)])
+}
+
+fn app() -> impl Strategy<Value = AppSpec> {
+    let env: BoxedStrategy<BTreeMap<_, _>> = btree_map("[A-Z_é.\" -]{1,8}", text(), 0..4).boxed();
+    let program = (name(), name(), script(), vec(text(), 0..4), interpreter(), path(), env);
+    let life = (instances(), restart(), 1..=64_i32, span(), listen(), ready(), some_span());
+    (program, life, option::of(some_text()), run_as(), log()).prop_map(
+        |(program, life, build, run_as, log)| {
+            let (name, namespace, script, args, interpreter, cwd, env) = program;
+            let (instances, restart, signal, kill_timeout, listen, ready, ready_timeout) = life;
+            AppSpec {
+                name,
+                namespace: namespace.as_str().to_owned(),
+                interpreter: interpreter.unwrap_or_else(|| interpreter_of(&script)),
+                script,
+                args,
+                cwd,
+                env,
+                instances,
+                restart,
+                stop: Stop { signal: Signal(signal), kill_timeout },
+                listen,
+                ready,
+                ready_timeout,
+                build,
+                run_as,
+                log,
+            }
+        },
+    )
+}
+
+/// Pieces of which files are made, right and wrong, to be put together in any order.
+fn fragment() -> impl Strategy<Value = String> {
+    let known = prop_oneof![
+        Just("[[apps]]"),
+        Just("[apps]"),
+        Just("[defaults]"),
+        Just("[apps.env]"),
+        Just("apps = []"),
+        Just("script = \"a.js\""),
+        Just("name = "),
+        Just("listen = ["),
+        Just("\"tcp://:1\","),
+        Just("]"),
+        Just("}"),
+        Just("{"),
+        Just("\n"),
+        Just("="),
+        Just("\"\"\""),
+        Just("'"),
+        Just("backoff.min = 3"),
+        Just("instances = 99999999999999999999"),
+        Just("\r\n"),
+        Just("jitter = nan"),
+        Just("factor = -inf"),
+        Just("API_KEY = \"é"),
+        Just("umask = 0xff"),
+        Just("kill_timeout = 1979-05-27"),
+        Just("\u{1b}[0m"),
+        Just("\u{feff}"),
+        Just("#"),
+    ]
+    .prop_map(String::from);
+    prop_oneof![4 => known, 1 => text()]
+}
+
+/// Everything that can be done with flaws is done.
+fn tell(text: &str) -> Result<(), TestCaseError> {
+    let Err(flaws) = read(text) else { return Ok(()) };
+    prop_assert!(flaws.count() > 0 && flaws.flaws.is_sorted_by_key(|flaw| &flaw.place));
+    let ascii = flaws.render(false, true);
+    prop_assert!(ascii.is_ascii() && !ascii.contains(|c: char| c.is_control() && c != '\n'));
+    let control = flaws.render(false, false).contains(|c: char| c.is_control() && c != '\n');
+    prop_assert!(!control);
+    for flaw in &flaws.flaws {
+        prop_assert!(text.get(flaw.place.span.start..flaw.place.span.end).is_some());
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_reads_back(app in app()) {
+        let text = app.to_toml();
+        match read(&text) {
+            Ok(project) => prop_assert_eq!(project.apps, vec![app], "{}", text),
+            Err(flaws) => prop_assert!(false, "{}\n{}", text, flaws),
+        }
+    }
+
+    #[test]
+    fn a_shown_span_reads_back(span in span()) {
+        prop_assert_eq!(Span::parse(&span.to_string()), Ok(span));
+    }
+
+    #[test]
+    fn no_text_panics(text in "\\PC{0,200}|(?s).{0,60}") {
+        tell(&text)?;
+    }
+
+    #[test]
+    fn no_file_of_odd_pieces_panics(pieces in vec(fragment(), 0..24), between in "[ \n]") {
+        tell(&pieces.join(&between))?;
+    }
+
+    #[test]
+    fn no_damaged_file_panics(app in app(), cut in any::<prop::sample::Index>(), size in 0..9_usize, put in fragment()) {
+        let mut text = app.to_toml();
+        let from = text.floor_char_boundary(cut.index(text.len() + 1));
+        let to = text.ceil_char_boundary((from + size).min(text.len()));
+        text.replace_range(from..to, &put);
+        tell(&text)?;
+    }
+}

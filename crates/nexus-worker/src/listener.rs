@@ -1,0 +1,156 @@
+//! A listening socket of either family, and the connections it gives.
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+use crate::stop::Stop;
+use crate::sys;
+
+/// A listening stream socket, close-on-exec. Dropping it closes this process's copy only.
+#[derive(Debug)]
+pub enum Listener {
+    /// IPv4 or IPv6.
+    Tcp(TcpListener),
+    /// A path or an abstract name.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// Checks by the socket's own options that it is a stream socket that listens.
+    pub(crate) fn from_inherited(socket: OwnedFd) -> Result<Self, String> {
+        let option = |option| sys::socket_option(socket.as_fd(), option);
+        let listens = option(libc::SO_ACCEPTCONN)
+            .map_err(|error| format!("is not a socket one can ask ({error})"))?;
+        let family = option(libc::SO_DOMAIN).map_err(|error| error.to_string())?;
+        let kind = option(libc::SO_TYPE).map_err(|error| error.to_string())?;
+        if listens == 0 || kind != libc::SOCK_STREAM {
+            return Err("is not a listening stream socket".to_owned());
+        }
+        match family {
+            libc::AF_INET | libc::AF_INET6 => Ok(Self::Tcp(socket.into())),
+            libc::AF_UNIX => Ok(Self::Unix(socket.into())),
+            other => Err(format!("is of address family {other}; TCP and Unix are known")),
+        }
+    }
+
+    /// Sets or clears O_NONBLOCK. The flag belongs to the socket, not to this copy of it: it holds
+    /// for every worker of the app, so all of them should want the same.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(it) => it.set_nonblocking(on),
+            Self::Unix(it) => it.set_nonblocking(on),
+        }
+    }
+
+    /// Blocks until a client connects (`Some`) or `stop` is requested (`None`, at once, also when
+    /// clients are waiting: they are the siblings' now). Sets the socket non-blocking, because
+    /// another worker may take the client between the wake-up and the accept.
+    ///
+    /// # Errors
+    /// The kernel's, such as no free descriptor; what only concerns one client that has gone
+    /// again is passed over.
+    pub fn accept_until(&self, stop: Stop) -> io::Result<Option<Stream>> {
+        self.set_nonblocking(true)?;
+        loop {
+            let (stopped, _waiting) = sys::wait_readable(stop.as_fd(), self.as_fd())?;
+            if stopped {
+                return Ok(None);
+            }
+            match self.accept() {
+                Ok(stream) => return Ok(Some(stream)),
+                Err(error) if passes(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(it) => it.accept().map(|(stream, _)| Stream::Tcp(stream)),
+            Self::Unix(it) => it.accept().map(|(stream, _)| Stream::Unix(stream)),
+        }
+    }
+}
+
+/// Errors of accept(2) that say nothing about the listener: a sibling was faster, the client has
+/// gone, its network has.
+fn passes(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::EAGAIN
+                | libc::EINTR
+                | libc::ECONNABORTED
+                | libc::ENETDOWN
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::ENETUNREACH
+        )
+    )
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(it) => it.as_fd(),
+            Self::Unix(it) => it.as_fd(),
+        }
+    }
+}
+
+/// An accepted connection, blocking.
+#[derive(Debug)]
+pub enum Stream {
+    /// From a TCP listener.
+    Tcp(TcpStream),
+    /// From a Unix listener.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Bounds every read and every write; `None` waits forever. A worker that drains should set
+    /// one, or a silent client keeps it from going.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a duration of zero.
+    pub fn set_timeout(&self, each: Option<Duration>) -> io::Result<()> {
+        match self {
+            Self::Tcp(it) => it.set_read_timeout(each).and_then(|()| it.set_write_timeout(each)),
+            Self::Unix(it) => it.set_read_timeout(each).and_then(|()| it.set_write_timeout(each)),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(it) => it.read(buffer),
+            Self::Unix(it) => it.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(it) => it.write(buffer),
+            Self::Unix(it) => it.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(it) => it.flush(),
+            Self::Unix(it) => it.flush(),
+        }
+    }
+}

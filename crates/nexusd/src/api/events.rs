@@ -1,0 +1,109 @@
+//! `GET /v1/events`: the journal, and what is added to it.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Query, State};
+use axum::response::Response;
+use http_body_util::StreamBody;
+use hyper::StatusCode;
+use hyper::body::Frame;
+use nexus_proto::{Code, EventView, Problem};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::answer;
+use crate::command::{Command, Front};
+use crate::journal::Journal;
+
+/// Events of one answer, unless fewer are asked for.
+const LAST_MAX: usize = 10_000;
+/// Lines that may wait for a client that follows; a slower one is cut.
+const QUEUE_MAX: usize = 256;
+
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Wanted {
+    app: Option<String>,
+    since_unix_ms: Option<u64>,
+    last: Option<usize>,
+    #[serde(default)]
+    follow: bool,
+}
+
+impl Wanted {
+    fn takes(&self, event: &EventView) -> bool {
+        let of_app = self
+            .app
+            .as_ref()
+            .is_none_or(|app| event.app.as_ref().is_some_and(|name| name.as_str() == app.as_str()));
+        // RFC 3339 in UTC with fixed width sorts as time does.
+        let since = self.since_unix_ms.map(crate::clock::rfc3339);
+        of_app && since.is_none_or(|since| event.at >= since)
+    }
+}
+
+pub(super) async fn events(State(front): State<Front>, wanted: Query<Wanted>) -> Response {
+    let Query(wanted) = wanted;
+    let state = front.state.clone();
+    let filter = wanted.clone();
+    let read = tokio::task::spawn_blocking(move || {
+        let mut events = Journal::read(&state)?;
+        events.retain(|event| filter.takes(event));
+        let last = filter.last.unwrap_or(LAST_MAX).min(LAST_MAX);
+        events.drain(..events.len().saturating_sub(last));
+        Ok::<_, std::io::Error>(events)
+    });
+    match read.await {
+        Ok(Ok(events)) if wanted.follow => follow(front, wanted, events),
+        Ok(Ok(events)) => {
+            let document = serde_json::json!({"schema": "nexus.events/1", "events": events});
+            answer::json(StatusCode::OK, &document)
+        }
+        Ok(Err(error)) => answer::problem(
+            &Problem::new(Code::Internal, "the journal of events cannot be read".into())
+                .cause(error.to_string()),
+        ),
+        Err(error) => answer::problem(&Problem::new(Code::Internal, error.to_string())),
+    }
+}
+
+/// What is there, then what comes, one JSON line each.
+fn follow(front: Front, wanted: Wanted, past: Vec<EventView>) -> Response {
+    let (lines, queue) = mpsc::channel::<Bytes>(QUEUE_MAX);
+    tokio::spawn(async move {
+        let mut newest = front.events.clone();
+        let mut seen = past.last().map_or(*newest.borrow(), |event| event.id);
+        for event in &past {
+            if send(&lines, event).await.is_none() {
+                return;
+            }
+        }
+        loop {
+            let Some(events) = front.ask(|reply| Command::Events(seen, reply)).await else {
+                return;
+            };
+            for event in events {
+                seen = event.id;
+                if wanted.takes(&event) && send(&lines, &event).await.is_none() {
+                    return;
+                }
+            }
+            let more = newest.wait_for(|&id| id > seen);
+            tokio::select! {
+                more = more => if more.is_err() { return },
+                () = lines.closed() => return,
+            }
+        }
+    });
+    let frames = futures_util::stream::unfold(queue, async |mut queue| {
+        let line = queue.recv().await?;
+        Some((Ok::<_, Infallible>(Frame::data(line)), queue))
+    });
+    answer::stream(Body::new(StreamBody::new(frames)))
+}
+
+async fn send(lines: &mpsc::Sender<Bytes>, event: &EventView) -> Option<()> {
+    let mut line = serde_json::to_vec(event).ok()?;
+    line.push(b'\n');
+    lines.send(line.into()).await.ok()
+}

@@ -1,0 +1,115 @@
+//! The front door: HTTP/1.1 with JSON on the control socket.
+
+mod answer;
+mod events;
+mod routes;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use nexus_proto::{Code, Problem};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tower_service::Service;
+
+use crate::command::Front;
+
+/// Connections at once; more wait in the socket's backlog.
+const CONNECTIONS_MAX: usize = 512;
+/// From the first byte of a request to the end of its headers; a client that is slower is cut.
+const HEADER_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest request line and headers together, in bytes.
+const HEADERS_MAX: usize = 64 * 1024;
+/// After a failed accept (no descriptor left): how long until the next try.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// `alice(1000)`.
+    pub(crate) name: String,
+}
+
+/// Serve the control socket for ever.
+///
+/// # Errors
+/// When the descriptor is no listening socket.
+pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> {
+    let listener = StdListener::from(socket);
+    listener.set_nonblocking(true)?;
+    let listener = UnixListener::from_std(listener)?;
+    let routes = routes::routes(front);
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let routes = routes.clone();
+                tokio::spawn(async move {
+                    connection(stream, routes).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a client could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: UnixStream, routes: axum::Router) {
+    let peer = admit(&stream);
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let peer = peer.clone();
+        let mut routes = routes.clone();
+        async move {
+            match peer {
+                Ok(peer) => {
+                    let mut request = request.map(Body::new);
+                    request.extensions_mut().insert(peer);
+                    routes.call(request).await
+                }
+                Err(problem) => Ok(answer::problem(&problem)),
+            }
+        }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_PATIENCE)
+        .max_buf_size(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%error, "a client's connection ended");
+    }
+}
+
+/// Only our own user and root may come in (`unix(7)`, SO_PEERCRED).
+fn admit(stream: &UnixStream) -> Result<Peer, Problem> {
+    let own = nix::unistd::geteuid();
+    let uid = stream.peer_cred().map(|peer| peer.uid());
+    match uid {
+        Ok(uid) if uid == own.as_raw() || uid == 0 => Ok(Peer { name: user(uid) }),
+        Ok(uid) => Err(Problem::new(
+            Code::NotPermitted,
+            format!("not allowed to control this daemon: it belongs to {}", user(own.as_raw())),
+        )
+        .cause(format!("you are {}", user(uid)))
+        .help("run the command as that user, or as root")),
+        Err(error) => Err(Problem::new(
+            Code::NotPermitted,
+            format!("the kernel does not say who you are: {error}"),
+        )),
+    }
+}
+
+fn user(uid: u32) -> String {
+    let name = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
+    name.map_or_else(|| format!("uid {uid}"), |user| format!("{}({uid})", user.name))
+}

@@ -1,0 +1,284 @@
+//! Each path of the control API and what answers it.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use hyper::{HeaderMap, StatusCode};
+use nexus_proto::{AppVerb, Code, OpState, Problem, Snapshot, Start};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Peer, answer, events};
+use crate::command::{Begin, Begun, Command, Front, What};
+
+/// The largest request body: a project file of thousands of apps.
+const BODY_MAX: usize = 4 << 20;
+/// The longest that an answer is held back for `wait_ms`.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The longest `Idempotency-Key`.
+const KEY_MAX: usize = 128;
+/// From the end of the headers to the end of the body.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) fn routes(front: Front) -> Router {
+    Router::new()
+        .route("/v1/version", get(version))
+        .route("/v1/healthz", get(healthz))
+        .route("/v1/apps", get(apps).post(start))
+        .route("/v1/apps/{app}", get(app).post(verb))
+        .route("/v1/targets", get(targets))
+        .route("/v1/operations/{key}", get(operation))
+        .route("/v1/events", get(events::events))
+        .route("/v1/save", post(save))
+        .route("/v1/resurrect", post(resurrect))
+        .route("/v1/daemon/stop", post(leave))
+        .route("/v1/daemon/kill", post(kill))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(DefaultBodyLimit::disable())
+        .with_state(front)
+}
+
+async fn version(State(front): State<Front>) -> Response {
+    let Some(snapshot) = front.ask(Command::Snapshot).await else { return answer::ending() };
+    let daemon = &snapshot.daemon;
+    answer::json(
+        StatusCode::OK,
+        &serde_json::json!({
+            "schema": "nexus.version/1",
+            "version": daemon.version,
+            "api": nexus_proto::API,
+            "protocol": 1,
+            "home": daemon.home,
+            "pid": daemon.pid,
+            "keeper_pid": daemon.keeper_pid,
+            "uptime_ms": daemon.uptime_ms,
+            "pair_uptime_ms": daemon.pair_uptime_ms,
+            "nexusd_restarts": daemon.nexusd_restarts,
+            "keeper_restarts": daemon.keeper_restarts,
+        }),
+    )
+}
+
+async fn healthz() -> Response {
+    answer::json(StatusCode::OK, &serde_json::json!({"status": "ok"}))
+}
+
+#[derive(Deserialize)]
+struct Wait {
+    newer_than: Option<u64>,
+    wait_ms: Option<u64>,
+}
+
+impl Wait {
+    fn span(&self) -> Duration {
+        Duration::from_millis(self.wait_ms.unwrap_or(0)).min(WAIT_MAX)
+    }
+}
+
+async fn apps(State(front): State<Front>, query: Query<Wait>) -> Response {
+    if let Some(known) = query.newer_than {
+        let mut generation = front.generation.clone();
+        let newer = generation.wait_for(|&now| now > known);
+        // Nothing newer in time: the present one is the answer.
+        let _ = tokio::time::timeout(query.span(), newer).await;
+    }
+    match snapshot(&front).await {
+        Some(snapshot) => answer::json(StatusCode::OK, &snapshot),
+        None => answer::ending(),
+    }
+}
+
+/// The fleet, with what only the file system and `/proc` know.
+async fn snapshot(front: &Front) -> Option<Snapshot> {
+    let snapshot = front.ask(Command::Snapshot).await?;
+    let mut snapshot = std::sync::Arc::unwrap_or_clone(snapshot);
+    crate::measure::host(&mut snapshot.host);
+    crate::measure::memory(&mut snapshot.apps);
+    let troubled = snapshot.apps.iter().any(|app| app.trouble.is_some());
+    if !troubled {
+        return Some(snapshot);
+    }
+    // Log files may be on a disk that hangs: not on this thread.
+    tokio::task::spawn_blocking(move || {
+        crate::trouble::fill(&mut snapshot.apps);
+        snapshot
+    })
+    .await
+    .ok()
+}
+
+async fn app(State(front): State<Front>, Path(name): Path<String>) -> Response {
+    let Some(snapshot) = snapshot(&front).await else { return answer::ending() };
+    match snapshot.apps.iter().find(|app| app.name.as_str() == name) {
+        Some(app) => answer::json(StatusCode::OK, app),
+        None => {
+            let names = snapshot.apps.iter().map(|app| app.name.as_str());
+            answer::problem(&crate::targets::unknown(&name, names))
+        }
+    }
+}
+
+async fn targets(State(front): State<Front>, query: Query<Vec<(String, String)>>) -> Response {
+    let words = query.0.into_iter().filter(|(key, _)| key == "t").map(|(_, word)| word).collect();
+    match front.ask(|reply| Command::Targets(words, reply)).await {
+        Some(Ok(targets)) => answer::json(StatusCode::OK, &serde_json::json!({"targets": targets})),
+        Some(Err(problem)) => answer::problem(&problem),
+        None => answer::ending(),
+    }
+}
+
+type Who = Extension<Peer>;
+
+async fn start(
+    State(front): State<Front>,
+    Extension(peer): Who,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    match read::<Start>(body).await {
+        Ok(body) => begin(&front, &peer, &headers, What::Start(body)).await,
+        Err(problem) => answer::problem(&problem),
+    }
+}
+
+async fn verb(
+    State(front): State<Front>,
+    Extension(peer): Who,
+    Path(verb): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let what = match verb.as_str() {
+        "start" => What::StartKnown,
+        "stop" => What::Stop,
+        "restart" => What::Restart,
+        "delete" => What::Delete,
+        _ => return no_such_path().await,
+    };
+    match read::<AppVerb>(body).await {
+        Ok(body) => begin(&front, &peer, &headers, what(body)).await,
+        Err(problem) => answer::problem(&problem),
+    }
+}
+
+async fn resurrect(State(front): State<Front>, Extension(peer): Who, head: HeaderMap) -> Response {
+    begin(&front, &peer, &head, What::Resurrect).await
+}
+
+async fn kill(State(front): State<Front>, Extension(peer): Who, head: HeaderMap) -> Response {
+    begin(&front, &peer, &head, What::Kill).await
+}
+
+async fn begin(front: &Front, peer: &Peer, headers: &HeaderMap, what: What) -> Response {
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    let Some(key) = key.filter(|key| !key.is_empty() && key.len() <= KEY_MAX) else {
+        return answer::problem(
+            &Problem::new(Code::BadRequest, "a changing request needs an Idempotency-Key".into())
+                .help("send a header `Idempotency-Key:` with a random text of 1 to 128 characters"),
+        );
+    };
+    let begin = Begin { key: key.to_owned(), by: peer.name.clone(), what };
+    match front.ask(|reply| Command::Begin(begin, reply)).await {
+        Some(Ok(begun)) => operation_answer(front, StatusCode::ACCEPTED, begun).await,
+        Some(Err(problem)) => answer::problem(&problem),
+        None => answer::ending(),
+    }
+}
+
+/// An operation is shown only when a power cut could not undo what it shows.
+async fn operation_answer(front: &Front, status: StatusCode, begun: Begun) -> Response {
+    front.durable(begun.mark).await;
+    answer::json(status, &begun.operation)
+}
+
+async fn operation(
+    State(front): State<Front>,
+    Path(key): Path<String>,
+    query: Query<Wait>,
+) -> Response {
+    let deadline = tokio::time::Instant::now() + query.span();
+    let mut changed = front.operations.clone();
+    loop {
+        changed.mark_unchanged();
+        match front.ask(|reply| Command::Operation(key.clone(), reply)).await {
+            None => return answer::ending(),
+            Some(None) => {
+                return answer::problem(&Problem::new(
+                    Code::NotFound,
+                    format!("no operation `{key}`, or it ended more than ten minutes ago"),
+                ));
+            }
+            Some(Some(begun)) => {
+                let ended = begun.operation.state == OpState::Ended;
+                let waited =
+                    ended || tokio::time::timeout_at(deadline, changed.changed()).await.is_err();
+                if waited {
+                    return operation_answer(&front, StatusCode::OK, begun).await;
+                }
+            }
+        }
+    }
+}
+
+async fn save(State(front): State<Front>) -> Response {
+    match front.ask(Command::Save).await {
+        Some(Ok(apps)) => answer::json(
+            StatusCode::OK,
+            &serde_json::json!({
+                "schema": "nexus.save/1",
+                "path": front.state.join(crate::saved::FILE),
+                "apps": apps,
+            }),
+        ),
+        Some(Err(problem)) => answer::problem(&problem),
+        None => answer::ending(),
+    }
+}
+
+async fn leave(State(front): State<Front>) -> Response {
+    match front.ask(Command::Leave).await {
+        Some(()) => answer::json(StatusCode::ACCEPTED, &serde_json::json!({"status": "leaving"})),
+        None => answer::ending(),
+    }
+}
+
+/// A JSON body, bounded in size and in time.
+async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+    let whole = axum::body::to_bytes(body, BODY_MAX);
+    let bytes: Bytes = match tokio::time::timeout(BODY_PATIENCE, whole).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => {
+            return Err(Problem::new(
+                Code::TooMuch,
+                format!("the request's body did not come whole or is longer than {BODY_MAX} bytes"),
+            )
+            .cause(error.to_string()));
+        }
+        Err(_) => {
+            let title = format!("the request's body took longer than {BODY_PATIENCE:?}");
+            return Err(Problem::new(Code::TooMuch, title));
+        }
+    };
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Problem::new(Code::BadRequest, "the request's body is not what this path takes".into())
+            .cause(error.to_string())
+    })
+}
+
+async fn no_such_path() -> Response {
+    answer::problem(
+        &Problem::new(Code::NoSuchPath, "no such path in the control API".into())
+            .help("GET /v1/version, /v1/apps, /v1/events, /v1/operations/{key} …"),
+    )
+}
+
+async fn no_such_method() -> Response {
+    let mut problem = Problem::new(Code::NoSuchPath, "this path does not take that method".into());
+    problem.status = 405;
+    answer::problem(&problem)
+}

@@ -1,0 +1,109 @@
+//! What the front door asks of the loop that owns the state.
+
+use std::sync::Arc;
+
+use nexus_proto::{AppVerb, EventView, Operation, Problem, Snapshot, Start, Target};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Commands that may wait for the loop; a client beyond that waits in its connection.
+pub(crate) const COMMANDS_MAX: usize = 256;
+
+/// One question or one request, with the place for the answer. A client that has gone away drops
+/// its end; the work goes on.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Begin an operation, or find the one that the key began.
+    Begin(Begin, oneshot::Sender<Result<Begun, Problem>>),
+    /// The last lines of a failing worker have been read.
+    Detail(Detail),
+    /// Recent events after a number.
+    Events(u64, oneshot::Sender<Vec<EventView>>),
+    /// All output of an app that is gone has been moved: let its descriptors go.
+    Drained(nexus_spec::Name),
+    /// End the daemon and leave the workers running.
+    Leave(oneshot::Sender<()>),
+    /// A log file has lost its name.
+    LogLost(nexus_log::LineId),
+    /// The operation of a key.
+    Operation(String, oneshot::Sender<Option<Begun>>),
+    /// Keep the present list for `resurrect`.
+    Save(oneshot::Sender<Result<u64, Problem>>),
+    /// The fleet.
+    Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// What targets stand for.
+    Targets(Vec<String>, oneshot::Sender<Result<Vec<Target>, Problem>>),
+}
+
+/// A request that changes something.
+#[derive(Debug)]
+pub(crate) struct Begin {
+    /// The client's `Idempotency-Key`.
+    pub(crate) key: String,
+    /// Who asks: `alice(1000)`.
+    pub(crate) by: String,
+    /// What.
+    pub(crate) what: What,
+}
+
+/// What is to be changed.
+#[derive(Debug)]
+pub(crate) enum What {
+    Delete(AppVerb),
+    /// Stop everything, then end the daemon.
+    Kill,
+    Restart(AppVerb),
+    /// Start what was saved and is not there.
+    Resurrect,
+    Start(Start),
+    StartKnown(AppVerb),
+    Stop(AppVerb),
+}
+
+/// An operation and the mark after which it is durable.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) operation: Operation,
+    pub(crate) mark: u64,
+}
+
+/// The last lines for one result of an operation.
+#[derive(Debug)]
+pub(crate) struct Detail {
+    pub(crate) op: nexus_core::OpId,
+    pub(crate) result: nexus_proto::AppResult,
+}
+
+/// The front door's end of it all.
+#[derive(Clone, Debug)]
+pub(crate) struct Front {
+    pub(crate) commands: mpsc::Sender<Command>,
+    /// The snapshot's generation.
+    pub(crate) generation: watch::Receiver<u64>,
+    /// Changes whenever an operation does.
+    pub(crate) operations: watch::Receiver<u64>,
+    /// The number of the newest event.
+    pub(crate) events: watch::Receiver<u64>,
+    /// Changes up to this mark are durable.
+    pub(crate) synced: watch::Receiver<u64>,
+    /// The home's state folder.
+    pub(crate) state: std::path::PathBuf,
+}
+
+impl Front {
+    /// Ask the loop; `None` = it is ending.
+    pub(crate) async fn ask<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Wait until a mark is durable.
+    pub(crate) async fn durable(&self, mark: u64) {
+        let mut synced = self.synced.clone();
+        // The sender lives as long as the process.
+        let _ = synced.wait_for(|&done| done >= mark).await;
+    }
+}

@@ -1,0 +1,229 @@
+//! The one task that owns the state: an event comes in, the core decides, and the doers do it.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use nexus_core::{Action, Event, OpId, State, Time, step};
+use nexus_keeper::{Order, Trees};
+use nexus_proto::Operation;
+use nexus_spec::Name;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+use crate::command::{Begun, Command};
+use crate::holdings::Holdings;
+use crate::home::Home;
+use crate::journal::Journal;
+use crate::note::Note;
+use crate::ops::Ops;
+use crate::outputs::Outputs;
+use crate::records::{Entry, Origin};
+use crate::store::Store;
+
+/// What the daemon is about to do with itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Course {
+    /// Go on.
+    Serve,
+    /// End once the keeper has gone: the workers stay.
+    Leaving,
+}
+
+/// Everything that the loop owns.
+pub(crate) struct Daemon {
+    pub(crate) home: Home,
+    pub(crate) state: State,
+    pub(crate) holdings: Holdings,
+    pub(crate) outputs: Outputs,
+    pub(crate) store: Store,
+    pub(crate) journal: Journal,
+    pub(crate) ops: Ops,
+    /// What only we know of each app.
+    pub(crate) origins: BTreeMap<Name, Origin>,
+    /// The notes of the living children, as the keeper has them.
+    pub(crate) notes: HashMap<u64, Note>,
+    /// Their main processes.
+    pub(crate) pid_by_child: HashMap<u64, i32>,
+    /// Which child a main process is.
+    pub(crate) pids: HashMap<i32, u64>,
+    /// Children that the keeper spawned in place of others, until it reports their birth.
+    pub(crate) respawns: HashMap<u64, u64>,
+    /// Why a child could not be started, beyond an errno.
+    pub(crate) excuses: BTreeMap<u64, String>,
+    /// Events that our own actions have brought about, to be taken before anything else.
+    pub(crate) queue: VecDeque<Event>,
+    pub(crate) course: Course,
+    /// Set once the keeper was told to end.
+    pub(crate) shutdown: Option<crate::shutdown::Shutdown>,
+    /// For those who wait for something to change.
+    pub(crate) published: Published,
+    /// A way for our own threads to reach the loop.
+    pub(crate) own: mpsc::Sender<Command>,
+    pub(crate) facts: Standing,
+}
+
+/// What does not change while this nexusd lives.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    pub(crate) began: Time,
+    pub(crate) pair_began: Time,
+    pub(crate) nexusd_restarts: u64,
+    pub(crate) keeper_restarts: u64,
+    pub(crate) keeper_pid: i32,
+    pub(crate) trees: Trees,
+    /// Distinguishes this home's workers from another's.
+    pub(crate) home_id: String,
+    /// NOTIFY_SOCKET of all workers.
+    pub(crate) notify: String,
+}
+
+/// Explanations of failed starts that are remembered; the oldest go first.
+const EXCUSES_MAX: usize = 1_024;
+
+/// Numbers that grow when something changes.
+#[derive(Debug)]
+pub(crate) struct Published {
+    pub(crate) generation: watch::Sender<u64>,
+    pub(crate) operations: watch::Sender<u64>,
+    pub(crate) events: watch::Sender<u64>,
+}
+
+impl Daemon {
+    /// One event, and all that it brings about.
+    pub(crate) fn turn(&mut self, event: Event, by: &str) {
+        self.queue.push_back(event);
+        while let Some(event) = self.queue.pop_front() {
+            let actions = step(&mut self.state, clock::now(), event);
+            self.perform(actions, by);
+        }
+        self.publish();
+    }
+
+    /// Carry out what a turn decided. What is kept is written first, in one piece: a kill between
+    /// the two repeats an action, and every one is safe to repeat; it never forgets one.
+    pub(crate) fn perform(&mut self, actions: Vec<Action>, by: &str) {
+        let mut acts = Vec::with_capacity(actions.len());
+        for action in actions {
+            match action {
+                Action::Keep(keep) => self.keep(&keep),
+                Action::Reply { op, app, outcome } => self.reply(op, app, outcome),
+                Action::Acknowledge { .. }
+                | Action::Kill { .. }
+                | Action::Note(_)
+                | Action::Spawn { .. }
+                | Action::Terminate { .. } => acts.push(action),
+            }
+        }
+        self.store.commit();
+        for action in acts {
+            self.act(action, by);
+        }
+        self.rewrite_if_due();
+    }
+
+    fn act(&mut self, action: Action, by: &str) {
+        match action {
+            Action::Acknowledge { child } => {
+                if let Some(note) = self.notes.remove(&child.0) {
+                    tracing::debug!(child = child.0, app = %note.app, "forgotten");
+                }
+                self.order(&Order::Acknowledge { child: child.0 });
+            }
+            Action::Kill { child } => self.order(&Order::Kill { child: child.0 }),
+            Action::Note(fact) => self.fact(fact, by),
+            Action::Spawn { child, app, purpose, generation, on_exit } => {
+                self.spawn(child, &app, purpose, generation, on_exit);
+            }
+            Action::Terminate { child, signal } => {
+                self.order(&Order::Terminate { child: child.0, signal: signal.0 });
+            }
+            Action::Keep(_) | Action::Reply { .. } => {}
+        }
+    }
+
+    /// Remember why a child could not be started.
+    pub(crate) fn remember(&mut self, child: u64, excuse: String) {
+        self.excuses.insert(child, excuse);
+        if self.excuses.len() > EXCUSES_MAX {
+            self.excuses.pop_first();
+        }
+    }
+
+    /// Send an order. A keeper that no longer takes any is dead or about to be found so.
+    pub(crate) fn order(&mut self, order: &Order) {
+        if let Err(error) = self.holdings.link.send(order) {
+            tracing::warn!(%error, ?order, "the keeper takes no orders");
+        }
+    }
+
+    fn keep(&mut self, keep: &nexus_core::Keep) {
+        use nexus_core::Keep;
+        match keep {
+            Keep::App(name) => {
+                if let Some(entry) = self.app_entry(name) {
+                    self.store.keep(entry);
+                    self.store.keep(Entry::NextSlot { id: self.state.next_slot_id() });
+                }
+            }
+            Keep::Gone(name) => self.store.keep(Entry::Gone { app: name.clone() }),
+            Keep::Pending(name) => {
+                let entry = self.pending_entry(name);
+                self.store.keep(entry);
+            }
+            Keep::Slot(name, instance) => {
+                let slot = self.state.app(name.as_str()).and_then(|app| app.slot(*instance));
+                if let Some(slot) = slot {
+                    let slot = crate::records::StoredSlot::new(&slot.record());
+                    self.store.keep(Entry::Slot { app: name.clone(), slot });
+                }
+            }
+        }
+    }
+
+    fn app_entry(&self, name: &Name) -> Option<Entry> {
+        let app = self.state.app(name.as_str())?;
+        let origin = self.origins.get(name).cloned().unwrap_or_default();
+        Some(Entry::App(Box::new(crate::records::StoredApp::new(&app.record(), &origin))))
+    }
+
+    fn pending_entry(&self, name: &Name) -> Entry {
+        let pending = self.state.app(name.as_str()).map(nexus_core::App::pending);
+        let asks = pending.unwrap_or_default();
+        let asks = asks.iter().map(crate::records::StoredPending::new).collect();
+        Entry::Pending { app: name.clone(), asks }
+    }
+
+    fn rewrite_if_due(&mut self) {
+        if !self.store.wants_rewrite() {
+            return;
+        }
+        self.ops.expire();
+        let mut entries = vec![Entry::NextSlot { id: self.state.next_slot_id() }];
+        for (name, _) in self.state.apps() {
+            entries.extend(self.app_entry(name));
+            entries.push(self.pending_entry(name));
+        }
+        entries.extend(self.ops.all().map(|op| Entry::Operation(Box::new(op.clone()))));
+        entries.extend(self.runs());
+        self.store.rewrite(entries.into_iter());
+    }
+
+    /// Tell all who wait that something may have changed.
+    pub(crate) fn publish(&mut self) {
+        self.published.generation.send_modify(|generation| *generation += 1);
+        self.published.events.send_if_modified(|last| {
+            let newest = self.journal.last();
+            std::mem::replace(last, newest) != newest
+        });
+    }
+
+    /// An operation for a client, with the mark up to which it must be durable.
+    pub(crate) fn begun(&mut self, op: OpId) -> Option<Begun> {
+        let mark = self.store.sync();
+        let op = self.ops.get_mut(op)?;
+        if op.mark == 0 || op.ended_at.is_some() {
+            op.mark = mark;
+        }
+        let operation: Operation = op.view.clone();
+        Some(Begun { operation, mark: op.mark })
+    }
+}

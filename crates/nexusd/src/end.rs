@@ -1,0 +1,136 @@
+//! Commands that end things: an app's last descriptors, the daemon, everything.
+
+use std::time::Duration;
+
+use nexus_keeper::Order;
+use nexus_spec::Name;
+use tokio::sync::oneshot;
+
+use crate::command::Command;
+use crate::daemon::{Course, Daemon};
+use crate::facts::{Line, NOBODY};
+use crate::held;
+
+/// After an operation that ends the daemon: time for its answer to be fetched.
+const LEAVE_AFTER: Duration = Duration::from_millis(100);
+
+impl Daemon {
+    /// One command of a client or of a thread of ours.
+    pub(crate) fn command(&mut self, command: Command) {
+        match command {
+            Command::Begin(begin, reply) => drop(reply.send(self.begin(begin))),
+            Command::Detail(detail) => {
+                self.answer(detail.op, detail.result);
+                self.store.commit();
+                self.publish();
+            }
+            Command::Events(after, reply) => {
+                drop(reply.send(self.journal.after(after).cloned().collect()));
+            }
+            Command::Drained(app) => self.release(&app),
+            Command::Leave(reply) => {
+                self.leave();
+                let _ = reply.send(());
+            }
+            Command::LogLost(line) => self.renew_log(line),
+            Command::Operation(key, reply) => {
+                drop(reply.send(crate::requests::shown(self, &key)));
+            }
+            Command::Save(reply) => {
+                drop(reply.send(self.save()));
+                self.publish();
+            }
+            Command::Snapshot(reply) => drop(reply.send(self.snapshot().into())),
+            Command::Targets(words, reply) => drop(reply.send(self.targets(&words))),
+        }
+    }
+
+    /// A forgotten app: when its last output is in its files, nothing of it is held any more.
+    pub(crate) fn drain(&mut self, app: &Name) {
+        let lines: std::collections::BTreeSet<held::Line> = self
+            .holdings
+            .of_app(app)
+            .into_iter()
+            .filter_map(|held| match held {
+                held::Held::Pipe(_, line, ..) => Some(line),
+                held::Held::Control
+                | held::Held::File(..)
+                | held::Held::Notify(_)
+                | held::Held::Socket(..)
+                | held::Held::Template(..) => None,
+            })
+            .collect();
+        let drained = std::sync::Arc::new(Drained { app: app.clone(), own: self.own.clone() });
+        for line in lines {
+            let drained = std::sync::Arc::clone(&drained);
+            self.outputs.settle(app, line, Box::new(move || drop(drained)));
+        }
+    }
+
+    /// Close what is held for an app, unless it has come back meanwhile.
+    fn release(&mut self, app: &Name) {
+        if self.state.app(app.as_str()).is_some() {
+            return;
+        }
+        self.outputs.forget(app);
+        self.origins.remove(app);
+        for held in self.holdings.of_app(app) {
+            if let Err(error) = self.holdings.release(&held) {
+                tracing::warn!(%error, "{held} cannot be released");
+            }
+        }
+    }
+
+    fn renew_log(&mut self, lost: nexus_log::LineId) {
+        let (state, origins, home) = (&self.state, &self.origins, &self.home);
+        let naming = |app: &Name, line, stream| {
+            let spec = state.app(app.as_str())?.spec();
+            let plain_zero = origins.get(app).is_some_and(|origin| origin.plain_zero);
+            Some(crate::outputs::Naming { home, spec, plain_zero }.file(line, stream))
+        };
+        if let Err(error) = self.outputs.renew(&mut self.holdings, lost, naming) {
+            tracing::error!(%error, "a log file that was deleted cannot be made anew");
+        }
+    }
+
+    /// End the daemon, soon; the workers stay.
+    pub(crate) fn leave_soon(&self) {
+        let own = self.own.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(LEAVE_AFTER).await;
+            let (done, _) = oneshot::channel();
+            // The loop is gone only when the process is.
+            let _ = own.send(Command::Leave(done)).await;
+        });
+    }
+
+    /// End the daemon; the workers stay.
+    pub(crate) fn leave(&mut self) {
+        if self.course == Course::Leaving {
+            return;
+        }
+        self.log(Line::new("daemon_stop", "the daemon ends; workers stay".into(), NOBODY));
+        tracing::info!("the daemon ends; workers stay");
+        // Nobody must find a socket behind which nobody is.
+        let _ = std::fs::remove_file(self.home.root().join("nexus.sock"));
+        self.order(&Order::Leave);
+        self.course = Course::Leaving;
+    }
+}
+
+/// Tells the loop, when the last pipe of an app has been emptied.
+struct Drained {
+    app: Name,
+    own: tokio::sync::mpsc::Sender<Command>,
+}
+
+impl Drop for Drained {
+    fn drop(&mut self) {
+        let (app, own) = (self.app.clone(), self.own.clone());
+        // A full queue means a busy loop: what is held stays held until the app comes back or the
+        // daemon ends, which costs descriptors and loses nothing.
+        if own.try_send(Command::Drained(app)).is_err() {
+            tracing::warn!(app = %self.app, "its descriptors stay held");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Facts of the core become lines of the journal, for people.
+
+use nexus_core::{ChildId, Fact};
+use nexus_keeper::Order;
+use nexus_proto::EventView;
+use nexus_spec::Name;
+
+use crate::clock;
+use crate::daemon::Daemon;
+use crate::words;
+
+/// One event in the making.
+pub(crate) struct Line<'a> {
+    pub(crate) kind: &'a str,
+    pub(crate) app: Option<Name>,
+    pub(crate) instance: Option<u16>,
+    pub(crate) pid: Option<i32>,
+    pub(crate) detail: String,
+    pub(crate) by: &'a str,
+    pub(crate) exit: Option<String>,
+}
+
+/// Who it was when nobody asked.
+pub(crate) const NOBODY: &str = "nexusd";
+
+impl<'a> Line<'a> {
+    pub(crate) fn new(kind: &'a str, detail: String, by: &'a str) -> Line<'a> {
+        Line { kind, app: None, instance: None, pid: None, detail, by, exit: None }
+    }
+
+    fn of(
+        kind: &'a str,
+        app: Name,
+        instance: Option<u16>,
+        detail: String,
+        by: &'a str,
+    ) -> Line<'a> {
+        Line { app: Some(app), instance, ..Line::new(kind, detail, by) }
+    }
+}
+
+impl Daemon {
+    /// Something happened.
+    pub(crate) fn fact(&mut self, fact: Fact, by: &str) {
+        let line = match fact {
+            Fact::BuildStarted { app } => {
+                Line::of("build", app, None, "the build command runs".into(), by)
+            }
+            Fact::Built { app, exit, after } => {
+                let detail = format!("{} after {}", words::ended(exit), words::span(after));
+                Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
+            }
+            Fact::Deleted { app } => {
+                self.drain(&app);
+                Line::of("delete", app, None, "forgotten".into(), by)
+            }
+            Fact::Errored { app, instance, exit, exits } => {
+                let detail = if exits > 0 {
+                    format!(
+                        "given up after {exits} unstable exits; the last: {}",
+                        words::exit(exit)
+                    )
+                } else {
+                    format!("given up: {}", words::exit(exit))
+                };
+                let exit = Some(words::exit(exit));
+                Line { exit, ..Line::of("errored", app, Some(instance), detail, NOBODY) }
+            }
+            Fact::Exited { app, instance, child, exit, after, asked, again_at } => {
+                let how = self.excuses.get(&child.0).cloned().unwrap_or_else(|| {
+                    format!("{} after {}", words::ended(exit), words::span(after))
+                });
+                let then = match (asked, again_at) {
+                    (true, _) => " (as asked)".to_owned(),
+                    (false, Some(_)) => words::again(again_at, clock::now()),
+                    (false, None) => String::new(),
+                };
+                let line = Line::of("exit", app, Some(instance), format!("{how}{then}"), NOBODY);
+                Line { exit: Some(words::exit(exit)), pid: self.pid_of(child), ..line }
+            }
+            Fact::Killed { app, instance, child } => {
+                let detail = "SIGKILL to the whole tree after the stop time-out".into();
+                let line = Line::of("killed", app, Some(instance), detail, NOBODY);
+                Line { pid: self.pid_of(child), ..line }
+            }
+            Fact::Ready { app, instance, child, after } => {
+                self.mark_ready(child);
+                let detail = format!("ready after {}", words::span(after));
+                let line = Line::of("ready", app, Some(instance), detail, NOBODY);
+                Line { pid: self.pid_of(child), ..line }
+            }
+            Fact::Started { app, instance, child } => {
+                let detail = format!("started as child {}", child.0);
+                let line = Line::of("start", app, Some(instance), detail, NOBODY);
+                Line { pid: self.pid_of(child), ..line }
+            }
+            Fact::Stopping { app, instance, child } => {
+                let line = Line::of("stop", app, Some(instance), "told to stop".into(), by);
+                Line { pid: self.pid_of(child), ..line }
+            }
+        };
+        self.log(line);
+    }
+
+    /// One line for the journal.
+    pub(crate) fn log(&mut self, line: Line<'_>) {
+        self.journal.write(EventView {
+            schema: String::new(),
+            id: 0,
+            at: clock::rfc3339(clock::unix_ms()),
+            kind: line.kind.to_owned(),
+            app: line.app,
+            instance: line.instance,
+            pid: line.pid,
+            detail: line.detail,
+            by: line.by.to_owned(),
+            exit: line.exit,
+            last_lines: Vec::new(),
+        });
+    }
+
+    /// The keeper keeps it with the child, so that a new daemon need not wait for it again.
+    fn mark_ready(&mut self, child: ChildId) {
+        let Some(note) = self.notes.get_mut(&child.0) else { return };
+        note.ready = true;
+        let note = note.bytes();
+        self.order(&Order::Note { child: child.0, note });
+    }
+
+    fn pid_of(&self, child: ChildId) -> Option<i32> {
+        self.pid_by_child.get(&child.0).copied()
+    }
+}

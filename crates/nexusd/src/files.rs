@@ -1,0 +1,124 @@
+//! Opening what a worker needs before it exists: pipes, log files, listening sockets.
+
+use std::fs::OpenOptions;
+use std::io::{self, Seek, SeekFrom};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nexus_spec::Listen;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, listen,
+    setsockopt, socket, sockopt,
+};
+use nix::unistd::{Gid, Uid, fchown, pipe2};
+
+use crate::template::Ids;
+
+/// What a pipe may hold: enough that a worker does not wait while a daemon is replaced.
+const PIPE_SIZE: i32 = 1 << 20;
+/// Connections that wait to be accepted; the kernel's own limit (`somaxconn`) still holds.
+const BACKLOG: i32 = 4_096;
+
+/// A pipe for a worker's output: read end, write end. The worker opens it anew by its path, so it
+/// must be the owner of it.
+///
+/// # Errors
+/// When no descriptor is left.
+pub(crate) fn pipe(owner: Option<&Ids>) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    // A smaller one than asked for (a non-root's quota) loses nothing.
+    let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
+    if let Some((uid, gid, _)) = owner {
+        for end in [&read, &write] {
+            fchown(end, Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)))?;
+        }
+    }
+    Ok((read, write))
+}
+
+/// A log file, open at its end. Never through a symlink; not O_APPEND, which splice(2) refuses.
+///
+/// # Errors
+/// What open(2) says, with the path.
+pub(crate) fn log(path: &Path) -> io::Result<OwnedFd> {
+    let open = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
+            .open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        file.seek(SeekFrom::End(0))?;
+        Ok(OwnedFd::from(file))
+    };
+    open().map_err(|error| named(&path.display(), &error))
+}
+
+/// A listening socket.
+///
+/// # Errors
+/// What bind(2) and listen(2) say, with the address.
+pub(crate) fn bound(address: &Listen) -> io::Result<OwnedFd> {
+    let result = match address {
+        Listen::Tcp(address) => tcp(*address),
+        Listen::Unix(path) => unix(path),
+    };
+    result.map_err(|error| named(&crate::held::address(address), &error))
+}
+
+fn named(what: &dyn std::fmt::Display, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {}", plain(error)))
+}
+
+/// An error without Rust's `(os error 2)`.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(family, SockType::Stream, flags, None)?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    if address.is_ipv6() {
+        setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
+    }
+    match address {
+        SocketAddr::V4(v4) => bind(fd.as_raw_fd(), &SockaddrIn::from(v4))?,
+        SocketAddr::V6(v6) => bind(fd.as_raw_fd(), &SockaddrIn6::from(v6))?,
+    }
+    listen(&fd, Backlog::new(BACKLOG)?)?;
+    Ok(fd)
+}
+
+/// A socket file that nobody listens on any more is replaced; one that somebody listens on, or
+/// that is no socket, is refused.
+fn unix(path: &Path) -> io::Result<OwnedFd> {
+    use std::os::unix::fs::FileTypeExt;
+    if let Ok(meta) = path.symlink_metadata() {
+        if !meta.file_type().is_socket() {
+            return Err(io::Error::other("something that is no socket is there"));
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        std::fs::remove_file(path)?;
+    }
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
+    listen(&fd, Backlog::new(BACKLOG)?)?;
+    Ok(fd)
+}

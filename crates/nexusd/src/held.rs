@@ -1,0 +1,242 @@
+//! What each held descriptor is: the notes that travel with them, and an index of them.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use nexus_keeper::HoldId;
+use nexus_spec::{Listen, Name};
+
+/// One descriptor that the pair holds, by meaning.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Held {
+    /// The listening control socket.
+    Control,
+    /// The socket on which workers say that they are ready; its abstract name.
+    Notify(String),
+    /// One end of the pipe that is a worker's stdout or stderr.
+    Pipe(Name, Line, Stream, End),
+    /// A log file, open at its end.
+    File(Name, Line, Stream),
+    /// A listening socket of an app, by its address as written.
+    Socket(Name, String),
+    /// The memfd of what is the same for all workers of one generation of an app (or its build).
+    Template(Name, Line, u64),
+}
+
+/// Whose output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Line {
+    /// The build command's.
+    Build,
+    /// One instance's.
+    Instance(u16),
+    /// All instances' together.
+    Merged,
+}
+
+/// Which output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Stream {
+    Out,
+    Err,
+}
+
+/// Which end of a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum End {
+    Read,
+    Write,
+}
+
+impl Held {
+    /// The app that it belongs to.
+    pub(crate) fn app(&self) -> Option<&Name> {
+        match self {
+            Held::Control | Held::Notify(_) => None,
+            Held::Pipe(app, ..)
+            | Held::File(app, ..)
+            | Held::Socket(app, _)
+            | Held::Template(app, ..) => Some(app),
+        }
+    }
+
+    /// What `Display` wrote.
+    pub(crate) fn parse(note: &[u8]) -> Option<Held> {
+        let text = std::str::from_utf8(note).ok()?;
+        let words: Vec<&str> = text.split(' ').collect();
+        Some(match words[..] {
+            ["control"] => Held::Control,
+            ["notify", name] => Held::Notify(name.to_owned()),
+            ["pipe", app, line, stream, end] => Held::Pipe(
+                Name::new(app).ok()?,
+                Line::parse(line)?,
+                Stream::parse(stream)?,
+                match end {
+                    "r" => End::Read,
+                    "w" => End::Write,
+                    _ => return None,
+                },
+            ),
+            ["file", app, line, stream] => {
+                Held::File(Name::new(app).ok()?, Line::parse(line)?, Stream::parse(stream)?)
+            }
+            ["template", app, line, generation] => {
+                Held::Template(Name::new(app).ok()?, Line::parse(line)?, generation.parse().ok()?)
+            }
+            // The address is last and may have spaces (a unix path may).
+            ["socket", app, ..] => {
+                let address = text.splitn(3, ' ').nth(2)?;
+                Held::Socket(Name::new(app).ok()?, address.to_owned())
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Line {
+    fn parse(word: &str) -> Option<Line> {
+        match word {
+            "build" => Some(Line::Build),
+            "merged" => Some(Line::Merged),
+            number => number.parse().ok().map(Line::Instance),
+        }
+    }
+}
+
+impl Stream {
+    /// The two.
+    pub(crate) const BOTH: [Stream; 2] = [Stream::Out, Stream::Err];
+
+    fn parse(word: &str) -> Option<Stream> {
+        Stream::BOTH.into_iter().find(|stream| stream.word() == word)
+    }
+
+    /// `out` or `err`.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Stream::Out => "out",
+            Stream::Err => "err",
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Line::Build => f.write_str("build"),
+            Line::Instance(number) => write!(f, "{number}"),
+            Line::Merged => f.write_str("merged"),
+        }
+    }
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Held::Control => f.write_str("control"),
+            Held::Notify(name) => write!(f, "notify {name}"),
+            Held::Pipe(app, line, stream, end) => {
+                let end = match end {
+                    End::Read => "r",
+                    End::Write => "w",
+                };
+                write!(f, "pipe {app} {line} {} {end}", stream.word())
+            }
+            Held::File(app, line, stream) => write!(f, "file {app} {line} {}", stream.word()),
+            Held::Socket(app, address) => write!(f, "socket {app} {address}"),
+            Held::Template(app, line, generation) => {
+                write!(f, "template {app} {line} {generation}")
+            }
+        }
+    }
+}
+
+/// The address as a note and as people write it.
+pub(crate) fn address(listen: &Listen) -> String {
+    match listen {
+        Listen::Tcp(address) => format!("tcp://{address}"),
+        Listen::Unix(path) => format!("unix:{}", path.display()),
+    }
+}
+
+/// Which numbers the held descriptors have.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    by_meaning: HashMap<Held, HoldId>,
+    by_app: HashMap<Name, Vec<Held>>,
+    last: u64,
+}
+
+impl Index {
+    pub(crate) fn insert(&mut self, held: Held, id: HoldId) {
+        self.last = self.last.max(id.0);
+        if let Some(app) = held.app() {
+            let of_app = self.by_app.entry(app.clone()).or_default();
+            if !of_app.contains(&held) {
+                of_app.push(held.clone());
+            }
+        }
+        self.by_meaning.insert(held, id);
+    }
+
+    pub(crate) fn get(&self, held: &Held) -> Option<HoldId> {
+        self.by_meaning.get(held).copied()
+    }
+
+    /// A number that was never used.
+    pub(crate) fn fresh(&mut self) -> HoldId {
+        self.last += 1;
+        HoldId(self.last)
+    }
+
+    pub(crate) fn remove(&mut self, held: &Held) -> Option<HoldId> {
+        if let Some(of_app) = held.app().and_then(|app| self.by_app.get_mut(app)) {
+            of_app.retain(|other| other != held);
+        }
+        self.by_meaning.remove(held)
+    }
+
+    /// All that is held for an app.
+    pub(crate) fn of_app(&self, app: &Name) -> Vec<Held> {
+        self.by_app.get(app).cloned().unwrap_or_default()
+    }
+
+    /// The notify socket's abstract name.
+    pub(crate) fn notify(&self) -> Option<(String, HoldId)> {
+        self.by_meaning.iter().find_map(|(held, id)| match held {
+            Held::Notify(name) => Some((name.clone(), *id)),
+            Held::Control
+            | Held::Pipe(..)
+            | Held::File(..)
+            | Held::Socket(..)
+            | Held::Template(..) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_reads_back_as_what_it_was_written_for() {
+        let app = Name::new("api").unwrap();
+        for held in [
+            Held::Control,
+            Held::Notify("nexus/ab12".into()),
+            Held::Pipe(app.clone(), Line::Instance(3), Stream::Err, End::Write),
+            Held::File(app.clone(), Line::Merged, Stream::Out),
+            Held::Socket(app.clone(), "unix:/run/with space.sock".into()),
+            Held::Template(app, Line::Build, 7),
+        ] {
+            assert_eq!(Held::parse(held.to_string().as_bytes()), Some(held));
+        }
+    }
+
+    #[test]
+    fn a_strange_note_is_nothing() {
+        for note in [&b""[..], b"pipe", b"pipe a/b 0 out r", b"\xff", b"pipe a 0 out x"] {
+            assert_eq!(Held::parse(note), None);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The journal of events: what happened, when, and who asked; append-only.
+
+use std::io;
+use std::path::Path;
+
+use nexus_proto::EventView;
+
+use crate::lines::Lines;
+
+/// Events kept in memory, for those who follow.
+const RECENT_MAX: usize = 256;
+/// A file longer than this is closed; it and the one before it are kept beside the new one.
+const FILE_MAX: u64 = 16 << 20;
+const STEM: &str = "events";
+
+/// The journal.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    lines: Lines,
+    recent: std::collections::VecDeque<EventView>,
+    next: u64,
+}
+
+impl Journal {
+    /// # Errors
+    /// When the state folder cannot be read or written.
+    pub(crate) fn open(folder: &Path) -> io::Result<Journal> {
+        let (lines, loaded) = Lines::open::<EventView>(folder, STEM)?;
+        for aside in &loaded.aside {
+            tracing::error!("{aside}");
+        }
+        // A new file may be empty: the numbers go on from the older one.
+        let next = match loaded.entries.last() {
+            Some(event) => event.id + 1,
+            None => Journal::read(folder)?.last().map_or(1, |event| event.id + 1),
+        };
+        let mut recent: std::collections::VecDeque<EventView> = loaded.entries.into();
+        while recent.len() > RECENT_MAX {
+            recent.pop_front();
+        }
+        Ok(Journal { lines, recent, next })
+    }
+
+    /// Write one event; `id` and `schema` are filled in here.
+    pub(crate) fn write(&mut self, mut event: EventView) {
+        event.schema = "nexus.event/1".into();
+        event.id = self.next;
+        self.next += 1;
+        if let Err(error) = self.lines.append(&event) {
+            tracing::error!(%error, "an event could not be written");
+        }
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(event);
+        if self.lines.wants_rewrite(FILE_MAX)
+            && let Err(error) = self.lines.rewrite(std::iter::empty::<EventView>())
+        {
+            tracing::error!(%error, "the journal of events could not be continued in a new file");
+        }
+    }
+
+    /// Events after `id`, oldest first.
+    pub(crate) fn after(&self, id: u64) -> impl Iterator<Item = &EventView> {
+        let skip = self.recent.partition_point(|event| event.id <= id);
+        self.recent.iter().skip(skip)
+    }
+
+    /// All events on disk, oldest first. Blocks: not for the runtime's thread.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub(crate) fn read(folder: &Path) -> io::Result<Vec<EventView>> {
+        crate::lines::read_all(folder, STEM)
+    }
+
+    /// The newest event's number; 0 when there is none.
+    pub(crate) fn last(&self) -> u64 {
+        self.next - 1
+    }
+}

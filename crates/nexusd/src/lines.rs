@@ -1,0 +1,273 @@
+//! A file of JSON lines that is only appended to, rewritten whole now and then, and never left
+//! half-written: how everything that must outlive the daemon is kept.
+//!
+//! `<stem>.<n>.jsonl`: the highest `n` is the present one, two older ones are kept. A rewrite goes
+//! to a temporary file, is fsynced, renamed, and its directory fsynced. A line that a kill or a
+//! power cut tore off at the end is dropped; a file that cannot be read is moved aside, never
+//! overwritten.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Older files kept beside the present one.
+const OLDER: u64 = 2;
+/// The largest file that is read.
+const FILE_MAX: u64 = 1 << 30;
+/// First line of every file: what it is, so that a newer program can read an older file and an
+/// older program refuses a newer one.
+const FORMAT: &str = "{\"nexus\":\"lines\",\"version\":1}\n";
+
+/// The file.
+#[derive(Debug)]
+pub(crate) struct Lines {
+    folder: PathBuf,
+    stem: &'static str,
+    number: u64,
+    file: File,
+    length: u64,
+    /// Its length after the last rewrite.
+    base: u64,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(crate) struct Loaded<T> {
+    pub(crate) entries: Vec<T>,
+    /// Files that could not be read and were moved aside, and why.
+    pub(crate) aside: Vec<String>,
+}
+
+impl Lines {
+    /// Read the present file and go on writing it.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, read or written.
+    pub(crate) fn open<T: DeserializeOwned>(
+        folder: &Path,
+        stem: &'static str,
+    ) -> io::Result<(Lines, Loaded<T>)> {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut aside = Vec::new();
+        for number in numbers(folder, stem)?.into_iter().rev() {
+            let path = path_of(folder, stem, number);
+            match read(&path) {
+                Ok((entries, whole)) => {
+                    let file = append_to(&path)?;
+                    // A torn last line would swallow the next one.
+                    file.set_len(whole)?;
+                    let folder = folder.to_owned();
+                    let lines = Lines { folder, stem, number, file, length: whole, base: whole };
+                    return Ok((lines, Loaded { entries, aside }));
+                }
+                Err(error) => {
+                    let name = format!("{stem}.{number}.unreadable-{}", crate::clock::unix_ms());
+                    fs::rename(&path, folder.join(&name))?;
+                    aside.push(format!("{}: {error}; moved to {name}", path.display()));
+                }
+            }
+        }
+        let file = create(folder, stem, 1, FORMAT.as_bytes())?;
+        let length = FORMAT.len() as u64;
+        let lines =
+            Lines { folder: folder.to_owned(), stem, number: 1, file, length, base: length };
+        Ok((lines, Loaded { entries: Vec::new(), aside }))
+    }
+
+    /// Append one entry. It survives our own death at once, and a power cut after a sync.
+    ///
+    /// # Errors
+    /// When the disk is full or broken; the file is then as it was.
+    pub(crate) fn append<T: Serialize>(&mut self, entry: &T) -> io::Result<()> {
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        if let Err(error) = self.file.write_all(&line) {
+            // What was written of it would run into the next line.
+            let _ = self.file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// Whether it is longer than `floor` bytes and has grown so far past its last rewrite that a
+    /// new one pays.
+    pub(crate) fn wants_rewrite(&self, floor: u64) -> bool {
+        self.length > floor && self.length > 4 * self.base
+    }
+
+    /// Replace the file by these entries.
+    ///
+    /// # Errors
+    /// When the disk is full or broken; the old file stays and is still appended to.
+    pub(crate) fn rewrite<T: Serialize>(
+        &mut self,
+        entries: impl Iterator<Item = T>,
+    ) -> io::Result<()> {
+        let mut text = FORMAT.as_bytes().to_vec();
+        for entry in entries {
+            serde_json::to_writer(&mut text, &entry)?;
+            text.push(b'\n');
+        }
+        self.file = create(&self.folder, self.stem, self.number + 1, &text)?;
+        self.number += 1;
+        self.length = text.len() as u64;
+        self.base = self.length;
+        for number in numbers(&self.folder, self.stem)? {
+            if number + OLDER < self.number {
+                fs::remove_file(path_of(&self.folder, self.stem, number))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Another handle on the file, to sync it from another thread.
+    ///
+    /// # Errors
+    /// When no descriptor is left.
+    pub(crate) fn handle(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// The file's path.
+    pub(crate) fn path(&self) -> PathBuf {
+        path_of(&self.folder, self.stem, self.number)
+    }
+}
+
+/// All entries of the present file and of the older ones, oldest first; what cannot be read is
+/// left out.
+pub(crate) fn read_all<T: DeserializeOwned>(folder: &Path, stem: &str) -> io::Result<Vec<T>> {
+    let files = numbers(folder, stem)?;
+    let read = files.into_iter().filter_map(|number| read(&path_of(folder, stem, number)).ok());
+    Ok(read.flat_map(|(entries, _)| entries).collect())
+}
+
+fn path_of(folder: &Path, stem: &str, number: u64) -> PathBuf {
+    folder.join(format!("{stem}.{number}.jsonl"))
+}
+
+/// The numbers of the files that are there, in order.
+fn numbers(folder: &Path, stem: &str) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number: Option<u64> = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(stem)?.strip_prefix('.')?.strip_suffix(".jsonl"))
+            .and_then(|number| number.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// All entries of a file, and the length up to the end of its last whole line.
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<(Vec<T>, u64)> {
+    let mut bytes = Vec::new();
+    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
+    file.take(FILE_MAX).read_to_end(&mut bytes)?;
+    let Some(rest) = bytes.strip_prefix(FORMAT.as_bytes()) else {
+        return Err(io::Error::other("its first line is not one that this version knows"));
+    };
+    let whole = rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let mut entries = Vec::new();
+    for (number, line) in rest[..whole].split(|&byte| byte == b'\n').enumerate() {
+        if line.is_empty() {
+            continue;
+        }
+        let entry = serde_json::from_slice(line)
+            .map_err(|error| io::Error::other(format!("line {}: {error}", number + 2)))?;
+        entries.push(entry);
+    }
+    Ok((entries, (FORMAT.len() + whole) as u64))
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)
+}
+
+/// A whole new file, durable under its name before this returns.
+fn create(folder: &Path, stem: &str, number: u64, text: &[u8]) -> io::Result<File> {
+    let temporary = folder.join(format!("{stem}.new"));
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = OpenOptions::new()
+        .append(true)
+        .create_new(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(&temporary)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path_of(folder, stem, number))?;
+    File::open(folder)?.sync_all()?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn load(folder: &Path) -> (Lines, Loaded<u32>) {
+        Lines::open(folder, "test").unwrap()
+    }
+
+    #[test]
+    fn what_was_appended_is_there_again() {
+        let folder = folder();
+        let (mut lines, _) = load(folder.path());
+        lines.append(&1).unwrap();
+        lines.append(&2).unwrap();
+        assert_eq!(load(folder.path()).1.entries, [1, 2]);
+    }
+
+    #[test]
+    fn a_torn_last_line_is_dropped_and_the_next_one_is_whole() {
+        let folder = folder();
+        let (mut lines, _) = load(folder.path());
+        lines.append(&1).unwrap();
+        lines.file.write_all(b"23").unwrap();
+        let (mut lines, loaded) = load(folder.path());
+        assert_eq!(loaded.entries, [1]);
+        lines.append(&4).unwrap();
+        assert_eq!(load(folder.path()).1.entries, [1, 4]);
+    }
+
+    #[test]
+    fn a_rewrite_replaces_and_keeps_two_older_ones() {
+        let folder = folder();
+        let (mut lines, _) = load(folder.path());
+        for round in 0..5 {
+            lines.rewrite([round].iter()).unwrap();
+        }
+        assert_eq!(numbers(folder.path(), "test").unwrap(), [4, 5, 6]);
+        assert_eq!(load(folder.path()).1.entries, [4]);
+    }
+
+    #[test]
+    fn an_unreadable_file_is_moved_aside_and_the_older_one_serves() {
+        let folder = folder();
+        let (mut lines, _) = load(folder.path());
+        lines.rewrite([7].iter()).unwrap();
+        fs::write(lines.path(), "garbage\n").unwrap();
+        fs::write(path_of(folder.path(), "test", 1), format!("{FORMAT}5\n")).unwrap();
+        let (_, loaded) = load(folder.path());
+        assert_eq!(loaded.entries, [5]);
+        assert_eq!(loaded.aside.len(), 1);
+        let kept = fs::read_dir(folder.path())
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name().to_string_lossy().contains("unreadable"));
+        assert!(kept);
+    }
+}

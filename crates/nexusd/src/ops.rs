@@ -1,0 +1,155 @@
+//! Operations: each is begun once, whatever happens to the daemon or the client, and its result
+//! can be asked for ten minutes long.
+
+use std::collections::{BTreeMap, HashMap};
+
+use nexus_core::OpId;
+use nexus_proto::{AppResult, OpState, Operation};
+use nexus_spec::Name;
+use serde::{Deserialize, Serialize};
+
+/// How long an ended operation is remembered.
+const KEPT_MS: u64 = 10 * 60 * 1_000;
+/// Operations remembered at the most; the oldest ended ones go first.
+const OPERATIONS_MAX: usize = 10_000;
+
+/// One operation, as it is kept on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Op {
+    pub(crate) id: u64,
+    pub(crate) view: Operation,
+    /// In milliseconds of Unix time.
+    pub(crate) ended_at: Option<u64>,
+    /// It ends the daemon once it has ended.
+    #[serde(default)]
+    pub(crate) then_leave: bool,
+    /// Up to which mark its changes must be synced before it is shown.
+    #[serde(skip)]
+    pub(crate) mark: u64,
+}
+
+/// All operations that are remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Ops {
+    by_id: BTreeMap<OpId, Op>,
+    by_key: HashMap<String, OpId>,
+    last: u64,
+}
+
+impl Ops {
+    /// Take back an operation from disk.
+    pub(crate) fn restore(&mut self, op: Op) {
+        let id = OpId(op.id);
+        self.last = self.last.max(op.id);
+        self.by_key.insert(op.view.key.clone(), id);
+        self.by_id.insert(id, op);
+    }
+
+    /// Begin one. `waiting` has an app for each ask.
+    pub(crate) fn begin(
+        &mut self,
+        key: String,
+        verb: &str,
+        by: String,
+        waiting: Vec<Name>,
+    ) -> OpId {
+        self.last += 1;
+        let view = Operation {
+            schema: "nexus.operation/1".into(),
+            key: key.clone(),
+            verb: verb.to_owned(),
+            by,
+            begun_at: crate::clock::rfc3339(crate::clock::unix_ms()),
+            state: OpState::Running,
+            results: Vec::new(),
+            waiting,
+        };
+        let id = OpId(self.last);
+        let op = Op { id: self.last, view, ended_at: None, then_leave: false, mark: 0 };
+        self.by_key.insert(key, id);
+        self.by_id.insert(id, op);
+        self.end_if_answered(id);
+        id
+    }
+
+    /// One app of an operation has been answered.
+    pub(crate) fn answered(&mut self, id: OpId, result: AppResult) {
+        let Some(op) = self.by_id.get_mut(&id) else { return };
+        if let Some(at) = op.view.waiting.iter().position(|app| *app == result.app) {
+            op.view.waiting.remove(at);
+            op.view.results.push(result);
+        }
+        self.end_if_answered(id);
+    }
+
+    fn end_if_answered(&mut self, id: OpId) {
+        if let Some(op) = self.by_id.get_mut(&id)
+            && op.view.waiting.is_empty()
+            && op.ended_at.is_none()
+        {
+            op.view.state = OpState::Ended;
+            op.ended_at = Some(crate::clock::unix_ms());
+        }
+    }
+
+    pub(crate) fn get(&self, id: OpId) -> Option<&Op> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: OpId) -> Option<&mut Op> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(crate) fn by_key(&self, key: &str) -> Option<&Op> {
+        self.by_id.get(self.by_key.get(key)?)
+    }
+
+    /// All that are remembered, oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Op> {
+        self.by_id.values()
+    }
+
+    /// Forget what nobody can ask for any more.
+    pub(crate) fn expire(&mut self) {
+        let now = crate::clock::unix_ms();
+        while let Some((&id, op)) = self.by_id.iter().find(|(_, op)| op.ended_at.is_some()) {
+            let old = op.ended_at.is_some_and(|ended| ended + KEPT_MS < now);
+            if !old && self.by_id.len() <= OPERATIONS_MAX {
+                return;
+            }
+            self.by_key.remove(&op.view.key);
+            self.by_id.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nexus_proto::Verdict;
+
+    use super::*;
+
+    fn result(app: &str) -> AppResult {
+        AppResult {
+            app: Name::new(app).unwrap(),
+            instance: None,
+            verdict: Verdict::Done,
+            message: String::new(),
+            last_lines: Vec::new(),
+            log: None,
+        }
+    }
+
+    #[test]
+    fn it_ends_with_its_last_answer() {
+        let mut ops = Ops::default();
+        let apps = vec![Name::new("a").unwrap(), Name::new("b").unwrap()];
+        let id = ops.begin("k".into(), "start", "me".into(), apps);
+        ops.answered(id, result("a"));
+        ops.answered(id, result("a"));
+        assert_eq!(ops.by_key("k").unwrap().view.state, OpState::Running);
+        ops.answered(id, result("b"));
+        assert_eq!(ops.by_key("k").unwrap().view.state, OpState::Ended);
+        assert_eq!(ops.get(id).unwrap().view.results.len(), 2);
+    }
+}

@@ -1,0 +1,277 @@
+//! Where a worker's output goes: its pipes, its files, and the threads that move the bytes.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nexus_keeper::HoldId;
+use nexus_log::{LineId, Mover, Note, Source};
+use nexus_spec::{AppSpec, Name};
+use nix::sys::stat::fstat;
+use tokio::sync::mpsc::Sender;
+
+use crate::command::Command;
+use crate::files;
+use crate::held::{End, Held, Line, Stream};
+use crate::holdings::Holdings;
+use crate::home::Home;
+use crate::template::Ids;
+
+/// How long all threads together may take to stop before the process executes another program.
+const PARK_PATIENCE: Duration = Duration::from_millis(250);
+
+/// The threads, one per file system, and what they move.
+pub(crate) struct Outputs {
+    /// For the threads, to tell the loop that a file has lost its name.
+    own: Sender<Command>,
+    by_device: HashMap<u64, Mover>,
+    lines: HashMap<(Name, Line, Stream), (LineId, u64)>,
+}
+
+/// How a worker's log files are called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Naming<'a> {
+    pub(crate) home: &'a Home,
+    pub(crate) spec: &'a AppSpec,
+    /// Instance 0 has files without a number: the app was first started with one instance.
+    pub(crate) plain_zero: bool,
+}
+
+impl Naming<'_> {
+    /// The path of one stream of one line, and the line that its file is held under.
+    pub(crate) fn file(&self, line: Line, stream: Stream) -> (PathBuf, Line) {
+        let log = &self.spec.log;
+        let under = match line {
+            Line::Instance(_) if log.merge_logs => Line::Merged,
+            Line::Build | Line::Instance(_) | Line::Merged => line,
+        };
+        let plain = matches!(under, Line::Instance(0)) && self.plain_zero;
+        let given = match stream {
+            Stream::Out => &log.out_file,
+            Stream::Err => &log.error_file,
+        };
+        let path = match (given, under) {
+            (Some(path), Line::Merged) => path.clone(),
+            (Some(path), Line::Instance(_)) if plain => path.clone(),
+            (Some(path), Line::Instance(number)) => numbered(path, number),
+            (Some(_), Line::Build) | (None, _) => {
+                self.home.log(&self.spec.name, under, stream, plain)
+            }
+        };
+        (path, under)
+    }
+}
+
+/// `dir/name.ext` → `dir/name-2.ext`.
+fn numbered(path: &Path, number: u16) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = match path.extension() {
+        Some(extension) => format!("{stem}-{number}.{}", extension.to_string_lossy()),
+        None => format!("{stem}-{number}"),
+    };
+    path.with_file_name(name)
+}
+
+impl Outputs {
+    pub(crate) fn new(own: Sender<Command>) -> Outputs {
+        Outputs { own, by_device: HashMap::new(), lines: HashMap::new() }
+    }
+
+    /// Make sure that a line's pipes and files are there and moved. Returns what its stdout and
+    /// stderr are to be opened from.
+    ///
+    /// # Errors
+    /// When a log file cannot be opened or no descriptor is left.
+    pub(crate) fn ensure(
+        &mut self,
+        holdings: &mut Holdings,
+        naming: Naming<'_>,
+        line: Line,
+        owner: Option<&Ids>,
+    ) -> io::Result<(HoldId, HoldId)> {
+        let out = self.stream(holdings, naming, line, Stream::Out, owner)?;
+        // A build's two streams share one pipe: their lines stay in order.
+        let err = match line {
+            Line::Build => out,
+            Line::Instance(_) | Line::Merged => {
+                self.stream(holdings, naming, line, Stream::Err, owner)?
+            }
+        };
+        Ok((out, err))
+    }
+
+    fn stream(
+        &mut self,
+        holdings: &mut Holdings,
+        naming: Naming<'_>,
+        line: Line,
+        stream: Stream,
+        owner: Option<&Ids>,
+    ) -> io::Result<HoldId> {
+        let app = &naming.spec.name;
+        let (path, under) = naming.file(line, stream);
+        let file = Held::File(app.clone(), under, stream);
+        let opened_elsewhere =
+            holdings.fd(&file).is_some_and(|fd| path_of(fd).is_none_or(|open| open != path));
+        if opened_elsewhere {
+            self.stop(app, line, stream);
+        }
+        if opened_elsewhere || holdings.id(&file).is_none() {
+            holdings.hold(file.clone(), files::log(&path)?)?;
+        }
+        let ends = [End::Read, End::Write].map(|end| Held::Pipe(app.clone(), line, stream, end));
+        let [read, write] = &ends;
+        if holdings.id(read).is_none() || holdings.id(write).is_none() {
+            self.stop(app, line, stream);
+            let (read_end, write_end) = files::pipe(owner)?;
+            holdings.hold(read.clone(), read_end)?;
+            holdings.hold(write.clone(), write_end)?;
+        }
+        self.begin(holdings, app, line, stream, (read, &file), path)?;
+        holdings.id(write).ok_or_else(|| io::Error::other("the pipe was not held"))
+    }
+
+    /// Begin to move a line's bytes, unless that is done already.
+    fn begin(
+        &mut self,
+        holdings: &Holdings,
+        app: &Name,
+        line: Line,
+        stream: Stream,
+        (pipe, file): (&Held, &Held),
+        path: PathBuf,
+    ) -> io::Result<()> {
+        let key = (app.clone(), line, stream);
+        if self.lines.contains_key(&key) {
+            return Ok(());
+        }
+        let id = holdings.id(pipe).ok_or_else(|| io::Error::other("the pipe is not held"))?;
+        let source =
+            Source { pipe: holdings.duplicate(pipe)?, file: holdings.duplicate(file)?, path };
+        let device = fstat(source.file.as_fd())?.st_dev;
+        let mover = match self.by_device.entry(device) {
+            std::collections::hash_map::Entry::Occupied(mover) => mover.into_mut(),
+            std::collections::hash_map::Entry::Vacant(place) => {
+                let own = self.own.clone();
+                place.insert(Mover::with_notes(move |line, note| noticed(&own, line, note))?)
+            }
+        };
+        mover.add(LineId(id.0), source).map_err(io::Error::other)?;
+        self.lines.insert(key, (LineId(id.0), device));
+        Ok(())
+    }
+
+    /// After a daemon's death: go on moving whatever pipes are held for an app.
+    pub(crate) fn resume(&mut self, holdings: &mut Holdings, naming: Naming<'_>) -> io::Result<()> {
+        for held in holdings.of_app(&naming.spec.name) {
+            if let Held::Pipe(_, line, stream, End::Read) = held {
+                self.stream(holdings, naming, line, stream, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A log file was deleted: what the worker writes from now on goes to a new one.
+    pub(crate) fn renew(
+        &mut self,
+        holdings: &mut Holdings,
+        lost: LineId,
+        naming: impl FnOnce(&Name, Line, Stream) -> Option<(PathBuf, Line)>,
+    ) -> io::Result<()> {
+        let of_it = self.lines.iter().find(|(_, (id, _))| *id == lost);
+        let Some(((app, line, stream), (id, device))) = of_it else { return Ok(()) };
+        let Some((path, under)) = naming(app, *line, *stream) else { return Ok(()) };
+        let file = files::log(&path)?;
+        let held = Held::File(app.clone(), under, *stream);
+        if let Some(mover) = self.by_device.get(device) {
+            mover.replace(*id, file.try_clone()?, Box::new(|| {})).map_err(io::Error::other)?;
+        }
+        holdings.hold(held, file)?;
+        Ok(())
+    }
+
+    fn stop(&mut self, app: &Name, line: Line, stream: Stream) {
+        if let Some((id, device)) = self.lines.remove(&(app.clone(), line, stream))
+            && let Some(mover) = self.by_device.get(&device)
+        {
+            // A thread that takes no order any more hangs with its disk; the pipe stays full then.
+            if let Err(error) = mover.remove(id) {
+                tracing::error!(%app, %error, "its output is still being moved");
+            }
+        }
+    }
+
+    /// Stop moving all lines of an app.
+    pub(crate) fn forget(&mut self, app: &Name) {
+        let lines: Vec<_> = self.lines.keys().filter(|(name, ..)| name == app).cloned().collect();
+        for (app, line, stream) in lines {
+            self.stop(&app, line, stream);
+        }
+    }
+
+    /// Call `then`, perhaps on another thread, once all that a line's worker has written is in its files.
+    pub(crate) fn settle(&self, app: &Name, line: Line, then: Box<dyn FnOnce() + Send + Sync>) {
+        let last = Arc::new(AtLast(Some(then)));
+        for stream in Stream::BOTH {
+            let line = self.lines.get(&(app.clone(), line, stream));
+            if let Some((id, device)) = line
+                && let Some(mover) = self.by_device.get(device)
+            {
+                let last = Arc::clone(&last);
+                // Refused or not, the closure's end is what is waited for.
+                let _ = mover.settle(*id, Box::new(move || drop(last)));
+            }
+        }
+    }
+
+    /// Stop all threads between two moves, for good. False = one did not stop.
+    pub(crate) fn park(&self) -> bool {
+        self.by_device.values().all(|mover| mover.park(PARK_PATIENCE))
+    }
+}
+
+/// What a thread noticed, for the daemon's log; a file without a name is made anew.
+fn noticed(own: &Sender<Command>, line: LineId, note: Note) {
+    match note {
+        Note::Unlinked => {
+            // A full queue: it is noticed again at the next write after an idle time.
+            let _ = own.try_send(Command::LogLost(line));
+        }
+        Note::Stalled(errno) => {
+            let why = nix::errno::Errno::from_raw(errno).desc();
+            tracing::error!(line = line.0, "a log file takes no bytes: {why}; they wait");
+        }
+        Note::Healed => tracing::info!(line = line.0, "a log file takes bytes again"),
+        Note::Truncated { from, to } => {
+            tracing::warn!(line = line.0, from, to, "a log file was truncated by someone");
+        }
+        Note::NoSplice => tracing::warn!(
+            line = line.0,
+            "this file system knows no splice: a kill of nexusd may double some lines"
+        ),
+        Note::NoIndex(errno) => {
+            tracing::warn!(line = line.0, errno, "an index cannot be written: lines have no time");
+        }
+        Note::Ended => {}
+    }
+}
+
+/// Called when the last of those who hold it lets go.
+struct AtLast(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Drop for AtLast {
+    fn drop(&mut self) {
+        if let Some(then) = self.0.take() {
+            then();
+        }
+    }
+}
+
+/// The path of an open file, as long as it has one.
+fn path_of(fd: std::os::fd::BorrowedFd<'_>) -> Option<PathBuf> {
+    use std::os::fd::AsRawFd;
+    std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()
+}

@@ -1,0 +1,344 @@
+//! What is kept on disk, in the form in which it is kept: apart from the core's own types, so that
+//! a change there is no change of the files.
+
+use std::collections::BTreeMap;
+
+use nexus_core::{
+    AppRecord, ChildId, Exit, Goal, LastExit, Next, OpId, Past, PendingAsk, Plan, SlotId,
+    SlotRecord, SpawnError, Time, Verb, Waiting, Want,
+};
+use nexus_spec::{AppSpec, Name, Span};
+use serde::{Deserialize, Serialize};
+
+use crate::ops::Op;
+
+/// One thing that is kept. A later one about the same thing replaces an earlier one. A line of the
+/// file of intents is a list of them: what one turn changed is kept whole or not at all.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub(crate) enum Entry {
+    /// An app with all its slots.
+    App(Box<StoredApp>),
+    /// Times in later lines are of this boot of the machine.
+    Boot { boot_id: String },
+    /// An app is forgotten.
+    Gone { app: Name },
+    /// An operation.
+    Operation(Box<Op>),
+    /// All who wait for an answer about an app, in place of those who waited before.
+    Pending { app: Name, asks: Vec<StoredPending> },
+    /// A child that runs: what a cold start needs to find it again.
+    Run(Run),
+    /// A slot.
+    Slot { app: Name, slot: StoredSlot },
+    /// The next number for a slot.
+    NextSlot { id: u32 },
+}
+
+/// An app as asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredApp {
+    pub(crate) spec: AppSpec,
+    pub(crate) generation: u64,
+    pub(crate) built: Option<u64>,
+    pub(crate) plan: Option<StoredPlan>,
+    pub(crate) slots: Vec<StoredSlot>,
+    /// What the core does not know: where it came from.
+    pub(crate) origin: Origin,
+}
+
+/// Where an app came from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// A project file's path, or `command line`.
+    pub(crate) source: String,
+    /// The caller's base environment.
+    pub(crate) base_env: BTreeMap<String, String>,
+    /// Instance 0 has log files without a number.
+    pub(crate) plain_zero: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredPlan {
+    change: Option<(AppSpec, u16)>,
+    restart: bool,
+    instance: Option<u16>,
+    new: bool,
+    since: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredSlot {
+    id: u32,
+    pub(crate) instance: u16,
+    want: StoredWant,
+    next: StoredNext,
+    restarts: u64,
+    exits: Vec<u64>,
+    streak: u32,
+    last_exit: Option<StoredExit>,
+    settled: u64,
+    generation: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredWant {
+    Down,
+    Gone,
+    Up,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredNext {
+    At(u64),
+    GivenUp,
+    Run,
+    Stay,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct StoredExit {
+    child: u64,
+    how: How,
+    at: u64,
+    lived: u64,
+    asked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    Code(u8),
+    Signal(i32),
+    NeverReady,
+    CannotRun(i32),
+    NoRoom(i32),
+    Unknown,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredPending {
+    op: u64,
+    app: Name,
+    instance: Option<u16>,
+    goal: StoredGoal,
+    building: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredGoal {
+    Down,
+    Fresh(u64),
+    Gone,
+    Online,
+}
+
+/// A child that runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) app: Name,
+    pub(crate) instance: u16,
+    pub(crate) child: u64,
+    pub(crate) pid: i32,
+    /// When the process began, in clock ticks of the machine (`/proc/PID/stat`, field 22): with the
+    /// boot id, no other process can have the same pid and this.
+    pub(crate) start_ticks: u64,
+}
+
+impl StoredApp {
+    pub(crate) fn new(record: &AppRecord, origin: &Origin) -> StoredApp {
+        StoredApp {
+            spec: record.spec.clone(),
+            generation: record.generation,
+            built: record.built,
+            plan: record.plan.as_ref().map(StoredPlan::new),
+            slots: record.slots.iter().map(StoredSlot::new).collect(),
+            origin: origin.clone(),
+        }
+    }
+
+    /// The core's record of it.
+    pub(crate) fn record(&self) -> AppRecord {
+        AppRecord {
+            spec: self.spec.clone(),
+            generation: self.generation,
+            built: self.built,
+            plan: self.plan.as_ref().map(StoredPlan::plan),
+            slots: self.slots.iter().map(StoredSlot::record).collect(),
+        }
+    }
+
+    /// Some instance is wanted up.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.slots.iter().any(|slot| slot.want == StoredWant::Up)
+    }
+}
+
+impl StoredPlan {
+    fn new(plan: &Plan) -> StoredPlan {
+        StoredPlan {
+            change: plan.change.as_ref().map(|(spec, count)| ((**spec).clone(), *count)),
+            restart: match plan.verb {
+                Verb::Restart => true,
+                Verb::Start => false,
+            },
+            instance: plan.instance,
+            new: plan.new,
+            since: plan.since.0,
+        }
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            change: self.change.clone().map(|(spec, count)| (Box::new(spec), count)),
+            verb: if self.restart { Verb::Restart } else { Verb::Start },
+            instance: self.instance,
+            new: self.new,
+            since: ChildId(self.since),
+        }
+    }
+}
+
+impl StoredSlot {
+    pub(crate) fn new(slot: &SlotRecord) -> StoredSlot {
+        StoredSlot {
+            id: slot.id.0,
+            instance: slot.instance,
+            want: match slot.want {
+                Want::Down => StoredWant::Down,
+                Want::Gone => StoredWant::Gone,
+                Want::Up => StoredWant::Up,
+            },
+            next: match slot.next {
+                Next::At(at) => StoredNext::At(at.0),
+                Next::GivenUp => StoredNext::GivenUp,
+                Next::Run => StoredNext::Run,
+                Next::Stay => StoredNext::Stay,
+            },
+            restarts: slot.restarts,
+            exits: slot.past.exits.iter().map(|at| at.0).collect(),
+            streak: slot.past.streak,
+            last_exit: slot.last_exit.as_ref().map(StoredExit::new),
+            settled: slot.settled.0,
+            generation: slot.generation,
+        }
+    }
+
+    pub(crate) fn record(&self) -> SlotRecord {
+        SlotRecord {
+            id: SlotId(self.id),
+            instance: self.instance,
+            want: match self.want {
+                StoredWant::Down => Want::Down,
+                StoredWant::Gone => Want::Gone,
+                StoredWant::Up => Want::Up,
+            },
+            next: match self.next {
+                StoredNext::At(at) => Next::At(Time(at)),
+                StoredNext::GivenUp => Next::GivenUp,
+                StoredNext::Run => Next::Run,
+                StoredNext::Stay => Next::Stay,
+            },
+            restarts: self.restarts,
+            past: Past {
+                exits: self.exits.iter().map(|&at| Time(at)).collect(),
+                streak: self.streak,
+            },
+            last_exit: self.last_exit.as_ref().map(StoredExit::last_exit),
+            settled: ChildId(self.settled),
+            generation: self.generation,
+        }
+    }
+
+    /// The machine has been booted since: moments of the old boot mean nothing any more, and what
+    /// had been given up is worth another try.
+    pub(crate) fn after_boot(&mut self) {
+        self.exits.clear();
+        self.streak = 0;
+        if let Some(exit) = &mut self.last_exit {
+            exit.at = 0;
+        }
+        self.next = match self.next {
+            StoredNext::Stay => StoredNext::Stay,
+            StoredNext::At(_) | StoredNext::GivenUp | StoredNext::Run => StoredNext::Run,
+        };
+    }
+
+    /// The highest child number that it knows of.
+    pub(crate) fn last_child(&self) -> u64 {
+        self.last_exit.map_or(0, |exit| exit.child).max(self.settled)
+    }
+}
+
+impl StoredExit {
+    fn new(exit: &LastExit) -> StoredExit {
+        StoredExit {
+            child: exit.child.0,
+            how: match exit.exit {
+                Exit::Code(code) => How::Code(code),
+                Exit::Signal(signal) => How::Signal(signal),
+                Exit::NeverReady => How::NeverReady,
+                Exit::NotSpawned(SpawnError::Permanent(errno)) => How::CannotRun(errno),
+                Exit::NotSpawned(SpawnError::Resources(errno)) => How::NoRoom(errno),
+                Exit::Unknown => How::Unknown,
+            },
+            at: exit.at.0,
+            lived: exit.lived.0,
+            asked: exit.asked,
+        }
+    }
+
+    fn last_exit(&self) -> LastExit {
+        LastExit {
+            child: ChildId(self.child),
+            exit: match self.how {
+                How::Code(code) => Exit::Code(code),
+                How::Signal(signal) => Exit::Signal(signal),
+                How::NeverReady => Exit::NeverReady,
+                How::CannotRun(errno) => Exit::NotSpawned(SpawnError::Permanent(errno)),
+                How::NoRoom(errno) => Exit::NotSpawned(SpawnError::Resources(errno)),
+                How::Unknown => Exit::Unknown,
+            },
+            at: Time(self.at),
+            lived: Span(self.lived),
+            asked: self.asked,
+        }
+    }
+}
+
+impl StoredPending {
+    pub(crate) fn new(ask: &PendingAsk) -> StoredPending {
+        StoredPending {
+            op: ask.waiting.op.0,
+            app: ask.app.clone(),
+            instance: ask.instance,
+            goal: match ask.waiting.goal {
+                Goal::Down => StoredGoal::Down,
+                Goal::Fresh { generation } => StoredGoal::Fresh(generation),
+                Goal::Gone => StoredGoal::Gone,
+                Goal::Online => StoredGoal::Online,
+            },
+            building: ask.waiting.building,
+        }
+    }
+
+    pub(crate) fn ask(&self) -> PendingAsk {
+        PendingAsk {
+            app: self.app.clone(),
+            instance: self.instance,
+            waiting: Waiting {
+                op: OpId(self.op),
+                goal: match self.goal {
+                    StoredGoal::Down => Goal::Down,
+                    StoredGoal::Fresh(generation) => Goal::Fresh { generation },
+                    StoredGoal::Gone => Goal::Gone,
+                    StoredGoal::Online => Goal::Online,
+                },
+                building: self.building,
+            },
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The core's answers become results of operations, with the evidence of what failed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nexus_core::{ChildId, OpId, Outcome};
+use nexus_proto::AppResult;
+use nexus_spec::Name;
+
+use crate::clock;
+use crate::command::{Command, Detail};
+use crate::daemon::Daemon;
+use crate::held::{Line, Stream};
+use crate::outputs::Naming;
+use crate::records::Entry;
+use crate::words;
+
+/// How long the evidence of a failure is waited for, if the disk hangs.
+const EVIDENCE_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Daemon {
+    /// An ask is answered for one app.
+    pub(crate) fn reply(&mut self, op: OpId, app: Name, outcome: Outcome) {
+        let failed = match &outcome {
+            Outcome::StartFailed { instance, child, .. } => {
+                Some((Line::Instance(*instance), Some(*child)))
+            }
+            Outcome::BuildFailed { .. } => Some((Line::Build, None)),
+            Outcome::AlreadyRunning
+            | Outcome::Conflict
+            | Outcome::Done
+            | Outcome::NotFound
+            | Outcome::Superseded => None,
+        };
+        let excuse = match failed {
+            Some((_, Some(ChildId(child)))) => self.excuses.get(&child).cloned(),
+            Some((_, None)) => self.build_excuse(&app),
+            None => None,
+        };
+        let mut result = words::result(app.clone(), &outcome, clock::now(), excuse.as_deref());
+        let Some((line, _)) = failed else { return self.answer(op, result) };
+        let files = self.evidence(&app, line);
+        result.log = files.first().map(|path| path.display().to_string());
+        if excuse.is_some() {
+            // It never ran: whatever is in its log is older.
+            return self.answer(op, result);
+        }
+        self.look_for_evidence(op, &app, line, files, result);
+    }
+
+    /// Read the last lines once all that the worker wrote is in its files, then answer.
+    fn look_for_evidence(
+        &self,
+        op: OpId,
+        app: &Name,
+        line: Line,
+        files: Vec<PathBuf>,
+        mut result: AppResult,
+    ) {
+        let (tell, settled) = tokio::sync::oneshot::channel();
+        let tell = std::sync::Mutex::new(Some(tell));
+        self.outputs.settle(
+            app,
+            line,
+            Box::new(move || {
+                let tell = tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+                if let Some(tell) = tell {
+                    let _ = tell.send(());
+                }
+            }),
+        );
+        let own = self.own.clone();
+        tokio::spawn(async move {
+            let read = async {
+                let _ = settled.await;
+                let read = tokio::task::spawn_blocking(move || crate::trouble::last_lines(&files));
+                read.await.unwrap_or_default()
+            };
+            let lines = tokio::time::timeout(EVIDENCE_PATIENCE, read).await;
+            result.last_lines = lines.unwrap_or_default();
+            // The loop is gone only when the process is.
+            let _ = own.send(Command::Detail(Detail { op, result })).await;
+        });
+    }
+
+    /// A result is complete.
+    pub(crate) fn answer(&mut self, op: OpId, result: AppResult) {
+        self.ops.answered(op, result);
+        let Some(op) = self.ops.get(op) else { return };
+        self.store.keep(Entry::Operation(Box::new(op.clone())));
+        if op.ended_at.is_some() && op.then_leave {
+            self.leave_soon();
+        }
+        self.published.operations.send_modify(|changes| *changes += 1);
+    }
+
+    fn build_excuse(&self, app: &Name) -> Option<String> {
+        let is_build = |child: &&u64| {
+            self.notes.get(child).is_some_and(|note| note.app == *app && note.worker.is_none())
+        };
+        self.excuses.keys().find(is_build).and_then(|child| self.excuses.get(child)).cloned()
+    }
+
+    /// Where a failing line's own words are: stderr first.
+    fn evidence(&self, app: &Name, line: Line) -> Vec<PathBuf> {
+        let Some(app) = self.state.app(app.as_str()) else {
+            // A new app whose build failed is forgotten already.
+            return vec![self.home.log(app, line, Stream::Out, false)];
+        };
+        let naming = self.naming(app.spec());
+        let streams: &[Stream] = match line {
+            Line::Build => &[Stream::Out],
+            Line::Instance(_) | Line::Merged => &[Stream::Err, Stream::Out],
+        };
+        streams.iter().map(|&stream| naming.file(line, stream).0).collect()
+    }
+
+    /// How the log files of an app are called.
+    pub(crate) fn naming<'a>(&'a self, spec: &'a nexus_spec::AppSpec) -> Naming<'a> {
+        let origin = self.origins.get(&spec.name);
+        Naming {
+            home: &self.home,
+            spec,
+            plain_zero: origin.is_some_and(|origin| origin.plain_zero),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What the keeper reports and what workers say, as events.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use nexus_core::{ChildId, Event, Pid, Time};
+use nexus_keeper::Report;
+
+use crate::daemon::Daemon;
+use crate::facts::NOBODY;
+use crate::records::{Entry, Run};
+use crate::roll::exit;
+use crate::spawn::spawn_error;
+
+/// Datagrams taken before something else has its turn.
+const WORDS_MAX: usize = 64;
+
+impl Daemon {
+    /// One report.
+    pub(crate) fn report(&mut self, report: Report) {
+        if self.shutdown.is_some() {
+            return self.shutdown_report(&report);
+        }
+        match report {
+            Report::Exited { child, ended, at_ms, tree_gone } => {
+                self.turn(
+                    Event::Exited {
+                        child: ChildId(child),
+                        exit: exit(ended),
+                        at: Time(at_ms),
+                        tree_gone,
+                    },
+                    NOBODY,
+                );
+                if let Some(pid) = self.pid_by_child.remove(&child) {
+                    self.pids.remove(&pid);
+                }
+            }
+            Report::Refused { child, errno, why } => {
+                tracing::error!(child, errno, "the keeper refuses an order: {why}");
+                if let Some(child) = child {
+                    self.remember(child, format!("could not be started: {why}"));
+                    let error = spawn_error(errno);
+                    self.turn(Event::SpawnFailed { child: ChildId(child), error }, NOBODY);
+                }
+            }
+            Report::Respawned { old, new } => {
+                if let Some(note) = self.notes.get(&old).cloned() {
+                    self.notes.insert(new, note);
+                }
+                self.respawns.insert(new, old);
+            }
+            Report::Running { child } => {
+                tracing::debug!(child, "runs its program");
+                self.keep_run(child);
+            }
+            Report::Spawned { child, pid } => {
+                self.lives(child, pid);
+                let (child, pid) = (ChildId(child), Pid(pid));
+                let event = match self.respawns.remove(&child.0) {
+                    Some(old) => Event::Respawned { old: ChildId(old), new: child, pid },
+                    None => Event::Spawned { child, pid },
+                };
+                self.turn(event, NOBODY);
+            }
+            Report::SpawnFailed { child, stage, errno } => {
+                self.excuse(child, stage, errno);
+                let error = spawn_error(errno);
+                self.turn(Event::SpawnFailed { child: ChildId(child), error }, NOBODY);
+                if let Some(pid) = self.pid_by_child.remove(&child) {
+                    self.pids.remove(&pid);
+                }
+            }
+            Report::Stop => self.shut_down(),
+            Report::TreeGone { child } => {
+                self.turn(Event::TreeGone { child: ChildId(child) }, NOBODY);
+            }
+            Report::Pong { .. } => {}
+        }
+    }
+
+    /// A child's main process is there.
+    pub(crate) fn lives(&mut self, child: u64, pid: i32) {
+        self.pid_by_child.insert(child, pid);
+        self.pids.insert(pid, child);
+    }
+
+    /// Keep what a cold start needs to find the child again after the death of both of us.
+    fn keep_run(&mut self, child: u64) {
+        if let Some(run) = self.run(child) {
+            self.store.keep(Entry::Run(run));
+            self.store.commit();
+        }
+    }
+
+    fn run(&self, child: u64) -> Option<Run> {
+        let note = self.notes.get(&child)?;
+        let (instance, _) = note.worker?;
+        let pid = *self.pid_by_child.get(&child)?;
+        let start_ticks = start_ticks(pid)?;
+        Some(Run { app: note.app.clone(), instance, child, pid, start_ticks })
+    }
+
+    /// All children that run, as they are kept.
+    pub(crate) fn runs(&self) -> Vec<Entry> {
+        self.notes.keys().filter_map(|&child| self.run(child)).map(Entry::Run).collect()
+    }
+
+    /// Take some datagrams of workers; true = there may be more. A sender that is nobody's worker
+    /// is not believed.
+    pub(crate) fn words(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+        for _ in 0..WORDS_MAX {
+            let Some(said) = crate::notify::peek(socket)? else { return Ok(false) };
+            if said.ready {
+                match self.sender(said.pid)? {
+                    Some(child) => self.turn(Event::Ready { child }, NOBODY),
+                    None => tracing::warn!(pid = said.pid, "READY=1 from a process of nobody's"),
+                }
+            }
+            // Only now: had we been killed before, the next nexusd would have read it again.
+            crate::notify::consume(socket)?;
+        }
+        Ok(true)
+    }
+}
+
+impl Daemon {
+    /// The child whose main process is this one or an ancestor of it.
+    fn sender(&mut self, pid: i32) -> io::Result<Option<ChildId>> {
+        // Its birth was reported before it could say a word, but perhaps not read yet.
+        while self.reports()? {}
+        let main = crate::notify::main_of(pid, |pid| self.pids.contains_key(&pid));
+        Ok(main.and_then(|pid| self.pids.get(&pid)).map(|&child| ChildId(child)))
+    }
+}
+
+/// When a process began (`/proc/PID/stat`, field 22), in clock ticks since boot.
+pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}

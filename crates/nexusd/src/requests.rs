@@ -1,0 +1,241 @@
+//! A client's request becomes asks of the core: checked whole before anything changes.
+
+use std::collections::BTreeMap;
+
+use nexus_core::{Ask, Event, OpId, Want};
+use nexus_proto::{AppVerb, Code, Problem, Start, Target};
+use nexus_spec::{AppSpec, Name};
+
+use crate::clock;
+use crate::command::{Begin, Begun, What};
+use crate::cpus;
+use crate::daemon::Daemon;
+use crate::facts::Line;
+use crate::records::{Entry, Origin, StoredApp};
+use crate::{saved, targets};
+
+/// Workers of one app at the most: what the keeper can keep.
+const INSTANCES_MAX: u16 = nexus_keeper::CHILDREN_MAX as u16;
+
+/// What a request asks of the core, in full.
+struct Plan {
+    verb: &'static str,
+    asks: Vec<Ask>,
+    origins: BTreeMap<Name, Origin>,
+    then_leave: bool,
+}
+
+impl Plan {
+    fn new(verb: &'static str, asks: Vec<Ask>) -> Plan {
+        Plan { verb, asks, origins: BTreeMap::new(), then_leave: false }
+    }
+}
+
+impl Daemon {
+    /// Begin an operation, or answer with the one that its key began.
+    pub(crate) fn begin(&mut self, begin: Begin) -> Result<Begun, Problem> {
+        self.ops.expire();
+        if let Some(op) = self.ops.by_key(&begin.key) {
+            let id = OpId(op.id);
+            return self.begun(id).ok_or_else(|| lost(&begin.key));
+        }
+        let plan = self.plan(begin.what)?;
+        let apps: Vec<Name> = plan.asks.iter().map(|ask| ask.app().clone()).collect();
+        let names: Vec<&str> = apps.iter().map(Name::as_str).collect();
+        let detail = format!("{} {}", plan.verb, names.join(" "));
+        tracing::info!(by = begin.by, "{detail}");
+        let id = self.ops.begin(begin.key.clone(), plan.verb, begin.by.clone(), apps);
+        if let Some(op) = self.ops.get_mut(id) {
+            op.then_leave = plan.then_leave;
+            self.store.keep(Entry::Operation(Box::new(op.clone())));
+        }
+        // Where an app comes from is kept with the app, which the first turn keeps.
+        for (name, origin) in plan.origins {
+            self.adopt_origin(name, origin);
+        }
+        self.log(Line::new("operator", detail, &begin.by));
+        for ask in plan.asks {
+            self.turn(Event::Asked { op: id, ask }, &begin.by);
+        }
+        self.store.commit();
+        if plan.then_leave && self.ops.get(id).is_some_and(|op| op.ended_at.is_some()) {
+            self.leave_soon();
+        }
+        self.publish();
+        self.begun(id).ok_or_else(|| lost(&begin.key))
+    }
+
+    /// A known app keeps how its log files are called.
+    fn adopt_origin(&mut self, name: Name, mut origin: Origin) {
+        if self.state.app(name.as_str()).is_some()
+            && let Some(known) = self.origins.get(&name)
+        {
+            origin.plain_zero = known.plain_zero;
+        }
+        self.origins.insert(name, origin);
+    }
+
+    fn plan(&self, what: What) -> Result<Plan, Problem> {
+        match what {
+            What::Delete(verb) => {
+                let targets = self.targets(&verb.targets)?;
+                if let Some(target) = targets.iter().find(|target| target.instance.is_some()) {
+                    let title = format!("one instance of `{}` cannot be deleted", target.app);
+                    return Err(Problem::new(Code::Refused, title)
+                        .help(format!("nexusctl delete {}        deletes the app", target.app)));
+                }
+                let asks = targets.into_iter().map(|target| Ask::Delete { app: target.app });
+                Ok(Plan::new("delete", asks.collect()))
+            }
+            What::Kill => {
+                let asks = self
+                    .state
+                    .apps()
+                    .map(|(name, _)| Ask::Stop { app: name.clone(), instance: None });
+                Ok(Plan { then_leave: true, ..Plan::new("kill", asks.collect()) })
+            }
+            What::Restart(AppVerb { specs: Some(start), .. }) => {
+                let (specs, origins) = checked(start)?;
+                let asks = specs.into_iter().map(|(spec, instances)| {
+                    if self.state.app(spec.name.as_str()).is_some() {
+                        let app = spec.name.clone();
+                        Ask::Restart {
+                            app,
+                            instance: None,
+                            spec: Some((Box::new(spec), instances)),
+                        }
+                    } else {
+                        Ask::Start { spec: Box::new(spec), instances }
+                    }
+                });
+                Ok(Plan { origins, ..Plan::new("restart", asks.collect()) })
+            }
+            What::Restart(verb) => {
+                let asks = self.targets(&verb.targets)?.into_iter();
+                let ask = |Target { app, instance }| Ask::Restart { app, instance, spec: None };
+                Ok(Plan::new("restart", asks.map(ask).collect()))
+            }
+            What::Resurrect => self.resurrection(),
+            What::Start(start) => {
+                let (specs, origins) = checked(start)?;
+                let asks = specs
+                    .into_iter()
+                    .map(|(spec, instances)| Ask::Start { spec: Box::new(spec), instances });
+                Ok(Plan { origins, ..Plan::new("start", asks.collect()) })
+            }
+            What::StartKnown(verb) => {
+                let asks = self.targets(&verb.targets)?.into_iter();
+                let ask = |Target { app, instance }| Ask::StartKnown { app, instance };
+                Ok(Plan::new("start", asks.map(ask).collect()))
+            }
+            What::Stop(verb) => {
+                let asks = self.targets(&verb.targets)?.into_iter();
+                let ask = |Target { app, instance }| Ask::Stop { app, instance };
+                Ok(Plan::new("stop", asks.map(ask).collect()))
+            }
+        }
+    }
+
+    /// What was saved and does not run.
+    fn resurrection(&self) -> Result<Plan, Problem> {
+        let saved = saved::read(&self.home.state()).map_err(|error| {
+            Problem::new(Code::Internal, "the saved list cannot be read".into())
+                .cause(error.to_string())
+        })?;
+        let mut plan = Plan::new("resurrect", Vec::new());
+        for app in saved.into_iter().filter(StoredApp::is_wanted) {
+            let name = app.spec.name.clone();
+            match self.state.app(name.as_str()) {
+                Some(known) if known.want() != Want::Down => {}
+                Some(_) => plan.asks.push(Ask::StartKnown { app: name, instance: None }),
+                None => {
+                    let instances = cpus::resolve(app.spec.instances);
+                    plan.asks.push(Ask::Start { spec: Box::new(app.spec), instances });
+                    plan.origins.insert(name, app.origin);
+                }
+            }
+        }
+        Ok(plan)
+    }
+
+    /// What words stand for.
+    pub(crate) fn targets(&self, words: &[String]) -> Result<Vec<Target>, Problem> {
+        targets::resolve(words, &self.app_views(clock::now()))
+    }
+
+    /// Keep the present list for `resurrect`. An empty one never replaces a full one.
+    pub(crate) fn save(&mut self) -> Result<u64, Problem> {
+        let stored = |(name, app): (&Name, &nexus_core::App)| {
+            let origin = self.origins.get(name).cloned().unwrap_or_default();
+            StoredApp::new(&app.record(), &origin)
+        };
+        let apps: Vec<StoredApp> = self.state.apps().map(stored).collect();
+        let failed = |error: std::io::Error| {
+            Problem::new(Code::Internal, "the list cannot be saved".into()).cause(error.to_string())
+        };
+        let folder = self.home.state();
+        if apps.is_empty() && !saved::read(&folder).map_err(failed)?.is_empty() {
+            return Err(Problem::new(
+                Code::Refused,
+                "there are no apps: the saved list is not replaced by an empty one".into(),
+            )
+            .help("nexusctl resurrect                  starts what was saved"));
+        }
+        saved::write(&folder, &apps).map_err(failed)?;
+        self.log(Line::new("save", format!("{} apps", apps.len()), crate::facts::NOBODY));
+        Ok(apps.len() as u64)
+    }
+}
+
+fn lost(key: &str) -> Problem {
+    Problem::new(Code::Internal, format!("the operation `{key}` was lost"))
+}
+
+type Specs = (Vec<(AppSpec, u16)>, BTreeMap<Name, Origin>);
+
+/// What types do not enforce, since any client may send it.
+fn checked(start: Start) -> Result<Specs, Problem> {
+    let bad = |title: String| Err(Problem::new(Code::BadConfig, title));
+    let base_env: BTreeMap<String, String> = start.base_env.into_iter().collect();
+    let mut specs = Vec::new();
+    let mut origins = BTreeMap::new();
+    for spec in start.apps {
+        let name = spec.name.clone();
+        let instances = cpus::resolve(spec.instances);
+        if instances > INSTANCES_MAX {
+            return bad(format!("`{name}`: at most {INSTANCES_MAX} instances"));
+        }
+        if !spec.cwd.is_absolute() {
+            return bad(format!("`{name}`: the working directory must be an absolute path"));
+        }
+        let signal = nix::sys::signal::Signal::try_from(spec.stop.signal.0);
+        if signal.is_err() && !(32..=64).contains(&spec.stop.signal.0) {
+            return bad(format!("`{name}`: {} is no signal", spec.stop.signal.0));
+        }
+        let assigned = spec.env.iter().chain(&base_env);
+        if let Some((key, _)) = assigned.into_iter().find(|(key, value)| {
+            key.is_empty() || key.contains(['=', '\0']) || value.contains('\0')
+        }) {
+            return bad(format!("`{name}`: {key:?} cannot be set in an environment"));
+        }
+        let origin = Origin {
+            source: start.source.clone(),
+            base_env: base_env.clone(),
+            plain_zero: instances == 1,
+        };
+        if origins.insert(name.clone(), origin).is_some() {
+            return bad(format!("two apps are named `{name}`"));
+        }
+        specs.push((spec, instances));
+    }
+    if specs.is_empty() {
+        return bad("there is no app to start".into());
+    }
+    Ok((specs, origins))
+}
+
+/// What a client sees of an operation that it did not begin.
+pub(crate) fn shown(daemon: &mut Daemon, key: &str) -> Option<Begun> {
+    let id = OpId(daemon.ops.by_key(key)?.id);
+    daemon.begun(id)
+}

@@ -1,0 +1,69 @@
+//! At the beginning of a nexusd's life: what the keeper has, joined with what is on disk.
+
+use nexus_core::{ChildId, Entry, Pid, Roll, Time};
+use nexus_keeper::{Ended, Kept, KeptState};
+
+use crate::note::Note;
+use crate::spawn::spawn_error;
+
+/// What the keeper's children mean to the core.
+pub(crate) struct Reading {
+    /// To be joined with the intents.
+    pub(crate) roll: Roll,
+    /// All notes, and the pids of those that live.
+    pub(crate) notes: Vec<(u64, Note, Option<i32>)>,
+    /// Failed spawns, whose reason is put into words later.
+    pub(crate) failed: Vec<(u64, nexus_keeper::Stage, i32)>,
+    /// Children whose note is not ours to read: ended, and forgotten.
+    pub(crate) strange: Vec<u64>,
+}
+
+/// Read the children that nobody has acknowledged.
+pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
+    let mut reading = Reading {
+        roll: Roll { living: Vec::new(), last_child: ChildId(last_child) },
+        notes: Vec::new(),
+        failed: Vec::new(),
+        strange: Vec::new(),
+    };
+    for kept in children {
+        let Some(note) = Note::parse(&kept.note) else {
+            reading.strange.push(kept.child);
+            continue;
+        };
+        let started_at = Time(kept.started_ms);
+        let ended = match kept.state {
+            KeptState::Alive => None,
+            KeptState::Exited { ended, at_ms, tree_gone } => {
+                Some(nexus_core::Ended { exit: exit(ended), at: Time(at_ms), tree_gone })
+            }
+            KeptState::Failed { stage, errno } => {
+                reading.failed.push((kept.child, stage, errno));
+                let exit = nexus_core::Exit::NotSpawned(spawn_error(errno));
+                Some(nexus_core::Ended { exit, at: started_at, tree_gone: true })
+            }
+        };
+        reading.roll.living.push(Entry {
+            child: ChildId(kept.child),
+            pid: Pid(kept.pid),
+            app: note.app.clone(),
+            purpose: note.purpose(),
+            generation: note.generation,
+            ready: note.ready,
+            started_at,
+            respawn_of: kept.respawn_of.map(ChildId),
+            ended,
+        });
+        reading.notes.push((kept.child, note, ended.is_none().then_some(kept.pid)));
+    }
+    reading
+}
+
+/// How a main process ended, in the core's words.
+pub(crate) fn exit(ended: Ended) -> nexus_core::Exit {
+    match ended {
+        Ended::Code(code) => nexus_core::Exit::Code(code),
+        Ended::Signal(signal) => nexus_core::Exit::Signal(signal),
+        Ended::Unknown => nexus_core::Exit::Unknown,
+    }
+}

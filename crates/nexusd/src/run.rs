@@ -1,0 +1,321 @@
+//! The loop: reports of the keeper, words of workers, commands of clients, deadlines.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+
+use nexus_core::Event;
+use nexus_keeper::{Handoff, Link, Order};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::{mpsc, watch};
+
+use crate::clock;
+use crate::command::{COMMANDS_MAX, Command, Front};
+use crate::daemon::{Course, Daemon, Published, Standing};
+use crate::facts::{Line, NOBODY};
+use crate::held::Held;
+use crate::holdings::Holdings;
+use crate::home::Home;
+use crate::journal::Journal;
+use crate::ops::Ops;
+use crate::outputs::Outputs;
+use crate::roll;
+use crate::store::Store;
+
+/// Reports taken before something else has its turn.
+const REPORTS_MAX: usize = 64;
+
+/// Live as nexusd with what the keeper handed down, until the daemon is to end.
+///
+/// # Errors
+/// When the handoff or the state cannot be read, or the machine has no room. A keeper starts
+/// another nexusd then.
+pub fn run(handoff: RawFd) -> io::Result<()> {
+    let (link, handoff) = Link::inherit(handoff)?;
+    let home = Home::new(handoff.home.clone());
+    crate::own_log::start(&home.own_log())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_stack_size(256 * 1024)
+        .build()?;
+    let ended = runtime.block_on(live(link, handoff, home));
+    if let Err(error) = &ended {
+        tracing::error!(%error, "nexusd ends");
+    }
+    // A thread may hang in a read of a hung disk: it must not hold up the end.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
+    let (own, mut commands) = mpsc::channel(COMMANDS_MAX);
+    let mut daemon = begin(link, handoff, home, own.clone())?;
+    let front = Front {
+        commands: own,
+        generation: daemon.published.generation.subscribe(),
+        operations: daemon.published.operations.subscribe(),
+        events: daemon.published.events.subscribe(),
+        synced: daemon.store.done(),
+        state: daemon.home.state(),
+    };
+    daemon.resume();
+    let control = daemon.holdings.duplicate(&Held::Control)?;
+    let serving = tokio::spawn(crate::api::serve(control, front));
+    loop {
+        let watchers = Watchers::new(&daemon)?;
+        match turns(&mut daemon, &watchers, &mut commands).await? {
+            End::Left => break,
+            End::KeeperGone => daemon = daemon.take_over()?,
+        }
+    }
+    serving.abort();
+    Ok(())
+}
+
+/// Why the turns have ended.
+enum End {
+    /// The keeper is dead.
+    KeeperGone,
+    /// The daemon was to end.
+    Left,
+}
+
+/// Descriptors that the loop waits on.
+struct Watchers {
+    link: AsyncFd<OwnedFd>,
+    keeper: AsyncFd<OwnedFd>,
+    notify: AsyncFd<OwnedFd>,
+}
+
+impl Watchers {
+    fn new(daemon: &Daemon) -> io::Result<Watchers> {
+        let link = &daemon.holdings.link;
+        let (_, notify) = daemon.holdings.notify().ok_or_else(|| io::Error::other("no notify"))?;
+        let notify = link.held(notify).ok_or_else(|| io::Error::other("no notify socket"))?;
+        Ok(Watchers {
+            link: watch_on(link.socket(), Interest::READABLE | Interest::WRITABLE)?,
+            keeper: watch_on(link.keeper_pidfd(), Interest::READABLE)?,
+            notify: watch_on(notify, Interest::READABLE)?,
+        })
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "what is unsound is a type that lies about its descriptor; `OwnedFd` does not, and \
+              the replacement is an unsafe function"
+)]
+fn watch_on(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd.try_clone_to_owned()?, interest)
+}
+
+async fn turns(
+    daemon: &mut Daemon,
+    watch: &Watchers,
+    commands: &mut mpsc::Receiver<Command>,
+) -> io::Result<End> {
+    loop {
+        let deadline = daemon.next_deadline().map(clock::instant_of);
+        let tick = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let flush = async {
+            if daemon.holdings.link.wants_write() {
+                watch.link.writable().await
+            } else {
+                std::future::pending().await
+            }
+        };
+        tokio::select! {
+            biased;
+            ready = watch.keeper.readable() => {
+                drop(ready?);
+                let left = daemon.course == Course::Leaving;
+                return Ok(if left { End::Left } else { End::KeeperGone });
+            }
+            ready = watch.link.readable() => {
+                let mut ready = ready?;
+                if !daemon.reports()? {
+                    ready.clear_ready();
+                }
+            }
+            ready = flush => {
+                ready?.clear_ready();
+                if let Err(error) = daemon.holdings.link.flush() {
+                    tracing::warn!(%error, "orders cannot be sent");
+                }
+            }
+            ready = watch.notify.readable() => {
+                let mut ready = ready?;
+                if !daemon.words(watch.notify.get_ref().as_fd())? {
+                    ready.clear_ready();
+                }
+            }
+            command = commands.recv() => {
+                if let Some(command) = command {
+                    daemon.command(command);
+                }
+            }
+            () = tick => daemon.tick(),
+        }
+        if daemon.course == Course::Leaving && !daemon.holdings.link.wants_write() {
+            // The keeper goes once it has read the order; there is nothing left to decide.
+            drop(watch.keeper.readable().await?);
+            return Ok(End::Left);
+        }
+    }
+}
+
+/// Everything in place, nothing decided yet.
+fn begin(
+    link: Link,
+    handoff: Handoff,
+    home: Home,
+    own: mpsc::Sender<Command>,
+) -> io::Result<Daemon> {
+    let keeper_pid = link.keeper_pid();
+    let mut holdings = Holdings::new(link, handoff.held)?;
+    let (store, mut image) = Store::open(&home.state())?;
+    let journal = Journal::open(&home.state())?;
+    for aside in &image.aside {
+        tracing::error!("{aside}");
+    }
+    if holdings.notify().is_none() {
+        let (socket, name) = crate::notify::open()?;
+        holdings.hold(Held::Notify(name), socket)?;
+    }
+    let notify = holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default();
+    let last_child = handoff.last_child.max(image.last_child);
+    let reading = roll::read(handoff.children, last_child);
+    let (intents, origins) = image.intents();
+    let home_id = home.id();
+    let mut ops = Ops::default();
+    for op in std::mem::take(&mut image.ops).into_values() {
+        ops.restore(op);
+    }
+    let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
+    let mut daemon = Daemon {
+        home,
+        state,
+        holdings,
+        outputs: Outputs::new(own.clone()),
+        store,
+        journal,
+        ops,
+        origins,
+        notes: HashMap::new(),
+        pid_by_child: HashMap::new(),
+        pids: HashMap::new(),
+        respawns: HashMap::new(),
+        excuses: BTreeMap::new(),
+        queue: VecDeque::new(),
+        course: Course::Serve,
+        shutdown: None,
+        published: Published {
+            generation: watch::Sender::new(1),
+            operations: watch::Sender::new(0),
+            events: watch::Sender::new(0),
+        },
+        own,
+        facts: Standing {
+            began: clock::now(),
+            pair_began: nexus_core::Time(handoff.counters.pair_started_ms),
+            nexusd_restarts: handoff.counters.nexusd_restarts,
+            keeper_restarts: handoff.counters.keeper_restarts,
+            keeper_pid,
+            trees: handoff.trees,
+            home_id,
+            notify,
+        },
+    };
+    for (child, note, pid) in reading.notes {
+        daemon.notes.insert(child, note);
+        if let Some(pid) = pid {
+            daemon.lives(child, pid);
+        }
+    }
+    for (child, stage, errno) in reading.failed {
+        daemon.excuse(child, stage, errno);
+    }
+    for child in reading.strange {
+        daemon.order(&Order::Kill { child });
+    }
+    daemon.resume_outputs();
+    daemon.perform(actions, NOBODY);
+    Ok(daemon)
+}
+
+impl Daemon {
+    /// Tell the keeper that from here on we decide.
+    fn resume(&mut self) {
+        let detail = format!(
+            "nexusd {} (pid {}), with {} children",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id(),
+            self.notes.len()
+        );
+        tracing::info!("{detail}");
+        self.log(Line::new("daemon_start", detail, NOBODY));
+        self.turn(Event::Tick, NOBODY);
+        self.order(&Order::Resumed);
+    }
+
+    fn resume_outputs(&mut self) {
+        let apps: Vec<_> = self.state.apps().map(|(_, app)| app.spec().clone()).collect();
+        for spec in apps {
+            let plain_zero = self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
+            let naming = crate::outputs::Naming { home: &self.home, spec: &spec, plain_zero };
+            if let Err(error) = self.outputs.resume(&mut self.holdings, naming) {
+                tracing::error!(app = %spec.name, %error, "its output cannot be moved on");
+            }
+        }
+    }
+
+    /// Take some reports; true = there may be more.
+    pub(crate) fn reports(&mut self) -> io::Result<bool> {
+        for _ in 0..REPORTS_MAX {
+            match self.holdings.link.recv() {
+                Ok(Some(report)) => self.report(report),
+                Ok(None) => return Ok(false),
+                // The keeper has closed its end or is dead: its pidfd says which.
+                Err(error) => {
+                    tracing::warn!(%error, "the link to the keeper is broken");
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    fn tick(&mut self) {
+        if self.shutdown.is_some() {
+            self.shutdown_deadline();
+        } else {
+            self.turn(Event::Tick, NOBODY);
+        }
+    }
+
+    /// The keeper is dead: execute ourselves into its place. Comes back only when a log thread is
+    /// stuck in the kernel, which would hold up the exec: then with a fresh keeper.
+    fn take_over(mut self) -> io::Result<Daemon> {
+        let detail = "the keeper is gone; nexusd takes its place";
+        self.log(Line::new("promoted", detail.into(), NOBODY));
+        tracing::warn!("{detail}");
+        self.store.commit();
+        if self.outputs.park() {
+            return Err(self.holdings.link.promote());
+        }
+        tracing::error!("a log thread does not stop, its disk hangs: a fresh keeper is forked");
+        self.holdings.link.found_fresh_keeper()?;
+        self.facts.keeper_pid = self.holdings.link.keeper_pid();
+        // The threads that could be stopped have been: others take their place.
+        self.outputs = Outputs::new(self.own.clone());
+        self.resume_outputs();
+        Ok(self)
+    }
+}

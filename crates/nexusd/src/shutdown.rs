@@ -1,0 +1,103 @@
+//! The keeper was told to end (SIGTERM, as an init system does): all workers are stopped, and what
+//! is wanted stays wanted, so that the next start brings it back.
+
+use std::time::Duration;
+
+use nexus_core::{ChildId, Time};
+use nexus_keeper::{Order, Report};
+
+use crate::clock;
+use crate::daemon::Daemon;
+use crate::facts::{Line, NOBODY};
+
+/// After the last time-out: how long SIGKILL may take.
+const KILL_PATIENCE: Duration = Duration::from_secs(5);
+
+/// All workers on their way out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shutdown {
+    /// When SIGKILL is sent, and when we give up.
+    kill_at: Time,
+    give_up_at: Time,
+    killed: bool,
+}
+
+impl Daemon {
+    /// Tell every child to go.
+    pub(crate) fn shut_down(&mut self) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        self.log(Line::new("daemon_stop", "told to end; all workers are stopped".into(), NOBODY));
+        tracing::info!("told to end; all workers are stopped");
+        let stop = |app: &nexus_core::App| app.spec().stop;
+        let patience = self.state.apps().map(|(_, app)| stop(app).kill_timeout.0).max();
+        let children: Vec<(u64, i32)> = self
+            .notes
+            .iter()
+            .map(|(&child, note)| {
+                let app = self.state.app(note.app.as_str());
+                let signal = app.map_or(nix::libc::SIGTERM, |app| stop(app).signal.0);
+                (child, signal)
+            })
+            .collect();
+        for (child, signal) in children {
+            self.order(&Order::Terminate { child, signal });
+        }
+        let kill_at = clock::now() + nexus_spec::Span(patience.unwrap_or(0));
+        self.shutdown = Some(Shutdown {
+            kill_at,
+            give_up_at: kill_at + nexus_spec::Span(KILL_PATIENCE.as_millis() as u64),
+            killed: false,
+        });
+        self.shutdown_deadline();
+    }
+
+    /// A report while everything is being stopped: the core is not told, since it would start
+    /// again what is wanted.
+    pub(crate) fn shutdown_report(&mut self, report: &Report) {
+        match report {
+            Report::Exited { child, tree_gone: true, .. }
+            | Report::TreeGone { child }
+            | Report::SpawnFailed { child, .. } => self.shutdown_gone(ChildId(*child)),
+            Report::Spawned { child, .. } => self.order(&Order::Kill { child: *child }),
+            Report::Exited { .. }
+            | Report::Pong { .. }
+            | Report::Refused { .. }
+            | Report::Respawned { .. }
+            | Report::Running { .. }
+            | Report::Stop => {}
+        }
+        self.shutdown_deadline();
+    }
+
+    fn shutdown_gone(&mut self, child: ChildId) {
+        self.notes.remove(&child.0);
+        self.order(&Order::Acknowledge { child: child.0 });
+    }
+
+    /// Look whether all are gone, or a time-out has passed.
+    pub(crate) fn shutdown_deadline(&mut self) {
+        let Some(shutdown) = self.shutdown else { return };
+        let now = clock::now();
+        if self.notes.is_empty() || now >= shutdown.give_up_at {
+            return self.leave();
+        }
+        if now >= shutdown.kill_at && !shutdown.killed {
+            let children: Vec<u64> = self.notes.keys().copied().collect();
+            for child in children {
+                self.order(&Order::Kill { child });
+            }
+            self.shutdown = Some(Shutdown { killed: true, ..shutdown });
+        }
+    }
+
+    /// When the loop must look again.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        match self.shutdown {
+            Some(Shutdown { kill_at, killed: false, .. }) => Some(kill_at),
+            Some(Shutdown { give_up_at, killed: true, .. }) => Some(give_up_at),
+            None => self.state.next_deadline(),
+        }
+    }
+}

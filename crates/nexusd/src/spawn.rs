@@ -1,0 +1,247 @@
+//! An order to spawn: whatever the child needs is made and held first.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nexus_core::{ChildId, Event, OnExit, Purpose, SpawnError};
+use nexus_keeper::{HoldId, Order, Stage};
+use nexus_spec::{AppSpec, Name};
+use nix::errno::Errno;
+
+use crate::daemon::Daemon;
+use crate::files;
+use crate::held::{Held, Line, address};
+use crate::note::Note;
+use crate::outputs::Naming;
+use crate::template::{self, Surroundings};
+
+/// Why a child could not even be ordered.
+struct Excuse {
+    errno: i32,
+    words: String,
+}
+
+impl From<io::Error> for Excuse {
+    fn from(error: io::Error) -> Excuse {
+        // An error that was given a name has lost its number, but not its kind.
+        let kinds = [
+            (io::ErrorKind::AddrInUse, Errno::EADDRINUSE),
+            (io::ErrorKind::AddrNotAvailable, Errno::EADDRNOTAVAIL),
+            (io::ErrorKind::NotFound, Errno::ENOENT),
+            (io::ErrorKind::PermissionDenied, Errno::EACCES),
+            (io::ErrorKind::StorageFull, Errno::ENOSPC),
+        ];
+        let by_kind = kinds.iter().find(|(kind, _)| *kind == error.kind());
+        let errno = error
+            .raw_os_error()
+            .unwrap_or_else(|| by_kind.map_or(Errno::EIO, |(_, errno)| *errno) as i32);
+        Excuse { errno, words: files::plain(&error) }
+    }
+}
+
+impl From<String> for Excuse {
+    fn from(words: String) -> Excuse {
+        Excuse { errno: Errno::EINVAL as i32, words }
+    }
+}
+
+impl Daemon {
+    /// Order a spawn; what cannot be prepared is an event like any other failed spawn.
+    pub(crate) fn spawn(
+        &mut self,
+        child: ChildId,
+        app: &Name,
+        purpose: Purpose,
+        generation: u64,
+        on_exit: OnExit,
+    ) {
+        let note = Note::new(app.clone(), purpose, generation);
+        self.notes.insert(child.0, note.clone());
+        if let Err(excuse) = self.try_spawn(child, &note, on_exit) {
+            let words = format!("could not be started: {}", excuse.words);
+            tracing::warn!(%app, child = child.0, "{words}");
+            self.remember(child.0, words);
+            let error = spawn_error(excuse.errno);
+            self.queue.push_back(Event::SpawnFailed { child, error });
+        }
+    }
+
+    fn try_spawn(&mut self, child: ChildId, note: &Note, on_exit: OnExit) -> Result<(), Excuse> {
+        let purpose = note.purpose();
+        let spec = self.spec_of(&note.app, purpose).ok_or_else(|| "it is not known".to_owned())?;
+        let line = match purpose {
+            Purpose::Build => Line::Build,
+            Purpose::Worker { instance, .. } => Line::Instance(instance),
+        };
+        let owner = template::ids(&spec.run_as)?;
+        let template = self.template(&spec, purpose, note.generation)?;
+        let plain_zero = self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
+        let naming = Naming { home: &self.home, spec: &spec, plain_zero };
+        let (stdout, stderr) =
+            self.outputs.ensure(&mut self.holdings, naming, line, owner.as_ref())?;
+        let (env, place) = match purpose {
+            Purpose::Build => (Vec::new(), "build".to_owned()),
+            Purpose::Worker { instance, id } => {
+                let env = format!(
+                    "NODE_APP_INSTANCE={instance}\0NEXUS_INSTANCE={instance}\0pm_id={}\0",
+                    id.0
+                );
+                (env.into_bytes(), instance.to_string())
+            }
+        };
+        let order = Order::Spawn {
+            child: child.0,
+            template,
+            env,
+            tag: format!("{}:{}:{place}", self.facts.home_id, spec.name).into_bytes(),
+            stdout,
+            stderr,
+            note: note.bytes(),
+            on_exit: nexus_keeper::OnExit {
+                next: on_exit.next.map(|next| next.0),
+                delay_ms: on_exit.delay.0,
+                stay_codes: on_exit.stay_codes,
+            },
+        };
+        self.holdings.link.send(&order)?;
+        Ok(())
+    }
+
+    /// The spec that a child runs with: a build may run for one that is not the app's own yet.
+    fn spec_of(&self, app: &Name, purpose: Purpose) -> Option<AppSpec> {
+        let app = self.state.app(app.as_str())?;
+        let planned = match purpose {
+            Purpose::Build => app.build().and_then(|build| build.plan.change.as_ref()),
+            Purpose::Worker { .. } => None,
+        };
+        Some(planned.map_or_else(|| app.spec().clone(), |(spec, _)| (**spec).clone()))
+    }
+
+    /// The held template of a generation, made when it is first needed. Older ones go.
+    fn template(
+        &mut self,
+        spec: &AppSpec,
+        purpose: Purpose,
+        generation: u64,
+    ) -> Result<HoldId, Excuse> {
+        let kind = match purpose {
+            Purpose::Build => Line::Build,
+            Purpose::Worker { .. } => Line::Merged,
+        };
+        let held = Held::Template(spec.name.clone(), kind, generation);
+        if let Some(id) = self.holdings.id(&held)
+            && purpose != Purpose::Build
+        {
+            return Ok(id);
+        }
+        let sockets = match purpose {
+            Purpose::Build => Vec::new(),
+            Purpose::Worker { .. } => self.sockets(spec)?,
+        };
+        let origin = self.origins.get(&spec.name).cloned().unwrap_or_default();
+        let around = Surroundings {
+            base_env: &origin.base_env,
+            home: self.home.root(),
+            notify: &self.facts.notify,
+            sockets,
+            generation,
+        };
+        let template = match (purpose, &spec.build) {
+            (Purpose::Build, Some(command)) => template::build(spec, command, &around)?,
+            (Purpose::Build, None) => return Err("it has no build command".to_owned().into()),
+            (Purpose::Worker { .. }, _) => template::worker(spec, &around)?,
+        };
+        let sealed = template.seal()?;
+        for older in self.holdings.of_app(&spec.name) {
+            if let Held::Template(_, line, older_generation) = &older
+                && *line == kind
+                && *older_generation < generation
+            {
+                self.holdings.release(&older)?;
+            }
+        }
+        Ok(self.holdings.hold(held, sealed)?)
+    }
+
+    /// The app's listening sockets, bound when they are first needed; those that its spec no
+    /// longer names are closed.
+    fn sockets(&mut self, spec: &AppSpec) -> Result<Vec<(HoldId, String)>, Excuse> {
+        let wanted: Vec<String> = spec.listen.iter().map(address).collect();
+        for held in self.holdings.of_app(&spec.name) {
+            if matches!(&held, Held::Socket(_, address) if !wanted.contains(address)) {
+                self.holdings.release(&held)?;
+            }
+        }
+        let mut sockets = Vec::with_capacity(wanted.len());
+        for (listen, address) in spec.listen.iter().zip(wanted) {
+            let held = Held::Socket(spec.name.clone(), address.clone());
+            let id = match self.holdings.id(&held) {
+                Some(id) => id,
+                None => self.holdings.hold(held, files::bound(listen)?)?,
+            };
+            // LISTEN_FDNAMES is separated by colons (sd_listen_fds(3)).
+            sockets.push((id, address.replace(':', "_")));
+        }
+        Ok(sockets)
+    }
+
+    /// What the keeper says of a failed spawn, in words; kept until the child is forgotten.
+    pub(crate) fn excuse(&mut self, child: u64, stage: Stage, errno: i32) {
+        let words = Errno::from_raw(errno).desc();
+        let spec = self.notes.get(&child).and_then(|note| self.spec_of(&note.app, note.purpose()));
+        let Some(spec) = spec else { return };
+        let program = match spec.interpreter.first() {
+            Some(interpreter) => Path::new(interpreter),
+            None => spec.script.as_path(),
+        };
+        let excuse = match stage {
+            Stage::Fork => format!("could not be started: no new process: {words}"),
+            Stage::Rights => format!("could not take the rights of its user: {words}"),
+            Stage::Descriptors => format!("could not be given its output and sockets: {words}"),
+            Stage::Cwd => format!("could not enter {}: {words}", spec.cwd.display()),
+            Stage::Exec => exec_excuse(program, &spec.cwd, errno, words),
+        };
+        self.remember(child, excuse);
+    }
+}
+
+fn exec_excuse(program: &Path, cwd: &Path, errno: i32, words: &str) -> String {
+    let path = cwd.join(program);
+    let bare = !program.as_os_str().as_bytes().contains(&b'/');
+    if errno == Errno::ENOENT as i32 {
+        if bare {
+            return format!("could not run {}: it is not in PATH", program.display());
+        }
+        if let Some(interpreter) = template::missing_interpreter(&path) {
+            return format!(
+                "could not run {}: its interpreter {} is missing",
+                path.display(),
+                interpreter.display()
+            );
+        }
+    }
+    if errno == Errno::EACCES as i32 && path.is_file() {
+        return format!(
+            "could not run {}: {words} (is it executable? `chmod +x` makes it so)",
+            path.display()
+        );
+    }
+    if errno == Errno::ENOEXEC as i32 {
+        return format!(
+            "could not run {}: it is no program, and has no `#!` line that names one",
+            path.display()
+        );
+    }
+    format!("could not run {}: {words}", path.display())
+}
+
+/// Whether another try may help.
+pub(crate) fn spawn_error(errno: i32) -> SpawnError {
+    let resources = [Errno::EAGAIN, Errno::ENOMEM, Errno::EMFILE, Errno::ENFILE, Errno::ENOSPC];
+    if resources.contains(&Errno::from_raw(errno)) {
+        SpawnError::Resources(errno)
+    } else {
+        SpawnError::Permanent(errno)
+    }
+}

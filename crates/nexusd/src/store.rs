@@ -1,0 +1,176 @@
+//! The intents on disk: what the operator asked for, and what every slot has been through.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use nexus_core::Intents;
+use nexus_spec::Name;
+
+use crate::lines::Lines;
+use crate::ops::Op;
+use crate::records::{Entry, Origin, Run, StoredApp, StoredPending, StoredSlot};
+use crate::sync::Syncer;
+
+const STEM: &str = "intents";
+/// A file shorter than this is never rewritten.
+const REWRITE_FROM: u64 = 1 << 20;
+
+/// The file of intents.
+pub(crate) struct Store {
+    lines: Lines,
+    syncer: Syncer,
+    /// What the present turn has changed so far.
+    batch: Vec<Entry>,
+    mark: u64,
+    synced: u64,
+}
+
+/// What was on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Image {
+    apps: BTreeMap<Name, StoredApp>,
+    pub(crate) ops: BTreeMap<u64, Op>,
+    pending: BTreeMap<Name, Vec<StoredPending>>,
+    pub(crate) runs: BTreeMap<u64, Run>,
+    next_slot: u32,
+    boot_id: String,
+    /// The highest child number that any line speaks of.
+    pub(crate) last_child: u64,
+    /// Files that could not be read and were moved aside.
+    pub(crate) aside: Vec<String>,
+}
+
+impl Store {
+    /// Read the intents. What was written before the machine's last boot is brought up to date.
+    ///
+    /// # Errors
+    /// When the state folder cannot be read or written.
+    pub(crate) fn open(folder: &Path) -> io::Result<(Store, Image)> {
+        let (lines, loaded) = Lines::open::<Vec<Entry>>(folder, STEM)?;
+        let mut image = Image { aside: loaded.aside, ..Image::default() };
+        for entry in loaded.entries.into_iter().flatten() {
+            image.take(entry);
+        }
+        let mut store =
+            Store { lines, syncer: Syncer::start()?, batch: Vec::new(), mark: 0, synced: 0 };
+        let boot_id = crate::cpus::boot_id();
+        if image.boot_id != boot_id {
+            image.after_boot();
+            store.keep(Entry::Boot { boot_id });
+            store.commit();
+        }
+        Ok((store, image))
+    }
+
+    /// Keep one thing, together with all else that this turn keeps.
+    pub(crate) fn keep(&mut self, entry: Entry) {
+        self.batch.push(entry);
+    }
+
+    /// Write what the turn keeps. It outlives our own death from here on.
+    pub(crate) fn commit(&mut self) {
+        if self.batch.is_empty() {
+            return;
+        }
+        self.mark += 1;
+        if let Err(error) = self.lines.append(&self.batch) {
+            // The operation goes on: a daemon that can no longer write must still be able to
+            // restart and to stop what runs.
+            tracing::error!(%error, path = %self.lines.path().display(), "the state cannot be kept");
+        }
+        self.batch.clear();
+    }
+
+    /// Make everything so far durable, soon. Returns the mark to wait for.
+    pub(crate) fn sync(&mut self) -> u64 {
+        if self.synced < self.mark {
+            match self.lines.handle() {
+                Ok(file) => self.syncer.ask(file, self.mark),
+                Err(error) => tracing::error!(%error, "the state could not be synced to disk"),
+            }
+            self.synced = self.mark;
+        }
+        self.mark
+    }
+
+    /// Which marks are durable.
+    pub(crate) fn done(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.syncer.done()
+    }
+
+    pub(crate) fn wants_rewrite(&self) -> bool {
+        self.lines.wants_rewrite(REWRITE_FROM)
+    }
+
+    /// Replace the file by what is true now.
+    pub(crate) fn rewrite(&mut self, entries: impl Iterator<Item = Entry>) {
+        let boot = Entry::Boot { boot_id: crate::cpus::boot_id() };
+        let lines = std::iter::once(boot).chain(entries).map(|entry| [entry]);
+        if let Err(error) = self.lines.rewrite(lines) {
+            tracing::error!(%error, "the state could not be written anew; the old file goes on");
+        }
+    }
+}
+
+impl Image {
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::App(app) => {
+                self.seen(&app.slots);
+                self.apps.insert(app.spec.name.clone(), *app);
+            }
+            Entry::Boot { boot_id } => {
+                if !self.boot_id.is_empty() && self.boot_id != boot_id {
+                    self.after_boot();
+                }
+                self.boot_id = boot_id;
+            }
+            Entry::Gone { app } => {
+                self.apps.remove(&app);
+                self.pending.remove(&app);
+                self.runs.retain(|_, run| run.app != app);
+            }
+            Entry::Operation(op) => drop(self.ops.insert(op.id, *op)),
+            Entry::Pending { app, asks } => drop(self.pending.insert(app, asks)),
+            Entry::Run(run) => {
+                self.last_child = self.last_child.max(run.child);
+                self.runs.retain(|_, old| old.app != run.app || old.instance != run.instance);
+                self.runs.insert(run.child, run);
+            }
+            Entry::Slot { app, slot } => {
+                self.seen(std::slice::from_ref(&slot));
+                let slots = self.apps.get_mut(&app).map(|app| &mut app.slots);
+                if let Some(kept) = slots
+                    .and_then(|slots| slots.iter_mut().find(|kept| kept.instance == slot.instance))
+                {
+                    *kept = slot;
+                }
+            }
+            Entry::NextSlot { id } => self.next_slot = id,
+        }
+    }
+
+    fn seen(&mut self, slots: &[StoredSlot]) {
+        let highest = slots.iter().map(StoredSlot::last_child).max().unwrap_or(0);
+        self.last_child = self.last_child.max(highest);
+    }
+
+    fn after_boot(&mut self) {
+        self.runs.clear();
+        for app in self.apps.values_mut() {
+            app.slots.iter_mut().for_each(StoredSlot::after_boot);
+        }
+    }
+
+    /// The core's intents, and what only the shell knows of each app.
+    pub(crate) fn intents(&self) -> (Intents, BTreeMap<Name, Origin>) {
+        let origins = self.apps.iter().map(|(name, app)| (name.clone(), app.origin.clone()));
+        let intents = Intents {
+            apps: self.apps.values().map(StoredApp::record).collect(),
+            next_slot_id: self.next_slot,
+            pending: self.pending.values().flatten().map(StoredPending::ask).collect(),
+        };
+        (intents, origins.collect())
+    }
+}

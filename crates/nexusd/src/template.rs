@@ -1,0 +1,195 @@
+//! From what the user asked for to what a child is born with: environment, rights, paths.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nexus_keeper::{HoldId, Template};
+use nexus_spec::{AppSpec, RunAs};
+use nix::unistd::{Gid, Group, Uid, User};
+
+/// The shell that runs a `build` command.
+const SHELL: &str = "/bin/sh";
+/// Variables of the caller that a build may need to find its toolchain and that workers do not get.
+const TOOLCHAIN: [&str; 2] = ["CARGO_HOME", "RUSTUP_HOME"];
+/// Where programs are looked for when the app's environment has no PATH.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// uid, gid and supplementary groups.
+pub(crate) type Ids = (u32, u32, Vec<u32>);
+
+/// What the surroundings add to a spec.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    /// The caller's variables.
+    pub(crate) base_env: &'a BTreeMap<String, String>,
+    /// NEXUS_HOME.
+    pub(crate) home: &'a Path,
+    /// NOTIFY_SOCKET, with its leading `@`.
+    pub(crate) notify: &'a str,
+    /// Sockets to hand on, with their names.
+    pub(crate) sockets: Vec<(HoldId, String)>,
+    /// The generation.
+    pub(crate) generation: u64,
+}
+
+/// What all workers of one generation have in common.
+///
+/// # Errors
+/// A sentence, when the user or group does not exist or may not be taken.
+pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Template, String> {
+    let ids = ids(&spec.run_as)?;
+    let mut env = base(around, ids.as_ref(), &[]);
+    env.extend(spec.env.clone());
+    env.insert("name".into(), spec.name.to_string());
+    env.insert("namespace".into(), spec.namespace.clone());
+    env.insert("NEXUS_HOME".into(), around.home.display().to_string());
+    env.insert("NEXUS_APP".into(), spec.name.to_string());
+    env.insert("NEXUS_GENERATION".into(), around.generation.to_string());
+    env.insert("NOTIFY_SOCKET".into(), around.notify.to_owned());
+    let mut argv: Vec<Vec<u8>> = spec.interpreter.iter().map(|word| word.clone().into()).collect();
+    argv.push(spec.script.as_os_str().as_bytes().to_vec());
+    argv.extend(spec.args.iter().map(|word| word.clone().into_bytes()));
+    let program = look_up(&argv[0], &spec.cwd, env.get("PATH"));
+    Ok(Template {
+        program,
+        argv,
+        env: assignments(&env),
+        cwd: spec.cwd.as_os_str().as_bytes().to_vec(),
+        umask: spec.run_as.umask,
+        ids,
+        listen: around.sockets.iter().map(|(id, name)| (*id, name.clone().into_bytes())).collect(),
+    })
+}
+
+/// What the build command runs with: the app's rights, directory and environment.
+///
+/// # Errors
+/// As [`worker`].
+pub(crate) fn build(
+    spec: &AppSpec,
+    command: &str,
+    around: &Surroundings<'_>,
+) -> Result<Template, String> {
+    let ids = ids(&spec.run_as)?;
+    let mut env = base(around, ids.as_ref(), &TOOLCHAIN);
+    env.extend(spec.env.clone());
+    env.insert("NEXUS_HOME".into(), around.home.display().to_string());
+    env.insert("NEXUS_APP".into(), spec.name.to_string());
+    Ok(Template {
+        program: SHELL.into(),
+        argv: [SHELL, "-c", command].map(|word| word.as_bytes().to_vec()).into(),
+        env: assignments(&env),
+        cwd: spec.cwd.as_os_str().as_bytes().to_vec(),
+        umask: spec.run_as.umask,
+        ids,
+        listen: Vec::new(),
+    })
+}
+
+/// The caller's base environment; with a user of its own, that user's HOME, USER and so on.
+fn base(
+    around: &Surroundings<'_>,
+    ids: Option<&Ids>,
+    toolchain: &[&str],
+) -> BTreeMap<String, String> {
+    let wanted = |name: &str| {
+        matches!(name, "HOME" | "USER" | "LOGNAME" | "SHELL" | "PATH" | "LANG" | "TZ" | "TMPDIR")
+            || name.starts_with("LC_")
+            || toolchain.contains(&name)
+    };
+    let from_caller = around.base_env.iter().filter(|(name, _)| wanted(name));
+    let mut env: BTreeMap<_, _> =
+        from_caller.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let user = ids.and_then(|(uid, ..)| User::from_uid(Uid::from_raw(*uid)).ok().flatten());
+    if let Some(user) = user {
+        env.insert("HOME".into(), user.dir.display().to_string());
+        env.insert("SHELL".into(), user.shell.display().to_string());
+        env.insert("USER".into(), user.name.clone());
+        env.insert("LOGNAME".into(), user.name);
+    }
+    env
+}
+
+fn assignments(env: &BTreeMap<String, String>) -> Vec<Vec<u8>> {
+    env.iter().map(|(name, value)| format!("{name}={value}").into_bytes()).collect()
+}
+
+/// The rights that a spec asks for; `None` = the daemon's own.
+pub(crate) fn ids(run_as: &RunAs) -> Result<Option<Ids>, String> {
+    if run_as.user.is_none() && run_as.group.is_none() {
+        return Ok(None);
+    }
+    let user = run_as.user.as_deref().map(user).transpose()?;
+    let group = run_as.group.as_deref().map(group).transpose()?;
+    let (uid, own_gid, groups) = match &user {
+        Some(user) => (user.uid, user.gid, groups_of(user)?),
+        None => (nix::unistd::geteuid(), nix::unistd::getegid(), Vec::new()),
+    };
+    let gid = group.unwrap_or(own_gid);
+    if !nix::unistd::geteuid().is_root() && uid != nix::unistd::geteuid() {
+        let name = run_as.user.as_deref().unwrap_or_default();
+        return Err(format!("only root can run workers as another user (`user = \"{name}\"`)"));
+    }
+    Ok(Some((uid.as_raw(), gid.as_raw(), groups)))
+}
+
+fn user(written: &str) -> Result<User, String> {
+    let found = match written.parse() {
+        Ok(number) => User::from_uid(Uid::from_raw(number)),
+        Err(_) => User::from_name(written),
+    };
+    found
+        .map_err(|errno| format!("cannot look up the user `{written}`: {}", errno.desc()))?
+        .ok_or_else(|| format!("there is no user `{written}`"))
+}
+
+fn group(written: &str) -> Result<Gid, String> {
+    if let Ok(number) = written.parse() {
+        return Ok(Gid::from_raw(number));
+    }
+    Group::from_name(written)
+        .map_err(|errno| format!("cannot look up the group `{written}`: {}", errno.desc()))?
+        .map(|group| group.gid)
+        .ok_or_else(|| format!("there is no group `{written}`"))
+}
+
+fn groups_of(user: &User) -> Result<Vec<u32>, String> {
+    let name = std::ffi::CString::new(user.name.clone())
+        .map_err(|_| format!("the user's name {:?} has a NUL in it", user.name))?;
+    let groups = nix::unistd::getgrouplist(&name, user.gid)
+        .map_err(|errno| format!("cannot list the groups of {}: {}", user.name, errno.desc()))?;
+    Ok(groups.into_iter().map(Gid::as_raw).collect())
+}
+
+/// A bare word is looked up in PATH, as `execvp(3)` does; anything else is taken as it is. What is
+/// not found stays as it is, so that the failed `execve` names what was asked for.
+fn look_up(word: &[u8], cwd: &Path, path: Option<&String>) -> Vec<u8> {
+    if word.contains(&b'/') {
+        return word.to_vec();
+    }
+    let path = path.map_or(DEFAULT_PATH, String::as_str);
+    let candidates = path.split(':').map(|folder| cwd.join(folder).join(OsStr::from_bytes(word)));
+    candidates
+        .into_iter()
+        .find(|candidate| is_program(candidate))
+        .map_or_else(|| word.to_vec(), |found| found.into_os_string().into_encoded_bytes())
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// The file whose absence or rights explain a failed `execve` of `program`: its interpreter, when
+/// the script itself is there.
+pub(crate) fn missing_interpreter(program: &Path) -> Option<PathBuf> {
+    use std::io::Read;
+    let mut first = Vec::new();
+    std::fs::File::open(program).ok()?.take(256).read_to_end(&mut first).ok()?;
+    let line = first.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let word = line.split(|byte| byte.is_ascii_whitespace()).find(|word| !word.is_empty())?;
+    let interpreter = PathBuf::from(OsStr::from_bytes(word));
+    (!interpreter.exists()).then_some(interpreter)
+}

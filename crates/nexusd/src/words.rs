@@ -1,0 +1,152 @@
+//! How exits, failures and states are said.
+
+use nexus_core::{Exit, Outcome, SpawnError, Time};
+use nexus_proto::{AppResult, Verdict};
+use nexus_spec::{Name, Ready, Restart, Span};
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+
+/// `code 3`, `SIGKILL`, `unknown`.
+pub(crate) fn exit(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("code {code}"),
+        Exit::Signal(number) => signal(number),
+        Exit::NeverReady => "never ready".into(),
+        Exit::NotSpawned(error) => format!("not started: {}", errno(error)),
+        Exit::Unknown => "unknown".into(),
+    }
+}
+
+/// `exited with code 3`, as the rest of a sentence that begins with the worker.
+pub(crate) fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(number) => format!("was ended by {}", signal(number)),
+        Exit::NeverReady => "was not ready in time".into(),
+        Exit::NotSpawned(error) => format!("could not be started: {}", errno(error)),
+        Exit::Unknown => "is gone; how it ended is not known".into(),
+    }
+}
+
+/// `SIGTERM`, or the number of one without a name.
+pub(crate) fn signal(number: i32) -> String {
+    match Signal::try_from(number) {
+        Ok(signal) => signal.as_str().to_owned(),
+        Err(_) => format!("signal {number}"),
+    }
+}
+
+pub(crate) fn errno(error: SpawnError) -> &'static str {
+    Errno::from_raw(error.errno()).desc()
+}
+
+/// `812ms`, `41s`, `3m 10s`, `2d 4h`.
+pub(crate) fn span(span: Span) -> String {
+    let ms = span.0;
+    let (s, m, h, d) = (ms / 1_000, ms / 60_000, ms / 3_600_000, ms / 86_400_000);
+    match () {
+        () if ms < 1_000 => format!("{ms}ms"),
+        () if s < 60 && ms.is_multiple_of(1_000) => format!("{s}s"),
+        () if s < 10 => format!("{}.{}s", s, ms % 1_000 / 100),
+        () if s < 60 => format!("{s}s"),
+        () if m < 60 && s % 60 == 0 => format!("{m}m"),
+        () if m < 60 => format!("{m}m {}s", s % 60),
+        () if h < 24 => format!("{h}h {}m", m % 60),
+        () => format!("{d}d {}h", h % 24),
+    }
+}
+
+/// `; next try in 100ms`, or `; given up`.
+pub(crate) fn again(again_at: Option<Time>, now: Time) -> String {
+    match again_at {
+        Some(at) if at <= now => "; trying again".into(),
+        Some(at) => format!("; next try in {}", span(at - now)),
+        None => "; given up".into(),
+    }
+}
+
+/// When a worker of a spec counts as ready.
+pub(crate) fn ready_when(ready: Ready, timeout: Span) -> String {
+    match ready {
+        Ready::Default => "default (alive for 1s)".into(),
+        Ready::Delay(delay) => format!("delay:{}", span(delay)),
+        Ready::Notify => format!("notify within {}", span(timeout)),
+    }
+}
+
+/// The restart policy in a line.
+pub(crate) fn restart_policy(rule: &Restart) -> String {
+    if !rule.auto {
+        return "never".into();
+    }
+    let backoff = rule.backoff;
+    format!(
+        "at most {} unstable exits in {}, backoff {}..{}",
+        rule.max,
+        span(rule.window),
+        span(backoff.min),
+        span(backoff.max)
+    )
+}
+
+/// An answer of the core as a client sees it. `excuse` is what we know beyond the errno of a
+/// spawn that failed.
+pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&str>) -> AppResult {
+    let (verdict, instance, message) = match outcome {
+        Outcome::Done => (Verdict::Done, None, String::new()),
+        Outcome::AlreadyRunning => (Verdict::AlreadyRunning, None, "already running".to_owned()),
+        Outcome::BuildFailed { exit } => {
+            let how = excuse.map_or_else(|| ended(*exit), str::to_owned);
+            (Verdict::BuildFailed, None, format!("the build of `{app}` {how}; nothing was changed"))
+        }
+        Outcome::Conflict => (
+            Verdict::Conflict,
+            None,
+            format!("`{app}` runs with another configuration; nothing was changed"),
+        ),
+        Outcome::NotFound => (Verdict::NotFound, None, format!("no app named `{app}`")),
+        Outcome::Superseded => {
+            (Verdict::Superseded, None, format!("a later request for `{app}` overtook this one"))
+        }
+        Outcome::StartFailed { instance, exit, after, again_at, .. } => {
+            let again = again(*again_at, now);
+            let message = match (exit, excuse) {
+                (_, Some(excuse)) => format!("{app}/{instance} {excuse}{again}"),
+                (Exit::NotSpawned(_), None) => format!("{app}/{instance} {}{again}", ended(*exit)),
+                (Exit::NeverReady, None) => {
+                    format!("{app}/{instance} was not ready after {}{again}", span(*after))
+                }
+                (Exit::Code(_) | Exit::Signal(_) | Exit::Unknown, None) => format!(
+                    "{app}/{instance} {} after {}, before it was ready{again}",
+                    ended(*exit),
+                    span(*after)
+                ),
+            };
+            (Verdict::StartFailed, Some(*instance), message)
+        }
+    };
+    AppResult { app, instance, verdict, message, last_lines: Vec::new(), log: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_at_most_two_units() {
+        for (ms, text) in [
+            (0, "0ms"),
+            (812, "812ms"),
+            (1_000, "1s"),
+            (1_250, "1.2s"),
+            (41_000, "41s"),
+            (41_500, "41s"),
+            (190_000, "3m 10s"),
+            (900_000, "15m"),
+            (33_120_000, "9h 12m"),
+            (187_200_000, "2d 4h"),
+        ] {
+            assert_eq!(span(Span(ms)), text);
+        }
+    }
+}

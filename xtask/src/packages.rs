@@ -1,0 +1,70 @@
+//! Programs that the tests run, and the Debian packages that bring them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Program → package. Grows with the tests; nothing is in it that no test runs.
+const NEEDED: &[(&str, &str)] = &[
+    ("curl", "curl"),       // speaks to the control socket as any client would
+    ("ps", "procps"),       // the names that an operator sees
+    ("python3", "python3"), // a worker that is not ours
+];
+
+/// See to it that every program is there: as root by apt-get, else by a sentence that says how.
+pub(crate) fn ensure() -> Result<(), String> {
+    let missing: Vec<&str> = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let line = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
+    if !root() || find("apt-get").is_none() {
+        return Err(format!("the tests need some programs; run as root: {line}"));
+    }
+    eprintln!("xtask: {line}");
+    apt(&["update"])?;
+    apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat())?;
+    match self::missing().as_slice() {
+        [] => Ok(()),
+        still => Err(format!("apt-get brought no program of {}", still.join(", "))),
+    }
+}
+
+fn missing() -> Vec<&'static str> {
+    NEEDED.iter().filter(|(program, _)| find(program).is_none()).map(|(_, name)| *name).collect()
+}
+
+/// Whether a program is in `PATH`.
+pub(crate) fn find(program: &str) -> Option<std::path::PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+/// Files of `/proc/self` belong to the user we run as.
+fn root() -> bool {
+    std::os::unix::fs::MetadataExt::uid(&match Path::new("/proc/self").metadata() {
+        Ok(metadata) => metadata,
+        Err(_) => return false,
+    }) == 0
+}
+
+fn apt(args: &[&str]) -> Result<(), String> {
+    let status = Command::new("apt-get")
+        .args(["-qq", "-o", "DPkg::Lock::Timeout=120"])
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| format!("apt-get: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("apt-get {}: {status}", args.join(" "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_looked_up_in_path() {
+        assert!(find("sh").is_some());
+        assert!(find("no-such-program-anywhere").is_none());
+    }
+}

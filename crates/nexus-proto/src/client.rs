@@ -167,7 +167,8 @@ impl Client {
             Request { method: "POST", path: "/v1/daemon/stop", key: Some(key), body: None };
         // Not asked again: a daemon that goes away after this has done what was asked.
         match self.once(&request, self.answer) {
-            Ok(_) | Err(Failure::Lost { .. }) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is_passing() => Ok(()),
             Err(failure) => Err(failure),
         }
     }
@@ -236,7 +237,7 @@ impl Client {
                     });
                 }
                 Err(failure) => {
-                    let lost = matches!(failure, Failure::Lost { .. });
+                    let lost = failure.is_passing();
                     let gone = matches!(failure, Failure::NoDaemon { .. });
                     if lost && lost_at.is_none() {
                         lost_at = Some(Instant::now());

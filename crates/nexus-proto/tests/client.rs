@@ -181,7 +181,12 @@ fn a_start_in_flight_when_the_daemon_dies_is_asked_again_with_the_same_key() {
     let running = json(&OPERATION.replace("STATE", "running"));
     let ended = json(&OPERATION.replace("STATE", "ended"));
     let cut = say("HTTP/1.1 202 Accepted\r\ncontent-length: 500\r\n\r\n{\"schema\":");
-    let (_home, client, server) = serve(vec![Act::Hang, cut, running, Act::Hang, ended]);
+    let ending = r#"{"type":"urn:nexus:NX0701","title":"nexusd is ending","status":503,
+        "code":"NX0701"}"#;
+    let length = ending.len();
+    let ending = say(&format!("HTTP/1.1 503 X\r\ncontent-length: {length}\r\n\r\n{ending}"));
+    let acts = vec![Act::Hang, cut, running, Act::Hang, ending, ended];
+    let (_home, client, server) = serve(acts);
     let key = fresh_key().unwrap();
     let start = nexus_proto::Start {
         apps: Vec::new(),
@@ -196,7 +201,7 @@ fn a_start_in_flight_when_the_daemon_dies_is_asked_again_with_the_same_key() {
         assert!(post.contains(&format!("idempotency-key: {key}\r\n")), "{post}");
         assert!(post.ends_with(r#""base_env":[]}"#), "{post}");
     }
-    assert!(seen[4].starts_with(&format!("GET /v1/operations/{key}?wait_ms=")), "{}", seen[4]);
+    assert!(seen[5].starts_with(&format!("GET /v1/operations/{key}?wait_ms=")), "{}", seen[5]);
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Failure {
         let app = &result.app;
         let title = match code {
             Code::StartFailed => format!("`{app}` did not start"),
-            Code::BuildFailed => format!("the build of `{app}` failed; nothing was changed"),
+            Code::BuildFailed => format!("the build of `{app}` failed"),
             Code::Refused => format!("`{app}` runs with another configuration"),
             Code::NotFound => format!("no app named `{app}`"),
             Code::Superseded => format!("a later request for `{app}` overtook this one"),
@@ -91,7 +91,9 @@ impl Failure {
             | Code::Internal => format!("`{app}` failed"),
         };
         let mut failure = Failure::new(Exit::of_verdict(result.verdict), title).code(code);
-        if !result.message.is_empty() {
+        if result.message.starts_with(&failure.told.title) {
+            failure.told.title.clone_from(&result.message);
+        } else if !result.message.is_empty() {
             failure.told.causes.push(result.message.clone());
         }
         if !told {

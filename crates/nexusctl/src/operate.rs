@@ -116,9 +116,8 @@ fn settle(
     };
     match (settled, ask) {
         (Ok(operation), _) => Ok(Some(operation)),
-        (Err(client::Failure::Lost { .. } | client::Failure::NoDaemon { .. }), Ask::Kill) => {
-            Ok(None)
-        }
+        (Err(client::Failure::NoDaemon { .. }), Ask::Kill) => Ok(None),
+        (Err(failure), Ask::Kill) if failure.is_passing() => Ok(None),
         (Err(failure), _) => Err(failure.into()),
     }
 }

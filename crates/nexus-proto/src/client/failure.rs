@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,18 @@ impl Failure {
 
     pub(super) fn lost() -> Failure {
         Failure::Lost { cause: "the connection ended before the answer".to_owned() }
+    }
+
+    /// The daemon is going or has just gone; another may be on its way.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Failure::Lost { .. } => true,
+            Failure::Problem(problem) => problem.code == Code::NoDaemon,
+            Failure::NoDaemon { .. }
+            | Failure::NotPermitted { .. }
+            | Failure::TimedOut
+            | Failure::Protocol { .. } => false,
+        }
     }
 
     /// An error while connected.

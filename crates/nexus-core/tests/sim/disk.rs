@@ -33,6 +33,12 @@ impl Disk {
         }
     }
 
+    /// Who waits for this app's build.
+    pub(crate) fn builders(&self, app: &Name) -> Vec<PendingAsk> {
+        let asks = self.pending.get(app).into_iter().flatten();
+        asks.filter(|ask| ask.waiting.building).cloned().collect()
+    }
+
     pub(crate) fn intents(&self) -> Intents {
         Intents {
             apps: self.apps.values().cloned().collect(),

@@ -24,6 +24,11 @@ impl Truth {
         self.owed.remove(&slot);
     }
 
+    /// A restart that nobody was told of has been overtaken.
+    pub(crate) fn uncount(&mut self, slot: SlotId) {
+        *self.restarts.entry(slot).or_default() -= 1;
+    }
+
     /// A worker of this slot has been spawned.
     pub(crate) fn spawned(&mut self, slot: SlotId) {
         if self.owed.remove(&slot) {

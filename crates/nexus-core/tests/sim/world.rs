@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{
-    Action, Ask, ChildId, Event, Exit, Fact, OpId, Outcome, Purpose, SlotId, State, Time, Verb,
+    Action, Ask, ChildId, Event, Exit, Fact, Goal, OpId, Outcome, Purpose, SlotId, State, Time,
     resume, step,
 };
 use nexus_spec::{Name, Span};
@@ -79,7 +79,7 @@ impl World {
             };
             let next = fate_at.into_iter().chain(daemon_at).min();
             let Some(at) = next.filter(|&at| at <= end) else {
-                self.now = end;
+                self.now = self.now.max(end);
                 return;
             };
             self.now = self.now.max(at);
@@ -263,10 +263,9 @@ impl World {
             let Action::Note(Fact::Built { app, exit: Exit::Code(0), .. }) = action else {
                 continue;
             };
-            let plan = self.disk.apps.get(app).and_then(|app| app.plan.clone());
-            if let Some(plan) = plan {
-                let ends = plan.verb == Verb::Restart;
-                self.mark(app, plan.instance, ends, running);
+            for ask in self.disk.builders(app) {
+                let ends = matches!(ask.waiting.goal, Goal::Fresh { .. });
+                self.mark(app, ask.instance, ends, running);
             }
         }
     }
@@ -282,10 +281,31 @@ impl World {
             .collect();
         for &slot in &slots {
             self.truth.asked(slot);
+            if self.overtakes_an_untold_respawn(slot, running) {
+                self.truth.uncount(slot);
+            }
         }
         for kept in self.keeper.kept.values_mut() {
             kept.asked |= kept.slot().is_some_and(|slot| slots.contains(&slot));
         }
+    }
+
+    /// The keeper has respawned it, and before the core could count that, someone asked for its end.
+    fn overtakes_an_untold_respawn(&self, slot: SlotId, running: &BTreeSet<SlotId>) -> bool {
+        let told = |old: ChildId| {
+            !self
+                .keeper
+                .reports
+                .iter()
+                .any(|(_, event)| matches!(event, Event::Exited { child, .. } if *child == old))
+        };
+        self.keeper.reports.iter().any(|(_, event)| match event {
+            Event::Respawned { old, new, .. } => {
+                let own = self.keeper.kept.get(new).and_then(|kept| kept.slot()) == Some(slot);
+                own && (!told(*old) || !running.contains(&slot))
+            }
+            _ => false,
+        })
     }
 
     fn perform(&mut self, action: Action) {

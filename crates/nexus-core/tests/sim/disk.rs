@@ -33,9 +33,9 @@ impl Disk {
         }
     }
 
-    /// Who waits for this app's build.
-    pub(crate) fn builders(&self, app: &Name) -> Vec<PendingAsk> {
-        let asks = self.pending.get(app).into_iter().flatten();
+    /// Who waits for builds.
+    pub(crate) fn builders(&self) -> Vec<PendingAsk> {
+        let asks = self.pending.values().flatten();
         asks.filter(|ask| ask.waiting.building).cloned().collect()
     }
 

@@ -325,7 +325,7 @@ impl World {
         };
         self.keeper.reports.iter().any(|(_, event)| match event {
             Event::Respawned { old, new, .. } => {
-                let heir = self.keeper.kept.get(new).filter(|heir| !heir.told);
+                let heir = self.keeper.kept.get(new).filter(|heir| !heir.told && !heir.asked);
                 let own = heir.is_some_and(|heir| heir.slot() == Some(slot));
                 own && (!told(*old) || !running.contains(&slot))
             }

@@ -4,9 +4,10 @@
 //! seen before the command line is parsed, so that no flag of ours can get in their way.
 
 use std::ffi::OsString;
-use std::os::fd::RawFd;
 use std::path::Path;
 use std::process::ExitCode;
+
+use crate::report::{self, Report};
 
 /// The role that `argv[1]` names, played to its end; `None` = this is the command line.
 pub(crate) fn route() -> Option<ExitCode> {
@@ -19,20 +20,22 @@ pub(crate) fn route() -> Option<ExitCode> {
     }
 }
 
-/// WIRE: the keeper's role, `nexus_keeper::run(args)`.
+/// WIRE: the keeper's role; `args[0]` is the handoff's number: `nexus_keeper::adopt(fd)`.
 fn keeper(args: Vec<OsString>) -> ExitCode {
     unwired("keeper", &args)
 }
 
-/// WIRE: nexusd's role, `nexusd::run(args)`.
+/// WIRE: nexusd's role; `args[0]` is the handoff's number: `nexusd::run(fd)`.
 fn nexusd(args: Vec<OsString>) -> ExitCode {
     unwired("nexusd", &args)
 }
 
-/// WIRE: take the home's lock, become its keeper, say `ready` on `ready_fd`:
-/// `nexusd::daemon_run(home, ready_fd)`.
-pub(crate) fn daemon_run(home: &Path, ready_fd: Option<RawFd>) -> ExitCode {
-    unwired("daemon", &[home.into(), format!("{ready_fd:?}").into()])
+/// WIRE: found the home, then become its keeper. `report` says [`report::READY`] once the control
+/// socket is bound, [`report::TAKEN`] when another pair has the home (exit 5), or
+/// [`report::ERROR`] and why (exit 7).
+pub(crate) fn daemon_run(home: &Path, report: Report) -> ExitCode {
+    report.say(&format!("{}this build cannot be a daemon", report::ERROR));
+    unwired("daemon", &[home.into()])
 }
 
 fn unwired(role: &str, args: &[OsString]) -> ExitCode {

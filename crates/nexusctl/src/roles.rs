@@ -3,8 +3,6 @@
 //! The pair re-executes this program as `nexusctl __keeper …` and `nexusctl __nexusd …`; that is
 //! seen before the command line is parsed, so that no flag of ours can get in their way.
 
-use std::fs::File;
-use std::io::Write;
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -14,6 +12,7 @@ use nexus_keeper::{ARG_KEEPER, ARG_NEXUSD, FoundError};
 
 use crate::exit::Exit;
 use crate::out;
+use crate::report::{self, Report};
 
 /// The role that `argv[1]` names, played to its end; `None` = this is the command line.
 pub(crate) fn route() -> Option<ExitCode> {
@@ -52,26 +51,25 @@ fn not_for_people() -> ExitCode {
     ExitCode::from(Exit::Usage.code())
 }
 
-/// Take the home's lock, bind its control socket, say so on `ready_fd`, and be its keeper to the
-/// end.
-pub(crate) fn daemon_run(home: &Path, ready_fd: Option<RawFd>) -> ExitCode {
+/// Take the home's lock, bind its control socket, say so, and be its keeper to the end.
+pub(crate) fn daemon_run(home: &Path, report: Report) -> ExitCode {
     if std::env::var_os("NEXUS_HOME").is_none() {
         return again_with_home(home);
     }
     match nexus_keeper::found(home) {
         Ok(founding) => {
-            report(ready_fd, "ready");
+            report.say(report::READY);
             let Err(error) = nexus_keeper::run(founding);
             out::note(&format!("error[NX0701]: the keeper cannot run: {error}"));
             ExitCode::from(Exit::NoDaemon.code())
         }
         Err(error @ FoundError::AlreadyRunning { .. }) => {
-            report(ready_fd, &error.to_string());
+            report.say(report::TAKEN);
             out::note(&format!("error[NX0501]: {error}"));
             ExitCode::from(Exit::Refused.code())
         }
         Err(error @ (FoundError::Unsafe { .. } | FoundError::Io { .. })) => {
-            report(ready_fd, &format!("error: {error}"));
+            report.say(&format!("{}{error}", report::ERROR));
             out::note(&format!("error[NX0701]: {error}"));
             ExitCode::from(Exit::NoDaemon.code())
         }
@@ -88,18 +86,4 @@ fn again_with_home(home: &Path) -> ExitCode {
         .exec();
     out::note(&format!("error[NX0701]: cannot execute nexusctl again: {error}"));
     ExitCode::from(Exit::NoDaemon.code())
-}
-
-/// One line to whoever waits; then nobody waits any more.
-fn report(ready_fd: Option<RawFd>, line: &str) {
-    let Some(number) = ready_fd else { return };
-    let told = File::options()
-        .write(true)
-        .open(format!("/proc/self/fd/{number}"))
-        .and_then(|mut waiting| writeln!(waiting, "{line}"));
-    if let Err(error) = told {
-        out::note(&format!("nobody could be told `{line}`: {error}"));
-    }
-    // The one that we inherited: the reader sees the end only when all are closed.
-    let _ = nix::unistd::close(number);
 }

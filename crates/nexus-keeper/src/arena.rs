@@ -88,8 +88,8 @@ pub(crate) struct Changing {
     pub(crate) settled: bool,
     /// Taken over from a pair that died.
     pub(crate) taken: bool,
-    pub(crate) note_place: u8,
-    pub(crate) note_len: u16,
+    note_place: u8,
+    note_len: u16,
 }
 
 impl Changing {
@@ -153,8 +153,7 @@ impl Changing {
         for (word, place) in words.iter_mut().zip(bytes.chunks_exact(8)) {
             *word = u64::from_le_bytes(place.try_into().ok()?);
         }
-        let [generation, child, started_ms, at_ms, due_ms, flags, both, signal, _, sum] =
-            words;
+        let [generation, child, started_ms, at_ms, due_ms, flags, both, signal, _, sum] = words;
         if generation == 0 || sum != checksum(&bytes[..CHANGING_LEN - 8]) {
             return None;
         }

@@ -172,7 +172,8 @@ pub(crate) fn encode_report(report: &Report, out: &mut Vec<u8>) {
             put(out, SPAWNED, &[*child, u64::from(pid.cast_unsigned())]);
         }
         Report::SpawnFailed { child, stage, errno } => {
-            let words = [*child, u64::from(stage_to_byte(*stage)), u64::from(errno.cast_unsigned())];
+            let words =
+                [*child, u64::from(stage_to_byte(*stage)), u64::from(errno.cast_unsigned())];
             put(out, SPAWN_FAILED, &words);
         }
         Report::TreeGone { child } => put(out, TREE_GONE, &[*child]),

@@ -55,10 +55,7 @@ pub const FACTS: &[Fact] = &[
         says: "A successor is told by Respawned before its Spawned; it has its predecessor's \
                note, template, streams, tag and environment, and no OnExit of its own.",
     },
-    Fact {
-        name: "resumed-cancels",
-        says: "Resumed cancels every successor that is still due.",
-    },
+    Fact { name: "resumed-cancels", says: "Resumed cancels every successor that is still due." },
     Fact {
         name: "nexusd-always-replaced",
         says: "A dead nexusd is replaced at once, a repeatedly short-lived one after 10 ms \

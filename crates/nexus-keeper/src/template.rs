@@ -23,10 +23,8 @@ impl Template {
     /// [`LISTEN_MAX`]; what memfd_create says.
     pub fn seal(&self) -> io::Result<OwnedFd> {
         let bytes = self.encode()?;
-        let memfd = memfd_create(
-            c"nexus-template",
-            MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
-        )?;
+        let memfd =
+            memfd_create(c"nexus-template", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
         let mut file = File::from(memfd);
         file.write_all(&bytes)?;
         let seals = SealFlag::F_SEAL_SEAL

@@ -62,7 +62,8 @@ fn a_note_replaces_the_one_before_only_when_committed() {
 #[test]
 fn a_successor_has_the_order_of_its_predecessor() {
     let arena = Arena::create(1).unwrap();
-    let fixed = Fixed { template: 1, stdout: 2, stderr: 3, next: 5, delay_ms: 9, ..Fixed::default() };
+    let fixed =
+        Fixed { template: 1, stdout: 2, stderr: 3, next: 5, delay_ms: 9, ..Fixed::default() };
     arena.set_fixed(0, &fixed, &Strings { codes: &[3, 4], env: b"A=1\0", tag: b"api/0" });
     assert!(arena.stays_after(0, 3) && !arena.stays_after(0, 5));
     let successor = Fixed { next: 0, respawn_of: 2, ..fixed };

@@ -47,9 +47,10 @@ pub(crate) fn found(home: &Path) -> Option<PathBuf> {
 
 /// `nexus-` and eight digits that tell homes apart.
 fn name_of(home: &Path) -> String {
-    let hash = home.as_os_str().as_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash =
+        home.as_os_str().as_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
+            (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
+        });
     format!("nexus-{hash:08x}")
 }
 
@@ -60,7 +61,8 @@ fn own_place() -> Option<PathBuf> {
     let group = groups.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
     let (mount, root) = v2_mount(&mounts)?;
     // A mount may show only a part of the hierarchy: ours must be in it.
-    let below = group.strip_prefix(root.as_os_str().as_bytes().strip_suffix(b"/").unwrap_or(b""))?;
+    let below =
+        group.strip_prefix(root.as_os_str().as_bytes().strip_suffix(b"/").unwrap_or(b""))?;
     let below = below.strip_prefix(b"/").unwrap_or(below);
     Some(mount.join(OsString::from_vec(below.to_vec())))
 }

@@ -80,7 +80,8 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     std::mem::forget(given); // closed by number on the next line
     keep_only(first_free, &gate).map_err(at(Stage::Descriptors))?;
     let command = process::Command::new(&template.argv, &environment(birth, &template));
-    let program = CString::new(template.program.as_slice()).map_err(|_| Some((Stage::Exec, libc::EINVAL)))?;
+    let program =
+        CString::new(template.program.as_slice()).map_err(|_| Some((Stage::Exec, libc::EINVAL)))?;
     rights(birth, &template).map_err(at(Stage::Rights))?;
     nix::unistd::chdir(Path::new(OsStr::from_bytes(&template.cwd))).map_err(at(Stage::Cwd))?;
     process::default_signals();

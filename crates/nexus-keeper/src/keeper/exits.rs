@@ -56,9 +56,9 @@ impl Keeper {
 
     /// Those that we have waited for long enough.
     pub(super) fn give_up_unsure(&mut self, now: u64) {
-        while let Some(place) = self.unsure.iter().position(|record| {
-            self.live[*record as usize].unsure_until <= now
-        }) {
+        while let Some(place) =
+            self.unsure.iter().position(|record| self.live[*record as usize].unsure_until <= now)
+        {
             let record = self.unsure.swap_remove(place);
             if self.live[record as usize].unsure_until > 0 {
                 self.main_ended(record, Ended::Unknown);

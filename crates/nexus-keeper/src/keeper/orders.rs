@@ -142,14 +142,15 @@ impl Keeper {
     }
 
     /// The record is free again.
-    pub(super) fn forget(&mut self, record: u32, now: Changing) {
+    pub(super) fn forget(&mut self, record: u32, mut now: Changing) {
         self.by_child.remove(now.child);
         let live = &mut self.live[record as usize];
         let queued = live.queued;
         *live = super::Live::default();
         // Its place in the queue is found empty later.
         live.queued = queued;
-        self.arena.commit(record, Changing { phase: Phase::Free, ..now });
+        now.phase = Phase::Free;
+        self.arena.commit(record, now);
         self.free.push(record);
     }
 

@@ -159,7 +159,10 @@ impl Keeper {
 
     /// Execute a new program into our own role, in this process: children stay children, nexusd
     /// stays. Returns only when the new program cannot be executed; then nothing has changed.
-    #[expect(dead_code, reason = "the upgrade has no order yet; `adopt` takes over what this hands over")]
+    #[expect(
+        dead_code,
+        reason = "the upgrade has no order yet; `adopt` takes over what this hands over"
+    )]
     fn become_program(&self, program: &std::ffi::CStr) -> std::io::Error {
         let mut table = self.table();
         table.lock = Some(self.lock.as_raw_fd());

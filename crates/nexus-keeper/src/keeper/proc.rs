@@ -21,7 +21,7 @@ pub(super) struct Stat {
     pub(super) session: i32,
     /// Field 22: ticks since boot. With the pid it names one process of this boot.
     pub(super) start: u64,
-    /// Field 52: a wait status, once it is a zombie.
+    /// The last field: a wait status, once it is a zombie.
     pub(super) exit_code: i32,
 }
 
@@ -47,7 +47,7 @@ fn parse(pid: i32, bytes: &[u8]) -> Option<Stat> {
     let mut number = |skip: usize| fields.nth(skip).and_then(|f| f.parse::<i64>().ok());
     let (ppid, group, session) = (number(0)?, number(0)?, number(0)?);
     let start = number(15)?;
-    let exit_code = number(29).unwrap_or(0);
+    let exit_code = fields.last().and_then(|f| f.parse::<i64>().ok()).unwrap_or(0);
     Some(Stat {
         pid,
         state,

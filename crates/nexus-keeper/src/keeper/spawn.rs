@@ -48,9 +48,13 @@ impl Keeper {
         // A child that shares our table costs the same however many descriptors there are; it can
         // only leave it if its end of the gate is among the few that it copies.
         let shares = theirs.as_raw_fd() < LOW_END;
+        let mut enters = false;
         let forked = match process::fork(shares, group.as_ref().map(AsFd::as_fd)) {
             // Not there: the group may not be entered this way, so it is entered below.
-            Err(_) if group.is_some() => process::fork(shares, None),
+            Err(_) if group.is_some() => {
+                enters = true;
+                process::fork(shares, None)
+            }
             other => other,
         };
         let (pid, pidfd) = match forked {
@@ -67,6 +71,10 @@ impl Keeper {
                 return Err(error);
             }
         };
+        if enters && !self.enter_cgroup(now.child, pid) {
+            self.drop_cgroup(record);
+            self.arena.set_cgroup(record, None);
+        }
         now.pid = pid;
         now.started_ms = crate::sys::now_ms();
         self.arena.commit(record, now);
@@ -87,6 +95,11 @@ impl Keeper {
         let made = self.cgroups.as_ref()?.make(child).ok();
         self.arena.set_cgroup(record, made.is_some().then_some(child));
         made
+    }
+
+    /// The long way, where clone3 could not: the child waits at its gate meanwhile.
+    fn enter_cgroup(&self, child: u64, pid: i32) -> bool {
+        self.cgroups.as_ref().is_some_and(|home| home.enter(child, pid).is_ok())
     }
 
     fn drop_cgroup(&self, record: u32) {

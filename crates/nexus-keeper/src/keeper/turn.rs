@@ -46,12 +46,13 @@ impl Keeper {
                 self.timer_at = 0;
             }
             Some(Source::Nexusd) => self.on_nexusd_death(),
-            Some(source @ (Source::Pidfd | Source::Gate | Source::Tree)) => {
-                if self.token(source, record) == token {
-                    self.on_child_event(source, record, flags);
-                }
+            Some(source @ (Source::Pidfd | Source::Gate | Source::Tree))
+                if self.token(source, record) == token =>
+            {
+                self.on_child_event(source, record, flags);
             }
-            None => {}
+            // A stale event: the record has another child by now.
+            Some(Source::Pidfd | Source::Gate | Source::Tree) | None => {}
         }
         false
     }

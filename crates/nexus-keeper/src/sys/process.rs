@@ -23,8 +23,8 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 /// before it opens or closes anything. `cgroup`: where it begins its life.
 ///
 /// # Errors
-/// clone3's; where a sandbox knows no clone3 (ENOSYS), plain fork and pidfd_open are used, without
-/// sharing and without the cgroup.
+/// clone3's. Where a sandbox knows no clone3 (ENOSYS) and no cgroup is asked for, plain fork and
+/// pidfd_open are used, without sharing.
 pub(crate) fn fork(share_files: bool, cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
     let mut pidfd: RawFd = -1;
     // SAFETY: all zeroes is a valid clone_args.
@@ -41,14 +41,13 @@ pub(crate) fn fork(share_files: bool, cgroup: Option<BorrowedFd<'_>>) -> io::Res
     }
     // SAFETY: no CLONE_VM: the child has a copy of the memory and returns here like after fork(2).
     // The keeper has one thread, so no lock can be held by another.
-    let pid = unsafe {
-        libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>())
-    };
+    let pid =
+        unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match check(pid) {
         Ok(0) => Ok(Forked::Child),
         // SAFETY: the kernel has just created it for us.
         Ok(pid) => Ok(Forked::Parent(pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) })),
-        Err(e) if e.raw_os_error() == Some(libc::ENOSYS) => plain_fork(),
+        Err(e) if e.raw_os_error() == Some(libc::ENOSYS) && cgroup.is_none() => plain_fork(),
         Err(e) => Err(e),
     }
 }
@@ -86,9 +85,8 @@ pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
 pub(crate) fn signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let info = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: a null siginfo means the default one.
-    let done = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0)
-    };
+    let done =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, info, 0) };
     check(done).map(|_| ())
 }
 
@@ -172,8 +170,7 @@ struct PidfdInfo {
 }
 const PIDFD_INFO_EXIT: u64 = 1 << 3;
 // _IOWR(0xFF, 11, struct pidfd_info)
-const PIDFD_GET_INFO: u64 =
-    (3 << 30) | ((size_of::<PidfdInfo>() as u64) << 16) | (0xFF << 8) | 11;
+const PIDFD_GET_INFO: u64 = (3 << 30) | ((size_of::<PidfdInfo>() as u64) << 16) | (0xFF << 8) | 11;
 
 /// How a process that is not our child ended: known after its parent has reaped it, on Linux 6.15
 /// and later.

@@ -24,7 +24,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[RawFd]) -> io::R
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
     if !fds.is_empty() {
-        let len = (fds.len() * size_of::<RawFd>()) as u32;
+        let len = size_of_val(fds) as u32;
         message.msg_control = control.as_mut_ptr().cast();
         // SAFETY: `control` holds CMSG_SPACE(FDS_MAX descriptors) bytes (checked by the test
         // below) and fds.len() <= FDS_MAX, so header and data are inside it.
@@ -97,8 +97,7 @@ pub(crate) fn receive(
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(&raw const message);
         while !header.is_null() {
-            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS
-            {
+            if (*header).cmsg_level == libc::SOL_SOCKET && (*header).cmsg_type == libc::SCM_RIGHTS {
                 let len = (*header).cmsg_len - libc::CMSG_LEN(0) as usize;
                 let data = libc::CMSG_DATA(header).cast::<RawFd>();
                 for i in 0..len / size_of::<RawFd>() {

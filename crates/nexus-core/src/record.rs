@@ -54,6 +54,9 @@ pub struct SlotRecord {
     pub settled: ChildId,
     /// The spec's generation of its last child.
     pub generation: u64,
+    /// The child that it had when this was written. Later ones are not written: the keeper's roll
+    /// tells of them.
+    pub child: Option<ChildId>,
 }
 
 /// A build that runs or is about to. What is done when it has succeeded is what those wait for
@@ -129,6 +132,7 @@ impl SlotRecord {
             last_exit: None,
             settled: ChildId(0),
             generation: 0,
+            child: None,
         }
     }
 }

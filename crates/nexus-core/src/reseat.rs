@@ -1,54 +1,35 @@
 //! After a death of the daemon: which of a slot's children serves, and what becomes of the others.
 
-use std::collections::BTreeMap;
-
 use nexus_spec::{AppSpec, Name, Ready, Span};
 
 use crate::action::{Action, Fact, Keep};
 use crate::event::{ChildId, Time};
 use crate::phase::{Next, Phase, Want};
-use crate::record::Goal;
 use crate::resume::{Ended, Entry, dismiss};
-use crate::slot::LastExit;
-use crate::state::State;
+use crate::slot::{LastExit, Slot};
 use crate::turn::Turn;
 use crate::worker;
 
-/// The generations that clients were waiting for when the daemon died, by app and scope.
-pub(crate) type Awaited = BTreeMap<(Name, Option<u16>), u64>;
-
-/// What clients wait for now, before anything that has happened meanwhile is made known to them.
-pub(crate) fn awaited(state: &State) -> Awaited {
-    let asks = state.pending().into_iter().filter(|ask| !ask.waiting.building);
-    asks.filter_map(|ask| match ask.waiting.goal {
-        Goal::Fresh { generation } => Some(((ask.app, ask.instance), generation)),
-        Goal::Down | Goal::Gone | Goal::Online => None,
-    })
-    .collect()
-}
-
 /// Give one slot the child that it had, or what follows when it has none. `held` is in the order
 /// of the children's numbers.
-pub(crate) fn seat(
-    turn: &mut Turn,
-    name: &Name,
-    instance: u16,
-    held: Vec<Entry>,
-    awaited: &Awaited,
-) {
+pub(crate) fn seat(turn: &mut Turn, name: &Name, instance: u16, held: Vec<Entry>) {
     charge_predecessors(turn, name, instance, &held);
-    let Some(settled) = turn.state.slot(name, instance).map(|slot| slot.settled) else { return };
-    let (old, new): (Vec<Entry>, Vec<Entry>) =
-        held.into_iter().partition(|entry| entry.child <= settled);
-    let chosen = choose(&new).or_else(|| old.last().map(|entry| entry.child));
-    for entry in old.iter().chain(&new) {
+    let Some(slot) = turn.state.slot(name, instance) else { return };
+    let (settled, wanted) = (slot.settled, slot.want == Want::Up);
+    let (old, new): (Vec<&Entry>, Vec<&Entry>) =
+        held.iter().partition(|entry| entry.child <= settled);
+    let (late, new): (Vec<&Entry>, Vec<&Entry>) =
+        new.into_iter().partition(|entry| is_late_heir(slot, entry, &held));
+    let last = |entries: &[&Entry]| entries.last().map(|entry| entry.child);
+    let chosen = choose(&new).or_else(|| last(&late)).or_else(|| last(&old));
+    let is_late = late.iter().any(|entry| Some(entry.child) == chosen);
+    for entry in old.into_iter().chain(late).chain(new) {
         if Some(entry.child) != chosen {
             dismiss(turn, entry);
         } else if entry.child <= settled {
             take_settled(turn, name, instance, entry);
         } else {
-            let unwanted = is_unwanted(turn.state, name, instance, entry, awaited);
-            take(turn, name, instance, entry, unwanted);
+            take(turn, name, instance, entry, is_late || !wanted);
         }
     }
     if chosen.is_none() {
@@ -58,7 +39,7 @@ pub(crate) fn seat(
 
 /// The newest that is ready serves, else the oldest that lives, else the one that ended last is
 /// judged.
-fn choose(new: &[Entry]) -> Option<ChildId> {
+fn choose(new: &[&Entry]) -> Option<ChildId> {
     let living = || new.iter().filter(|entry| entry.ended.is_none());
     let ready = living().rfind(|entry| entry.ready);
     ready.or(living().next()).or(new.last()).map(|entry| entry.child)
@@ -80,6 +61,7 @@ fn charge_predecessors(turn: &mut Turn, name: &Name, instance: u16, held: &[Entr
             slot.past.judge(&spec.restart, ended.at, ended.exit, online_for, old.child);
             slot.restarts += 1;
             slot.settled = old.child;
+            slot.next = Next::At(heir.started_at);
             let Ended { exit, at, .. } = ended;
             slot.last_exit = Some(LastExit { child: old.child, exit, at, lived, asked: false });
             true
@@ -169,24 +151,16 @@ fn follow_up(turn: &mut Turn, name: &Name, instance: u16) {
     }
 }
 
-/// Nobody wants the slot up, or someone waits for a later generation in it, or it is the heir of a
-/// child that we had told to go.
-fn is_unwanted(
-    state: &State,
-    name: &Name,
-    instance: u16,
-    entry: &Entry,
-    awaited: &Awaited,
-) -> bool {
-    let Some(slot) = state.slot(name, instance) else { return true };
-    let overtaken = [None, Some(instance)].into_iter().any(|scope| {
-        awaited.get(&(name.clone(), scope)).is_some_and(|&awaited| entry.generation < awaited)
-    });
-    let of_dismissed = entry.respawn_of.is_some_and(|old| {
-        let by_itself = |last: LastExit| last.child == old && !last.asked;
-        old <= slot.settled && !slot.last_exit.is_some_and(by_itself)
-    });
-    slot.want != Want::Up || overtaken || of_dismissed
+/// The keeper has spawned it in the place of a child whose restart was not due any more: we had
+/// told that one to go, or somebody had asked for something else since, or we had restarted it.
+fn is_late_heir(slot: &Slot, entry: &Entry, held: &[Entry]) -> bool {
+    let Some(old) = entry.respawn_of.filter(|&old| old <= slot.settled) else { return false };
+    let due = matches!(slot.next, Next::At(_)) && slot.settled == old;
+    let taken = slot.recorded == Some(entry.child);
+    // Our own order in place of the old one was kept, and lost before the keeper had it.
+    let ours = slot.recorded.filter(|&child| child > slot.settled);
+    let lost = ours.is_some_and(|ours| held.iter().all(|entry| entry.child != ours));
+    !(due || taken || lost && entry.generation >= slot.generation)
 }
 
 /// When it became ready, if it did. When a worker said so is not known any more: its spawn stands

@@ -35,6 +35,8 @@ pub struct Slot {
     pub generation: u64,
     /// The number that is reserved for the keeper's respawn of the last child that we ordered.
     pub(crate) heir: Option<ChildId>,
+    /// The child that it had when it was last kept, as far as a new daemon knows.
+    pub(crate) recorded: Option<ChildId>,
 }
 
 /// How a child ended.
@@ -71,6 +73,7 @@ impl Slot {
             settled: record.settled,
             generation: record.generation,
             heir: None,
+            recorded: record.child,
         }
     }
 
@@ -86,6 +89,7 @@ impl Slot {
             last_exit: self.last_exit,
             settled: self.settled,
             generation: self.generation,
+            child: self.phase.child(),
         }
     }
 

@@ -61,6 +61,7 @@ impl Disk {
                     slot.next = Next::Run;
                 }
                 slot.generation = 0;
+                slot.child = None;
             }
         }
         (kept != true_one).then(|| format!("kept\n  {kept:?}\nbut it is\n  {true_one:?}"))

@@ -251,8 +251,10 @@ impl World {
             .state
             .by_id(id)
             .and_then(|(name, instance)| self.state.app(name.as_str())?.slot(instance));
-        let last = slot.and_then(|slot| slot.last_exit);
-        if last.is_some_and(|last| last.child == child) {
+        let last = slot.and_then(|slot| slot.last_exit).filter(|last| last.child == child);
+        // The core ends an heir that came too late on its own account.
+        let late_heir = |asked: bool| asked && kept.entry.respawn_of.is_some();
+        if last.is_some_and(|last| !late_heir(last.asked)) {
             self.truth.ended(id, child);
         }
     }

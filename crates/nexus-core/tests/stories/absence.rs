@@ -221,3 +221,37 @@ fn a_worker_of_an_older_generation_is_replaced_while_someone_waits_for_that() {
         ",
     );
 }
+
+#[test]
+fn an_heir_of_a_worker_whose_restart_was_overtaken_does_not_serve() {
+    tell(
+        api(),
+        "
+        0     start            | spawn #1 0
+        5     #1 spawned       |
+        55    tick             | op1 done
+        60    #1 exits 1 leaving |
+        61    restart          |
+        70    resume #1=0,code1@60 #2=0,of#1 | ack #1, term15 #2
+        75    #2 dies 15       | ack #2, spawn #4 0
+        76    look             | api/0 g2 r0: being started
+        ",
+    );
+}
+
+#[test]
+fn an_heir_that_serves_goes_on_serving_whatever_was_kept_since() {
+    tell(
+        api(),
+        "
+        0     start 2          | spawn #1 0, spawn #3 1
+        5     #1 spawned       |
+        5     #3 spawned       |
+        55    tick             | op1 done
+        70    resume #1=0,code1@60 #2=0,of#1 #3=1,ready | ack #1
+        71    start 2          | op2 already running
+        72    resume #2=0,of#1 #3=1,ready |
+        73    look             | api/0 g1 r1: running, as asked; api/1 g1 r0: running, as asked
+        ",
+    );
+}

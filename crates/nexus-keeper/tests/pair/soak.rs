@@ -103,10 +103,18 @@ impl Brain {
             .iter()
             .map(|kept| (kept.child, slot_of(&kept.note), kept.state))
             .collect();
-        for (child, slot, state) in &roll {
+        for (child, slot, _) in &roll {
             // A later one of the same slot is the successor.
             let now = self.current.entry(*slot).or_insert(*child);
             *now = (*now).max(*child);
+        }
+        // Successors that came while the roll was read: before their predecessors are forgotten.
+        for report in &puppet.reports {
+            if let Report::Respawned { old, new } = report {
+                self.respawned(*old, *new);
+            }
+        }
+        for (child, _, state) in &roll {
             if let KeptState::Exited { ended, tree_gone, .. } = state {
                 self.exited(puppet, *child, *ended, *tree_gone);
             }
@@ -123,12 +131,7 @@ impl Brain {
                     self.exited(puppet, child, ended, tree_gone);
                 }
                 Report::TreeGone { child } => self.over(puppet, *child),
-                Report::Respawned { old, new } => {
-                    self.next_child = self.next_child.max(*new + 1);
-                    for child in self.current.values_mut().filter(|child| *child == old) {
-                        *child = *new;
-                    }
-                }
+                Report::Respawned { old, new } => self.respawned(*old, *new),
                 Report::SpawnFailed { .. } | Report::Refused { child: Some(_), .. } => {
                     panic!("{:?}", puppet.reports[place])
                 }
@@ -147,6 +150,13 @@ impl Brain {
             }
         }
         self.wait(puppet);
+    }
+
+    fn respawned(&mut self, old: u64, new: u64) {
+        self.next_child = self.next_child.max(new + 1);
+        for child in self.current.values_mut().filter(|child| **child == old) {
+            *child = new;
+        }
     }
 
     fn spawn(&mut self, puppet: &mut Puppet, slot: u64) {

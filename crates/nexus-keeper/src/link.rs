@@ -307,9 +307,6 @@ impl Link {
                 Ok(got) if got.len == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(got) => got,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
                 Err(e) => return Err(e),
             };
             match codec::decode_report(&bytes[..got.len]) {

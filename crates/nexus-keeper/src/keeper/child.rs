@@ -7,6 +7,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
@@ -69,6 +70,9 @@ fn at<E: Into<std::io::Error>>(stage: Stage) -> impl Fn(E) -> Failed {
 
 fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     let (gate, given) = pass_gate(birth)?;
+    // Closed by the exec or by our end, and not before a failure has been said: that it closes is
+    // how the keeper learns to look.
+    let gate = ManuallyDrop::new(gate);
     let [template, stdout, stderr, sockets @ ..] = given.as_slice() else { return Err(None) };
     nix::unistd::setsid().map_err(at(Stage::Fork))?;
     let template = Template::unseal(template.as_fd()).map_err(at(Stage::Descriptors))?;
@@ -86,7 +90,6 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     nix::unistd::chdir(Path::new(OsStr::from_bytes(&template.cwd))).map_err(at(Stage::Cwd))?;
     process::default_signals();
     let error = command.exec(&program);
-    drop(gate); // open until here: that it closes at the exec is how the keeper learns of it
     Err(at(Stage::Exec)(error))
 }
 

@@ -34,19 +34,32 @@ impl Keeper {
             self.flush();
         }
         for _ in 0..ORDERS_MAX {
-            let Some(peer) = &self.peer else { return };
-            let mut bytes = [0; MESSAGE_MAX];
-            let mut fds = [const { None }; 1];
-            match socket::receive(peer.link.as_fd(), &mut bytes, &mut fds, false) {
-                Ok(got) if got.len > 0 => {
-                    let [fd] = fds;
-                    self.on_message(&bytes[..got.len], fd);
-                }
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => return,
-                Ok(_) | Err(_) => {
-                    peer.deafen(&self.epoll);
-                    return;
-                }
+            if !self.read_order() {
+                return;
+            }
+        }
+    }
+
+    /// All that a dead nexusd had still ordered: what it held is held by us alone now.
+    pub(super) fn read_last_orders(&mut self) {
+        while self.read_order() {}
+    }
+
+    /// Returns whether there may be more.
+    fn read_order(&mut self) -> bool {
+        let Some(peer) = &self.peer else { return false };
+        let mut bytes = [0; MESSAGE_MAX];
+        let mut fds = [const { None }; 1];
+        match socket::receive(peer.link.as_fd(), &mut bytes, &mut fds, false) {
+            Ok(got) if got.len > 0 => {
+                let [fd] = fds;
+                self.on_message(&bytes[..got.len], fd);
+                true
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => false,
+            Ok(_) | Err(_) => {
+                peer.deafen(&self.epoll);
+                false
             }
         }
     }

@@ -208,6 +208,8 @@ impl Keeper {
         if let process::Waited::Not = process::wait(peer.pidfd.as_fd(), true) {
             return;
         }
+        self.read_last_orders();
+        let Some(peer) = &self.peer else { return };
         peer.deafen(&self.epoll);
         super::unwatch(&self.epoll, peer.pidfd.as_fd());
         let lived = sys::now_ms().saturating_sub(peer.started_ms);

@@ -64,7 +64,9 @@ pub(crate) struct Received {
     pub(crate) fds: usize,
 }
 
-/// Receive one message; descriptors arrive close-on-exec. `len` 0 = the other end is closed.
+/// Receive one message. That the other end died with messages of ours unread (ECONNRESET) is told
+/// by the kernel once, before the messages that are still to be read here: it is passed over.
+/// Descriptors arrive close-on-exec. `len` 0 = the other end is closed.
 /// Waits only if asked to.
 pub(crate) fn receive(
     socket: BorrowedFd<'_>,
@@ -87,6 +89,7 @@ pub(crate) fn receive(
         match check(got as libc::c_long) {
             Ok(len) => break len as usize,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {}
             Err(e) => return Err(e),
         }
     };

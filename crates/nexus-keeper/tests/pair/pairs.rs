@@ -1,0 +1,238 @@
+//! The death of one of the pair.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nexus_keeper::{Ended, FoundError, HoldId, KeptState, Order, Report};
+
+use crate::puppet::{Puppet, eventually, is_alive, kill, marked, wait_for};
+use crate::{Case, case, kernel, swept};
+
+pub(crate) const CASES: &[Case] = &[
+    case("promotion_keeps_workers", promotion_keeps_workers),
+    swept("promotion_keeps_workers_by_sweep", promotion_keeps_workers),
+    case("order_survives_or_never_ran", order_survives_or_never_ran),
+    case("trees_end_after_promotion_by_cgroup", trees_after_promotion),
+    swept("trees_end_after_promotion_by_sweep", trees_after_promotion),
+    case("a_fresh_keeper_keeps_the_nexusd", fresh_keeper),
+    case("a_stuck_nexusd_is_replaced", stuck_nexusd),
+    case("leave_leaves_workers", leave_leaves_workers),
+    case("a_worker_that_runs_already_is_taken", take),
+    case("stop_told_again", stop_told_again),
+    case("an_idle_keeper_is_not_woken", idle),
+];
+
+fn promotion_keeps_workers(puppet: &mut Puppet) {
+    if puppet.life == 0 {
+        puppet.pipe(1);
+        let script = "trap 'exit 5' TERM; echo on; while :; do sleep 0.05; done";
+        let template = puppet.program("/bin/sh", &["sh", "-c", script]);
+        puppet.template(3, &template);
+        let pids: Vec<String> = (1..=4)
+            .map(|child| {
+                puppet.spawn(child);
+                puppet.running(child).to_string()
+            })
+            .collect();
+        let mut on = std::io::BufReader::new(puppet.reader(2));
+        for _ in 0..4 {
+            std::io::BufRead::read_line(&mut on, &mut String::new()).unwrap();
+        }
+        puppet.remember("pids", pids.join(" "));
+        puppet.remember("nexusd", std::process::id());
+        // This one ends while there is no keeper at all: nobody but the kernel sees it.
+        let fourth: i32 = pids[3].parse().unwrap();
+        kill(puppet.link().keeper_pid());
+        assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
+        kill(fourth);
+        puppet.promote();
+    }
+    let counters = puppet.handoff.counters;
+    assert_eq!((counters.keeper_restarts, counters.nexusd_restarts), (1, 0));
+    assert_eq!(puppet.link().keeper_pid().to_string(), puppet.recall("nexusd"));
+    let pids: Vec<i32> = puppet.recall("pids").split(' ').map(|pid| pid.parse().unwrap()).collect();
+    for (kept, pid) in puppet.handoff.children.iter().zip(&pids).take(3) {
+        assert_eq!((kept.pid, kept.state), (*pid, KeptState::Alive));
+        assert!(kept.pidfd.is_some());
+    }
+    let held: Vec<(u64, &[u8])> =
+        puppet.handoff.held.iter().map(|(id, note)| (id.0, note.as_slice())).collect();
+    let expected: [(u64, &[u8]); 4] =
+        [(0, b"control"), (1, b"write"), (2, b"read"), (3, b"template")];
+    assert_eq!(held, expected);
+    let fourth = puppet.handoff.children.iter().find(|kept| kept.child == 4).unwrap().state;
+    match fourth {
+        KeptState::Exited { ended, .. } => assert_eq!(ended, Ended::Signal(9)),
+        KeptState::Alive => assert_eq!(puppet.ended(4), Ended::Signal(9)),
+        KeptState::Failed { .. } => panic!("{fourth:?}"),
+    }
+    kill(pids[0]);
+    assert_eq!(puppet.ended(1), Ended::Signal(9));
+    puppet.send(Order::Terminate { child: 2, signal: libc::SIGTERM });
+    assert_eq!(puppet.ended(2), Ended::Code(5));
+    assert!(is_alive(pids[2]));
+    puppet.spawn(5);
+    puppet.running(5);
+    let home = puppet.home.clone();
+    match nexus_keeper::found(&home) {
+        Err(FoundError::AlreadyRunning { pid }) => assert_eq!(pid, puppet.link().keeper_pid()),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("two keepers"),
+    }
+}
+
+/// Kill the keeper with many spawns in every state of being carried out.
+fn order_survives_or_never_ran(puppet: &mut Puppet) {
+    const ROUNDS: u64 = 12;
+    if puppet.life == 0 {
+        puppet.pipe(1);
+        let template = puppet.program("/bin/sleep", &["sleep", "1000"]);
+        puppet.template(3, &template);
+    }
+    let first = puppet.life * 1_000 + 1;
+    let mut roll: Vec<u64> = puppet.handoff.children.iter().map(|kept| kept.child).collect();
+    for child in &roll {
+        let mark = format!("NEXUS_WORKER=home/app/0:{child}");
+        eventually("each ordered child runs once", || marked(mark.as_bytes()).len() == 1);
+    }
+    roll.sort_unstable();
+    for child in first.saturating_sub(1_000)..first {
+        if !roll.contains(&child) && puppet.life > 0 && child > first.saturating_sub(1_000) + 30 {
+            break;
+        }
+        if !roll.contains(&child) {
+            let mark = format!("NEXUS_WORKER=home/app/0:{child}");
+            assert!(marked(mark.as_bytes()).is_empty(), "{child} is not in the roll and runs");
+        }
+    }
+    for child in roll {
+        puppet.send(Order::Kill { child });
+        puppet.gone(child);
+        puppet.send(Order::Acknowledge { child });
+    }
+    puppet.sync();
+    if puppet.life == ROUNDS {
+        return;
+    }
+    for child in first..first + 20 {
+        puppet.spawn(child);
+    }
+    // A little later each round: from before the first fork to after the last exec.
+    let until = Instant::now() + Duration::from_micros(150 * puppet.life * puppet.life);
+    while Instant::now() < until {
+        std::hint::spin_loop();
+    }
+    puppet.kill_keeper_and_promote()
+}
+
+fn trees_after_promotion(puppet: &mut Puppet) {
+    let script = "sleep 1001 & setsid sleep 1002 & (setsid sleep 1003 &); echo ready; wait";
+    if puppet.life == 0 {
+        let template = puppet.program("/bin/sh", &["sh", "-c", script]);
+        puppet.start(1, &template);
+        let mut on = std::io::BufReader::new(puppet.reader(2));
+        std::io::BufRead::read_line(&mut on, &mut String::new()).unwrap();
+        let mark = b"NEXUS_WORKER=home/app/0:1";
+        eventually("the family is complete", || marked(mark).len() == 4);
+        puppet.kill_keeper_and_promote();
+    }
+    kill(puppet.handoff.children[0].pid);
+    assert_eq!(puppet.ended(1), Ended::Signal(9));
+    puppet.gone(1);
+    assert!(marked(b"NEXUS_WORKER=home/app/0:1").is_empty());
+}
+
+fn fresh_keeper(puppet: &mut Puppet) {
+    let template = puppet.program("/bin/sleep", &["sleep", "1000"]);
+    let pid = puppet.start(1, &template);
+    let old = puppet.link().keeper_pid();
+    kill(old);
+    assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
+    puppet.link().found_fresh_keeper().unwrap();
+    puppet.reports.clear();
+    puppet.sync();
+    assert_ne!(puppet.link().keeper_pid(), old);
+    assert!(is_alive(pid));
+    kill(pid);
+    assert_eq!(puppet.ended(1), Ended::Signal(9));
+    puppet.spawn(2);
+    puppet.running(2);
+    assert_eq!(puppet.life, 0, "nexusd is the same");
+}
+
+fn stuck_nexusd(puppet: &mut Puppet) {
+    if puppet.life > 0 {
+        return;
+    }
+    // It goes on ordering and never reads the answers.
+    let started = Instant::now();
+    let mut number = 0;
+    while started.elapsed() < Duration::from_secs(15) {
+        match puppet.link().send(&Order::Ping { number }) {
+            Ok(()) => number += 1,
+            Err(_) => std::thread::park_timeout(Duration::from_millis(50)),
+        }
+        if number % 1_000 == 0 {
+            puppet.link().flush().unwrap();
+        }
+    }
+    panic!("still here after {number} orders");
+}
+
+fn leave_leaves_workers(puppet: &mut Puppet) {
+    let template = puppet.program("/bin/sleep", &["sleep", "1000"]);
+    let pid = puppet.start(1, &template);
+    puppet.send(Order::Leave);
+    assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
+    assert!(is_alive(pid));
+    assert!(!puppet.home.join("nexus.sock").exists());
+}
+
+fn take(puppet: &mut Puppet) {
+    let mut worker = std::process::Command::new("/bin/sleep")
+        .arg("1000")
+        .env("NEXUS_HOME", &puppet.home)
+        .spawn()
+        .unwrap();
+    let pid = worker.id().cast_signed();
+    puppet.link().take(9, pid, kernel::pidfd(pid), b"home/app/0", b"found").unwrap();
+    puppet.sync();
+    assert_eq!(puppet.link().child(9).unwrap().0, pid);
+    assert!(puppet.link().held(HoldId(9)).is_none());
+    puppet.send(Order::Terminate { child: 9, signal: libc::SIGTERM });
+    worker.wait().unwrap();
+    assert_eq!(puppet.ended(9), Ended::Signal(libc::SIGTERM));
+    puppet.gone(9);
+    puppet.send(Order::Acknowledge { child: 9 });
+    puppet.sync();
+    assert!(!puppet.reports.iter().any(|r| matches!(r, Report::Refused { .. })));
+}
+
+fn stop_told_again(puppet: &mut Puppet) {
+    if puppet.life == 0 {
+        crate::puppet::signal(puppet.link().keeper_pid(), nix::sys::signal::Signal::SIGTERM);
+        puppet.until(|r| matches!(r, Report::Stop));
+        puppet.die();
+    }
+    puppet.until(|r| matches!(r, Report::Stop));
+}
+
+fn idle(puppet: &mut Puppet) {
+    let template = puppet.program("/bin/sleep", &["sleep", "1000"]);
+    puppet.start(1, &template);
+    puppet.sync();
+    let switches = |pid: i32| -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|l| l.starts_with("voluntary_ctxt_switches")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    let keeper = puppet.link().keeper_pid();
+    // Its turn for our last order ends first.
+    eventually("asleep", || {
+        std::fs::read_to_string(format!("/proc/{keeper}/stat")).unwrap().contains(") S ")
+    });
+    let before = switches(keeper);
+    let woken = wait_for(puppet.link().socket().as_fd(), Duration::from_millis(1_500));
+    assert!(!woken);
+    assert_eq!(switches(keeper), before);
+}

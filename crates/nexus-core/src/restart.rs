@@ -92,9 +92,9 @@ impl Past {
     /// One more unstable exit; how many there are in the window now.
     fn spend(&mut self, rule: &Restart, at: Time) -> u32 {
         self.exits.retain(|&earlier| at - earlier < rule.window);
-        if self.exits.len() == EXITS_MAX {
-            self.exits.remove(0);
-        }
+        let most = usize::try_from(rule.max).unwrap_or(EXITS_MAX).saturating_add(1).min(EXITS_MAX);
+        let surplus = (self.exits.len() + 1).saturating_sub(most);
+        self.exits.drain(..surplus);
         self.exits.push(at);
         u32::try_from(self.exits.len()).unwrap_or(u32::MAX)
     }

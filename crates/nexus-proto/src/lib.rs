@@ -1,10 +1,13 @@
 //! What clients and the daemon say to each other: requests, answers, errors, and the `Snapshot`
 //! that every view renders.
 
+mod answer;
+pub mod client;
 mod op;
 mod problem;
 mod snapshot;
 
+pub use answer::{Events, Saved, Targets, Version};
 pub use op::{AppResult, AppVerb, OpState, Operation, Start, Target, Verdict};
 pub use problem::{Code, Problem};
 pub use snapshot::{

@@ -1,2 +1,89 @@
-//! .
-fn main() {}
+//! `nexusctl`: the command line; re-executed by itself, the daemon and its keeper.
+
+mod base_env;
+mod build_log;
+mod cli;
+mod commands;
+mod confirm;
+mod context;
+mod ensure;
+mod exit;
+mod failure;
+mod home;
+mod human;
+mod interrupt;
+mod log_files;
+mod look;
+mod near;
+mod operate;
+mod out;
+mod progress;
+mod project;
+mod roles;
+mod settled;
+mod text;
+mod view;
+mod when;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::context::Context;
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    if let Some(code) = roles::route() {
+        return code;
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        out::note(&format!(
+            "error[NX7000]: a bug in nexusctl {}: {panic}",
+            env!("CARGO_PKG_VERSION")
+        ));
+        std::process::exit(i32::from(Exit::Internal.code()));
+    }));
+    let cli = match cli::Cli::try_parse_from(words(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => return told_by_clap(&error),
+    };
+    let context = match Context::new(&cli.global) {
+        Ok(context) => context,
+        Err(failure) => {
+            let look = look::Look::of(look::Stream::Err, cli.global.color, cli.global.ascii);
+            out::note(failure.render(&look).trim_end_matches('\n'));
+            return ExitCode::from(failure.exit.code());
+        }
+    };
+    match commands::run(&context, cli.verb) {
+        Ok(code) => code,
+        Err(failure) => {
+            context.tell(&failure);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+/// `nexusd ARGS` (a link to this program) is `nexusctl daemon run ARGS`.
+fn words(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = args.collect();
+    let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().to_owned());
+    if name.is_some_and(|name| name == "nexusd") {
+        words.splice(..1, ["nexusctl", "daemon", "run"].map(OsString::from));
+    }
+    words
+}
+
+/// Help and the version go to stdout and are no error; the rest is a wrong command line.
+fn told_by_clap(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    let broken = printed.is_err_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+    let exit = match (broken, error.exit_code()) {
+        (true, _) => Exit::ClosedPipe,
+        (false, 0) => Exit::Done,
+        (false, _) => Exit::Usage,
+    };
+    ExitCode::from(exit.code())
+}

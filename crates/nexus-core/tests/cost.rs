@@ -1,0 +1,113 @@
+//! A turn costs what it touches: the same number of looks at slots, whether the fleet has 100
+//! workers or 10,000, in one app or in thousands.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+use nexus_core::{Action, Ask, ChildId, Event, Exit, OpId, Pid, State, Time, step};
+use nexus_spec::{
+    AppSpec, Backoff, Instances, LogFiles, Name, Ready, Restart, RunAs, Signal, Span, Stop,
+};
+
+/// Turns that are measured.
+const TURNS: u64 = 200;
+
+fn spec(number: u64) -> AppSpec {
+    AppSpec {
+        name: Name::new(&format!("app-{number}")).unwrap(),
+        namespace: "default".into(),
+        script: "/srv/worker".into(),
+        args: Vec::new(),
+        interpreter: Vec::new(),
+        cwd: "/srv".into(),
+        env: Default::default(),
+        instances: Instances::Count(1),
+        restart: Restart {
+            auto: true,
+            delay: Span(0),
+            backoff: Backoff {
+                min: Span(100),
+                max: Span(100),
+                factor_percent: 100,
+                jitter_percent: 0,
+                reset_after: Span(10_000),
+            },
+            max: 16,
+            window: Span(900_000),
+            min_uptime: Span(1_000),
+            stop_exit_codes: Vec::new(),
+        },
+        stop: Stop { signal: Signal(15), kill_timeout: Span(500) },
+        listen: Vec::new(),
+        ready: Ready::Notify,
+        ready_timeout: Span(1_000_000),
+        build: None,
+        run_as: RunAs::default(),
+        log: LogFiles::default(),
+    }
+}
+
+/// How often slots are looked at in each of many lives of a worker in the middle of a fleet: exit,
+/// respawn, spawned, ready; and at last a stop of one instance.
+fn cost(apps: u64, instances: u16) -> Vec<u64> {
+    let mut state = State::default();
+    let mut children = Vec::new();
+    for number in 0..apps {
+        let ask = Ask::Start { spec: Box::new(spec(number)), instances };
+        for action in step(&mut state, Time(0), Event::Asked { op: OpId(number), ask }) {
+            if let Action::Spawn { child, .. } = action {
+                children.push(child);
+            }
+        }
+    }
+    for &child in &children {
+        step(&mut state, Time(1), Event::Spawned { child, pid: Pid(1) });
+        step(&mut state, Time(2), Event::Ready { child });
+    }
+    let mut visits = Vec::new();
+    for turn in 0..TURNS {
+        let now = Time(100_000 + turn);
+        let at = usize::try_from(turn * 7919).unwrap() % children.len();
+        let seen = looked(&state);
+        children[at] = one_life(&mut state, now, children[at]);
+        visits.push(looked(&state) - seen);
+    }
+    let seen = looked(&state);
+    let ask = Ask::Stop { app: spec(0).name, instance: Some(1) };
+    step(&mut state, Time(200_000), Event::Asked { op: OpId(0), ask });
+    visits.push(looked(&state) - seen);
+    assert_eq!(state.check(), Ok(()));
+    visits
+}
+
+fn one_life(state: &mut State, now: Time, child: ChildId) -> ChildId {
+    let exited = Event::Exited { child, exit: Exit::Code(1), at: now, tree_gone: true };
+    let actions = step(state, now, exited);
+    let spawned = actions.iter().find_map(|action| match action {
+        Action::Spawn { child, .. } => Some(*child),
+        Action::Acknowledge { .. }
+        | Action::Keep(_)
+        | Action::Kill { .. }
+        | Action::Note(_)
+        | Action::Reply { .. }
+        | Action::Terminate { .. } => None,
+    });
+    let child = spawned.expect("respawned at once");
+    drop(actions);
+    step(state, now, Event::Tick);
+    step(state, now, Event::Spawned { child, pid: Pid(2) });
+    step(state, now, Event::Ready { child });
+    child
+}
+
+fn looked(state: &State) -> u64 {
+    state.apps().map(|(_, app)| app.visits()).sum()
+}
+
+#[test]
+fn a_turn_costs_the_same_in_a_fleet_of_any_size() {
+    let small = cost(25, 4);
+    assert!(small.iter().all(|&looks| (1..40).contains(&looks)), "{small:?}");
+    assert_eq!(cost(2_500, 4), small, "2,500 apps of 4, against 25 of 4");
+    assert_eq!(cost(1, 100), small, "one app of 100");
+    assert_eq!(cost(1, 10_000), small, "one app of 10,000");
+}

@@ -1,0 +1,299 @@
+//! A pretend keeper with pretend workers. It holds to the contract of the real one: an exit is told
+//! until it is acknowledged, `OnExit` is carried out at most once and only while no daemon has
+//! resumed, an acknowledgement comes only after the whole tree is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use nexus_core::{
+    ChildId, Ended, Entry, Event, Exit, OnExit, Pid, Purpose, Roll, SlotId, SpawnError, Time,
+};
+use nexus_spec::{Name, Span};
+
+use crate::rng::Rng;
+
+/// What the world does to a child, sooner or later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fate {
+    Born(ChildId),
+    Dies(ChildId, Death),
+    Ready(ChildId),
+    Respawn(ChildId),
+    TreeEnds(ChildId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Death {
+    Crash,
+    Finish,
+    Killed,
+    Refused,
+    NoRoom,
+    Terminated,
+}
+
+/// One kept child.
+pub(crate) struct Kept {
+    pub(crate) entry: Entry,
+    pub(crate) on_exit: Option<OnExit>,
+    /// The main process runs.
+    pub(crate) alive: bool,
+    /// Something else of its tree runs.
+    pub(crate) tree: bool,
+    /// A daemon has told it to stop.
+    pub(crate) terminated: bool,
+    /// Someone asked for its end; see `truth.rs`.
+    pub(crate) asked: bool,
+    deaf: bool,
+    leaves_tree: bool,
+}
+
+impl Kept {
+    pub(crate) fn lives(&self) -> bool {
+        self.alive || self.tree
+    }
+
+    pub(crate) fn slot(&self) -> Option<SlotId> {
+        match self.entry.purpose {
+            Purpose::Build => None,
+            Purpose::Worker { id, .. } => Some(id),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Keeper {
+    pub(crate) kept: BTreeMap<ChildId, Kept>,
+    pub(crate) ever: BTreeSet<ChildId>,
+    /// What happens when; the counter keeps ties in order.
+    pub(crate) future: BTreeMap<(Time, u64), Fate>,
+    counter: u64,
+    last_child: ChildId,
+    /// A daemon is there and has resumed: it decides what follows an exit.
+    pub(crate) resumed: bool,
+    /// Reports, in order, with when they arrive.
+    pub(crate) reports: Vec<(Time, Event)>,
+}
+
+impl Keeper {
+    pub(crate) fn new() -> Keeper {
+        Keeper { resumed: true, ..Keeper::default() }
+    }
+
+    pub(crate) fn later(&mut self, at: Time, fate: Fate) {
+        self.counter += 1;
+        self.future.insert((at, self.counter), fate);
+    }
+
+    fn report(&mut self, rng: &mut Rng, now: Time, event: Event) {
+        let after = now + Span(rng.below(3));
+        let at = self.reports.last().map_or(after, |&(last, _)| after.max(last));
+        self.reports.push((at, event));
+    }
+
+    pub(crate) fn roll(&self) -> Roll {
+        let living = self.kept.values().map(|kept| kept.entry.clone()).collect();
+        Roll { living, last_child: self.last_child }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an order to spawn has as many parts")]
+    pub(crate) fn spawn(
+        &mut self,
+        rng: &mut Rng,
+        now: Time,
+        child: ChildId,
+        app: Name,
+        purpose: Purpose,
+        generation: u64,
+        on_exit: Option<OnExit>,
+        respawn_of: Option<ChildId>,
+    ) {
+        assert!(self.ever.insert(child), "a child's number was used twice: {child:?}");
+        let reserved = on_exit.as_ref().and_then(|on_exit| on_exit.next).unwrap_or(child);
+        self.last_child = self.last_child.max(child).max(reserved);
+        let pid = Pid(1_000 + i32::try_from(child.0).unwrap());
+        let entry = Entry {
+            child,
+            pid,
+            app,
+            purpose,
+            generation,
+            ready: false,
+            started_at: now,
+            respawn_of,
+            ended: None,
+        };
+        let (deaf, leaves_tree) = (rng.chance(20), rng.chance(25));
+        let kept = Kept {
+            entry,
+            on_exit,
+            alive: true,
+            tree: false,
+            terminated: false,
+            asked: false,
+            deaf,
+            leaves_tree,
+        };
+        self.kept.insert(child, kept);
+        if rng.chance(6) {
+            let death = if rng.chance(40) { Death::Refused } else { Death::NoRoom };
+            return self.later(now + Span(1), Fate::Dies(child, death));
+        }
+        let born = now + Span(1 + rng.below(20));
+        self.later(born, Fate::Born(child));
+        match purpose {
+            Purpose::Build => {
+                let death = if rng.chance(65) { Death::Finish } else { Death::Crash };
+                self.later(born + Span(rng.below(400)), Fate::Dies(child, death));
+            }
+            Purpose::Worker { .. } => {
+                if rng.chance(80) {
+                    self.later(born + Span(rng.below(200)), Fate::Ready(child));
+                }
+                if rng.chance(35) {
+                    let lived = if rng.chance(50) { 100 } else { 8_000 };
+                    let death = if rng.chance(20) { Death::Finish } else { Death::Crash };
+                    self.later(born + Span(rng.below(lived)), Fate::Dies(child, death));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn terminate(&mut self, rng: &mut Rng, now: Time, child: ChildId) {
+        assert!(self.ever.contains(&child), "a signal to a child never ordered: {child:?}");
+        let Some(kept) = self.kept.get_mut(&child) else { return };
+        kept.on_exit = None;
+        kept.terminated = true;
+        if kept.alive && !kept.deaf {
+            self.later(now + Span(rng.below(500)), Fate::Dies(child, Death::Terminated));
+        }
+    }
+
+    pub(crate) fn kill(&mut self, rng: &mut Rng, now: Time, child: ChildId) {
+        assert!(self.ever.contains(&child), "a signal to a child never ordered: {child:?}");
+        // One in ten sits in the kernel and does not go yet.
+        let Some(kept) = self.kept.get(&child).filter(|_| !rng.chance(10)) else { return };
+        let fate =
+            if kept.alive { Fate::Dies(child, Death::Killed) } else { Fate::TreeEnds(child) };
+        self.later(now + Span(1), fate);
+    }
+
+    pub(crate) fn acknowledge(&mut self, child: ChildId) {
+        assert!(self.ever.contains(&child), "an acknowledgement of nothing: {child:?}");
+        if let Some(kept) = self.kept.get(&child) {
+            assert!(!kept.lives(), "acknowledged while something of it lives: {child:?}");
+            self.kept.remove(&child);
+        }
+    }
+
+    /// The daemon is gone: what it had not read is lost, what is kept is told to the next one.
+    pub(crate) fn abandoned(&mut self, rng: &mut Rng, now: Time) {
+        self.resumed = false;
+        self.reports.clear();
+        // Exits that it had not acknowledged are for the next daemon: no successor is due unless
+        // the child's order still says so.
+        let due: Vec<ChildId> = self
+            .kept
+            .values()
+            .filter(|kept| kept.on_exit.is_some() && !kept.alive && kept.entry.ended.is_some())
+            .map(|kept| kept.entry.child)
+            .collect();
+        for child in due {
+            if rng.chance(50) {
+                self.plan_respawn(now, child);
+            }
+        }
+    }
+
+    /// Let a fate happen.
+    pub(crate) fn happens(&mut self, rng: &mut Rng, now: Time, fate: Fate) -> Option<SlotId> {
+        match fate {
+            Fate::Born(child) => {
+                let pid = self.kept.get(&child).filter(|kept| kept.alive)?.entry.pid;
+                self.report(rng, now, Event::Spawned { child, pid });
+            }
+            Fate::Dies(child, death) => return self.dies(rng, now, child, death),
+            Fate::Ready(child) => {
+                let kept = self.kept.get_mut(&child).filter(|kept| kept.alive)?;
+                kept.entry.ready = true;
+                self.report(rng, now, Event::Ready { child });
+            }
+            Fate::Respawn(child) => self.respawns(rng, now, child),
+            Fate::TreeEnds(child) => {
+                let kept = self.kept.get_mut(&child).filter(|kept| !kept.alive && kept.tree)?;
+                kept.tree = false;
+                kept.entry.ended.as_mut().unwrap().tree_gone = true;
+                self.report(rng, now, Event::TreeGone { child });
+                self.plan_respawn(now, child);
+            }
+        }
+        None
+    }
+
+    /// Answers with the slot whose worker has ended without anyone having asked for it.
+    fn dies(&mut self, rng: &mut Rng, now: Time, child: ChildId, death: Death) -> Option<SlotId> {
+        let kept = self.kept.get_mut(&child).filter(|kept| kept.alive)?;
+        kept.alive = false;
+        let exit = match death {
+            Death::Refused => Exit::NotSpawned(SpawnError::Permanent(2)),
+            Death::NoRoom => Exit::NotSpawned(SpawnError::Resources(11)),
+            // The keeper had died: the kernel can not say.
+            Death::Crash | Death::Killed | Death::Terminated if rng.chance(5) => Exit::Unknown,
+            Death::Crash if rng.chance(10) => Exit::Code(7),
+            Death::Crash => Exit::Code(1),
+            Death::Finish => Exit::Code(0),
+            Death::Killed => Exit::Signal(9),
+            Death::Terminated => Exit::Signal(15),
+        };
+        let never_ran = matches!(exit, Exit::NotSpawned(_));
+        kept.tree = kept.leaves_tree && !never_ran && death != Death::Killed;
+        let tree_gone = !kept.tree;
+        kept.entry.ended = Some(Ended { exit, at: now, tree_gone });
+        let unasked = kept.slot().filter(|_| !kept.asked);
+        // After a stop the rest may be deaf, too; after a crash the keeper kills it at once.
+        let lingers = kept.deaf && (kept.terminated || rng.chance(20));
+        match exit {
+            Exit::NotSpawned(error) => {
+                self.report(rng, now, Event::SpawnFailed { child, error });
+            }
+            Exit::Code(_) | Exit::NeverReady | Exit::Signal(_) | Exit::Unknown => {
+                self.report(rng, now, Event::Exited { child, exit, at: now, tree_gone });
+            }
+        }
+        if !tree_gone && !lingers {
+            self.later(now + Span(1 + rng.below(50)), Fate::TreeEnds(child));
+        }
+        self.plan_respawn(now, child);
+        unasked
+    }
+
+    fn plan_respawn(&mut self, now: Time, child: ChildId) {
+        let Some(kept) = self.kept.get(&child).filter(|kept| !kept.lives()) else { return };
+        let (Some(on_exit), Some(ended)) = (&kept.on_exit, kept.entry.ended) else { return };
+        if self.resumed || on_exit.next.is_none() {
+            return;
+        }
+        let at = (ended.at + on_exit.delay).max(now);
+        self.later(at, Fate::Respawn(child));
+    }
+
+    fn respawns(&mut self, rng: &mut Rng, now: Time, old: ChildId) {
+        if self.resumed {
+            return;
+        }
+        let Some(kept) = self.kept.get_mut(&old) else { return };
+        let exit = kept.entry.ended.unwrap().exit;
+        let Some(OnExit { next: Some(new), stay_codes, .. }) = kept.on_exit.take() else { return };
+        match exit {
+            Exit::Code(code) if stay_codes.contains(&code) => return,
+            Exit::NotSpawned(_) => return,
+            Exit::Code(_) | Exit::NeverReady | Exit::Signal(_) | Exit::Unknown => {}
+        }
+        let asked = kept.asked;
+        let Entry { app, purpose, generation, .. } = kept.entry.clone();
+        self.spawn(rng, now, new, app, purpose, generation, None, Some(old));
+        let heir = self.kept.get_mut(&new).unwrap();
+        heir.asked = asked;
+        let pid = heir.entry.pid;
+        self.report(rng, now, Event::Respawned { old, new, pid });
+    }
+}

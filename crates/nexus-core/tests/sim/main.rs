@@ -1,0 +1,154 @@
+//! Whole fleets in one thread: a pretend keeper with pretend workers, simulated time, and a seed
+//! that decides who crashes, who hangs, who leaves children behind, and when the daemon dies.
+//!
+//! `SEEDS=1000000 cargo test --release -p nexus-core --test sim` for more seeds; `SEED=42` plays
+//! one and tells its history.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a simulator looks at some of the actions")]
+
+mod disk;
+mod keeper;
+mod rng;
+mod truth;
+mod world;
+
+use nexus_core::{Ask, Phase, Want};
+use nexus_spec::{
+    AppSpec, Backoff, Instances, LogFiles, Name, Ready, Restart, RunAs, Signal, Span, Stop,
+};
+
+use crate::rng::Rng;
+use crate::world::World;
+
+const SEEDS: u64 = 2_000;
+
+fn spec(name: &str, rng: &mut Rng) -> AppSpec {
+    let ready = match rng.below(3) {
+        0 => Ready::Default,
+        1 => Ready::Delay(Span(rng.below(100))),
+        _ => Ready::Notify,
+    };
+    AppSpec {
+        name: Name::new(name).unwrap(),
+        namespace: "default".into(),
+        script: "/srv/worker".into(),
+        args: vec![rng.below(3).to_string()],
+        interpreter: Vec::new(),
+        cwd: "/srv".into(),
+        env: Default::default(),
+        instances: Instances::Count(1),
+        restart: Restart {
+            auto: rng.chance(90),
+            delay: Span(rng.below(3) * 50),
+            backoff: Backoff {
+                min: Span(100),
+                max: Span(2_000),
+                factor_percent: 200,
+                jitter_percent: 10,
+                reset_after: Span(4_000),
+            },
+            max: 1 + u32::try_from(rng.below(8)).unwrap(),
+            window: Span(20_000),
+            min_uptime: Span(500),
+            stop_exit_codes: if rng.chance(30) { vec![7] } else { Vec::new() },
+        },
+        stop: Stop { signal: Signal(15), kill_timeout: Span(rng.below(3) * 250) },
+        listen: Vec::new(),
+        ready,
+        ready_timeout: Span(300),
+        build: rng.chance(30).then(|| "make".to_owned()),
+        run_as: RunAs::default(),
+        log: LogFiles::default(),
+    }
+}
+
+fn instances(rng: &mut Rng) -> u16 {
+    1 + u16::try_from(rng.below(4)).unwrap()
+}
+
+/// Something that an operator may want.
+fn any_ask(world: &mut World, specs: &[AppSpec]) -> Ask {
+    let rng = &mut world.rng;
+    let spec = &specs[usize::try_from(rng.below(specs.len() as u64)).unwrap()];
+    let app = spec.name.clone();
+    let instance = rng.chance(40).then(|| u16::try_from(rng.below(4)).unwrap());
+    let new = match rng.chance(50) {
+        true => spec.clone(),
+        false => self::spec(app.as_str(), rng),
+    };
+    let known = world.state.app(app.as_str()).map(|app| (app.spec().clone(), app.instances()));
+    let (same, count) = known.unwrap_or_else(|| (spec.clone(), instances(rng)));
+    match rng.below(10) {
+        0 | 1 => Ask::Start { spec: Box::new(same), instances: count },
+        2 => Ask::Start { spec: Box::new(new), instances: instances(rng) },
+        3 => Ask::StartKnown { app, instance },
+        4 | 5 => Ask::Stop { app, instance },
+        6 | 7 => Ask::Restart { app, instance, spec: None },
+        8 => {
+            let spec = Some((Box::new(new), instances(rng)));
+            Ask::Restart { app, instance, spec }
+        }
+        _ => Ask::Delete { app },
+    }
+}
+
+fn one_life(seed: u64, traced: bool) {
+    let mut world = World::new(seed, traced);
+    let apps = 1 + world.rng.below(4);
+    let specs: Vec<AppSpec> =
+        (0..apps).map(|n| spec(&format!("app-{n}"), &mut world.rng)).collect();
+    for spec in &specs {
+        let instances = instances(&mut world.rng);
+        world.ask(Ask::Start { spec: Box::new(spec.clone()), instances });
+    }
+    for _ in 0..8 {
+        let pause = if world.rng.chance(50) { 50 } else { 3_000 };
+        let pause = world.rng.below(pause);
+        world.run_until(world.now + Span(pause));
+        let ask = any_ask(&mut world, &specs);
+        world.ask(ask);
+    }
+    the_last_word_is_obeyed(&mut world, &specs);
+}
+
+fn the_last_word_is_obeyed(world: &mut World, specs: &[AppSpec]) {
+    world.mortality = 0;
+    world.run_until(world.now + Span(10_000));
+    for spec in specs {
+        world.ask(Ask::StartKnown { app: spec.name.clone(), instance: None });
+    }
+    world.run_until(world.now + Span(60_000));
+    assert!(world.asked.is_empty(), "a start was never answered: {:?}", world.asked);
+    for spec in specs {
+        let app = spec.name.clone();
+        let delete = world.rng.chance(30);
+        world.ask(if delete { Ask::Delete { app } } else { Ask::Stop { app, instance: None } });
+    }
+    world.run_until(world.now + Span(60_000));
+    assert!(world.asked.is_empty(), "a client was never answered: {:?}", world.asked);
+    let left: Vec<_> = world.keeper.kept.keys().collect();
+    assert!(left.is_empty(), "left over a minute after the stop: {left:?}");
+    for (name, app) in world.state.apps() {
+        let quiet = app.slots().iter().all(|s| (s.want, s.phase) == (Want::Down, Phase::Idle));
+        assert!(quiet && app.build().is_none(), "{name} is stopped but not quiet");
+    }
+    assert_eq!(world.state.next_deadline(), None, "nothing lives, and something is due");
+}
+
+#[test]
+fn any_fleet_under_any_seed_keeps_its_promises() {
+    if let Ok(seed) = std::env::var("SEED") {
+        return one_life(seed.parse().expect("SEED is a number"), true);
+    }
+    let seeds = std::env::var("SEEDS").map_or(SEEDS, |n| n.parse().expect("SEEDS is a number"));
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let failed =
+        (1..=seeds).find(|&seed| std::panic::catch_unwind(|| one_life(seed, false)).is_err());
+    std::panic::set_hook(quiet);
+    if let Some(seed) = failed {
+        eprintln!("SEED={seed} fails; its history:");
+        one_life(seed, true);
+    }
+}

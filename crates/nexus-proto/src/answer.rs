@@ -1,0 +1,60 @@
+//! Small answers of the control API that are neither an operation nor the snapshot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::op::Target;
+use crate::snapshot::EventView;
+
+/// Answer of `GET /v1/version`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// `nexus.version/1`.
+    pub schema: String,
+    /// The daemon's version.
+    pub version: String,
+    /// `v1`.
+    pub api: String,
+    /// nexusd's pid.
+    pub pid: i32,
+    /// The keeper's pid.
+    pub keeper_pid: i32,
+    /// How long this nexusd has been there.
+    pub uptime_ms: u64,
+    /// How long the pair has been there.
+    pub pair_uptime_ms: u64,
+    /// How often nexusd has been replaced since the pair began.
+    pub nexusd_restarts: u64,
+    /// How often the keeper has been replaced since the pair began.
+    pub keeper_restarts: u64,
+    /// NEXUS_HOME.
+    pub home: String,
+    /// Version of what nexusd and the keeper say to each other.
+    pub protocol: u32,
+}
+
+/// Answer of `GET /v1/targets`: what was typed, resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    /// Each app or instance once, in the order typed.
+    pub targets: Vec<Target>,
+}
+
+/// Answer of `GET /v1/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Events {
+    /// `nexus.events/1`.
+    pub schema: String,
+    /// Oldest first.
+    pub events: Vec<EventView>,
+}
+
+/// Answer of `POST /v1/save`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// `nexus.save/1`.
+    pub schema: String,
+    /// The file written.
+    pub path: String,
+    /// How many apps are in it.
+    pub apps: u64,
+}

@@ -1,0 +1,346 @@
+//! A blocking client of the control API, for programs that ask one thing at a time.
+//!
+//! One request is one connection. When the daemon goes away in the middle of a request, the
+//! request is made again for [`RECONNECT`]: reading is harmless, and what changes something
+//! carries an `Idempotency-Key`, so the same operation answers with its true result.
+
+mod connect;
+mod failure;
+mod http;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use failure::Failure;
+pub use http::HEAD_MAX;
+
+use crate::answer::{Events, Saved, Targets, Version};
+use crate::op::{AppVerb, OpState, Operation, Start};
+use crate::problem::Problem;
+use crate::snapshot::{AppView, Snapshot};
+use http::{Request, Response};
+
+/// The longest answer that is one document.
+pub const BODY_MAX: usize = 64 * 1024 * 1024;
+/// The longest line of a stream.
+pub const LINE_MAX: usize = 1024 * 1024;
+/// How long a daemon that went away is waited for.
+pub const RECONNECT: Duration = Duration::from_secs(10);
+/// How long an answer may take, on top of the time that the request itself asks to wait.
+pub const ANSWER: Duration = Duration::from_secs(15);
+/// How long one `GET /v1/operations/{key}` waits before it is asked again.
+const POLL: Duration = Duration::from_secs(30);
+/// Between two tries to connect while nobody listens.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A client of the daemon behind one socket.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+    answer: Duration,
+    reconnect: Duration,
+}
+
+impl Client {
+    /// A client of the daemon that listens at `socket`. Nothing is connected yet.
+    pub fn new(socket: impl Into<PathBuf>) -> Client {
+        Client { socket: socket.into(), answer: ANSWER, reconnect: RECONNECT }
+    }
+
+    /// The same client with other limits: how long an answer may take, and how long a daemon that
+    /// went away is waited for.
+    #[must_use]
+    pub fn with_patience(mut self, answer: Duration, reconnect: Duration) -> Client {
+        self.answer = answer;
+        self.reconnect = reconnect;
+        self
+    }
+
+    /// The socket's path.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// `GET /v1/version`.
+    ///
+    /// # Errors
+    /// See [`Failure`]; so for every request below.
+    pub fn version(&self) -> Result<Version, Failure> {
+        self.get("/v1/version")
+    }
+
+    /// `GET /v1/apps`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn apps(&self) -> Result<Snapshot, Failure> {
+        self.get("/v1/apps")
+    }
+
+    /// The next snapshot after `generation`, or the present one when `wait` is over.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn apps_after(&self, generation: u64, wait: Duration) -> Result<Snapshot, Failure> {
+        let path = format!("/v1/apps?newer_than={generation}&wait_ms={}", wait.as_millis());
+        self.get_waiting(&path, wait)
+    }
+
+    /// `GET /v1/apps/{name}`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn app(&self, name: &str) -> Result<AppView, Failure> {
+        self.get(&format!("/v1/apps/{}", quote(name)))
+    }
+
+    /// `GET /v1/targets`: what the typed words stand for.
+    ///
+    /// # Errors
+    /// See [`Failure`]; a `Problem` with the nearest names when a word stands for nothing.
+    pub fn targets(&self, typed: &[String]) -> Result<Targets, Failure> {
+        let query: Vec<String> = typed.iter().map(|word| format!("t={}", quote(word))).collect();
+        self.get(&format!("/v1/targets?{}", query.join("&")))
+    }
+
+    /// `GET /v1/events` with a ready-made query (`app=api&last=5`).
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn events(&self, query: &str) -> Result<Events, Failure> {
+        self.get(&format!("/v1/events?{query}"))
+    }
+
+    /// A stream of JSON lines: `GET path`, which should have `follow=true` in its query.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn follow(&self, path: &str) -> Result<Lines, Failure> {
+        let request = Request { method: "GET", path, key: None, body: None };
+        let mut response = self.once(&request, self.answer)?;
+        response.wait_for_ever();
+        Ok(Lines { response, partial: Vec::new(), ready: VecDeque::new(), ended: false })
+    }
+
+    /// `POST /v1/apps`: begin to start apps. The operation may be far from its end.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn start(&self, key: &str, start: &Start) -> Result<Operation, Failure> {
+        self.post("/v1/apps", key, Some(start))
+    }
+
+    /// `POST /v1/apps/{verb}`: begin `start`, `stop`, `restart` or `delete` of known apps.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn verb(&self, key: &str, verb: &str, body: &AppVerb) -> Result<Operation, Failure> {
+        self.post(&format!("/v1/apps/{}", quote(verb)), key, Some(body))
+    }
+
+    /// `POST /v1/resurrect`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn resurrect(&self, key: &str) -> Result<Operation, Failure> {
+        self.post("/v1/resurrect", key, None::<&()>)
+    }
+
+    /// `POST /v1/daemon/kill`: stop all apps, then the daemon.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn kill(&self, key: &str) -> Result<Operation, Failure> {
+        self.post("/v1/daemon/kill", key, None::<&()>)
+    }
+
+    /// `POST /v1/daemon/stop`: end the daemon, leave the workers running.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn stop_daemon(&self, key: &str) -> Result<(), Failure> {
+        let request =
+            Request { method: "POST", path: "/v1/daemon/stop", key: Some(key), body: None };
+        // Not asked again: a daemon that goes away after this has done what was asked.
+        match self.once(&request, self.answer) {
+            Ok(_) => Ok(()),
+            Err(failure) if failure.is_passing() => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// `POST /v1/save`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn save(&self, key: &str) -> Result<Saved, Failure> {
+        self.post("/v1/save", key, None::<&()>)
+    }
+
+    /// The operation that `key` began, when it has ended; or how far it is when `patience` is
+    /// over (`None` = wait for its end, however long it takes).
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn settle(&self, key: &str, patience: Option<Duration>) -> Result<Operation, Failure> {
+        let begun = Instant::now();
+        loop {
+            let left = patience.map(|patience| patience.saturating_sub(begun.elapsed()));
+            let wait = left.unwrap_or(POLL).min(POLL);
+            let path = format!("/v1/operations/{}?wait_ms={}", quote(key), wait.as_millis());
+            let operation: Operation = self.get_waiting(&path, wait)?;
+            if operation.state == OpState::Ended || left.is_some_and(|left| left <= wait) {
+                return Ok(operation);
+            }
+        }
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.get_waiting(path, Duration::ZERO)
+    }
+
+    fn get_waiting<T: DeserializeOwned>(&self, path: &str, wait: Duration) -> Result<T, Failure> {
+        let request = Request { method: "GET", path, key: None, body: None };
+        self.document(&request, self.answer + wait)
+    }
+
+    fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        key: &str,
+        body: Option<&B>,
+    ) -> Result<T, Failure> {
+        let body = body.map(serde_json::to_vec).transpose();
+        let body = body.map_err(|error| Failure::protocol(format!("cannot be said: {error}")))?;
+        let request = Request { method: "POST", path, key: Some(key), body: body.as_deref() };
+        self.document(&request, self.answer)
+    }
+
+    /// The answer as one document; asked again while the daemon is being replaced.
+    fn document<T: DeserializeOwned>(
+        &self,
+        request: &Request<'_>,
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let mut lost_at: Option<Instant> = None;
+        loop {
+            let answer =
+                self.once(request, patience).and_then(|mut response| response.body(BODY_MAX));
+            match answer {
+                Ok(body) => {
+                    return serde_json::from_slice(&body).map_err(|error| {
+                        Failure::protocol(format!("not the answer to {}: {error}", request.path))
+                    });
+                }
+                Err(failure) => {
+                    let lost = failure.is_passing();
+                    let gone = matches!(failure, Failure::NoDaemon { .. });
+                    if lost && lost_at.is_none() {
+                        lost_at = Some(Instant::now());
+                    }
+                    // Nobody there from the beginning is an answer; nobody there after a
+                    // connection was lost is a daemon that is being replaced.
+                    match lost_at {
+                        Some(at) if (lost || gone) && at.elapsed() < self.reconnect => {
+                            std::thread::sleep(RETRY_PAUSE);
+                        }
+                        Some(_) | None => return Err(failure),
+                    }
+                }
+            }
+        }
+    }
+
+    /// One try: connect, ask, read the head; a problem document is a failure.
+    fn once(&self, request: &Request<'_>, patience: Duration) -> Result<Response, Failure> {
+        let deadline = Instant::now() + patience;
+        let stream = connect::open(&self.socket, patience)
+            .map_err(|error| Failure::from_connect(&self.socket, error))?;
+        let mut response = http::exchange(stream, request, Some(deadline))?;
+        if (200..300).contains(&response.status) {
+            return Ok(response);
+        }
+        let status = response.status;
+        let body = response.body(BODY_MAX)?;
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(Failure::Problem(Box::new(problem))),
+            Err(_) => Err(Failure::protocol(format!("HTTP status {status} without a reason"))),
+        }
+    }
+}
+
+/// JSON lines as they come.
+pub struct Lines {
+    response: Response,
+    /// The beginning of a line whose end has not come.
+    partial: Vec<u8>,
+    ready: VecDeque<Vec<u8>>,
+    ended: bool,
+}
+
+impl Iterator for Lines {
+    type Item = Result<Vec<u8>, Failure>;
+
+    /// Waits for the next line; `None` = the daemon ended the stream. Empty lines (signs of life)
+    /// are skipped.
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(Ok(line));
+            }
+            if self.ended {
+                return None;
+            }
+            match self.response.more(&mut self.partial) {
+                Ok(true) => self.split(),
+                Ok(false) => self.ended = true,
+                Err(failure) => {
+                    self.ended = true;
+                    return Some(Err(failure));
+                }
+            }
+            if self.partial.len() > LINE_MAX {
+                self.ended = true;
+                return Some(Err(Failure::protocol("a line of the stream is too long")));
+            }
+        }
+    }
+}
+
+impl Lines {
+    fn split(&mut self) {
+        let Some(last) = self.partial.iter().rposition(|&byte| byte == b'\n') else { return };
+        let rest = self.partial.split_off(last + 1);
+        let whole = std::mem::replace(&mut self.partial, rest);
+        let lines = whole.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+        self.ready.extend(lines.map(<[u8]>::to_vec));
+    }
+}
+
+/// Percent-encoded for a path or a query (RFC 3986: all but the unreserved characters).
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            quoted.push(char::from(byte));
+        } else {
+            quoted.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    quoted
+}
+
+/// A new random `Idempotency-Key`: 128 bits in hexadecimal.
+///
+/// # Errors
+/// When the machine has no `/dev/urandom`.
+pub fn fresh_key() -> std::io::Result<String> {
+    use std::io::Read;
+    let mut bytes = [0_u8; 16];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

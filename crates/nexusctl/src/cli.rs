@@ -1,0 +1,448 @@
+//! The command line: verbs, flags, their help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nexus_spec::Span;
+
+use crate::look::When;
+
+/// All verbs in groups, under `-h`.
+const GROUPS: &str = "\
+Run       start  stop  restart  delete
+Look      list  describe  logs  why  events  jlist
+Keep up   save  resurrect  daemon  kill  check
+
+Examples:
+  nexusctl start                           what ./ecosystem.toml says
+  nexusctl start server.js --name api -i 4
+  nexusctl list
+  nexusctl logs api -f
+
+`nexusctl help` lists every verb, `nexusctl VERB -h` tells about one.";
+
+/// Every verb with its sentence, under `--help` and `help`.
+const VERBS: &str = "\
+Run:
+  start      Start apps: a project file, a script, a command, or an app that is known
+  stop       Stop apps; they stay known
+  restart    Stop and start again
+  delete     Stop apps and forget them (del, rm)
+Look:
+  list       One row an app; what is wrong below (ls, l, ps)
+  describe   One app: why, instances, events, settings (desc, info, show)
+  logs       The apps' own output, merged by time (log)
+  why        Cause and evidence of an app's state and last restarts
+  events     What happened, when, and who asked for it
+  jlist      PM2's JSON array
+Keep up:
+  save       Write down what runs, for resurrect (dump)
+  resurrect  Start what was saved
+  daemon     Run, stop or ask the daemon
+  kill       Stop all apps, then the daemon
+  check      Check a project file and change nothing
+
+Exit codes: 0 done, 1 failed, 2 usage, 3 not running, 4 unknown name, 5 refused,
+6 bad configuration, 7 no daemon, 8 not permitted, 10 some of several failed,
+70 internal error, 124 waited too long, 130 interrupted, 141 closed pipe.
+
+Environment: NEXUS_HOME, NO_COLOR, CLICOLOR_FORCE, COLUMNS.";
+
+const TEMPLATE: &str = "{name} {version}: {about}\n\n{usage-heading} {usage}\n\n{after-help}\n";
+
+/// Keeps programs running.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nexusctl",
+    version,
+    help_template = TEMPLATE,
+    after_help = GROUPS,
+    after_long_help = VERBS,
+    max_term_width = 100,
+    propagate_version = false
+)]
+pub(crate) struct Cli {
+    /// Flags of every verb.
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// The verb.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Flags of every verb.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Global {
+    /// Form of the result
+    #[arg(short, long, global = true, value_enum, value_name = "FORM", hide_short_help = true)]
+    pub(crate) output: Option<Format>,
+    /// The same as -o json
+    #[arg(long, global = true, conflicts_with = "output", hide_short_help = true)]
+    pub(crate) json: bool,
+    /// Nothing beside the result but errors
+    #[arg(short, long, global = true, hide_short_help = true)]
+    pub(crate) quiet: bool,
+    /// When to colour
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_short_help = true
+    )]
+    pub(crate) color: When,
+    /// No symbols beyond ASCII
+    #[arg(long, global = true, hide_short_help = true)]
+    pub(crate) ascii: bool,
+}
+
+/// Form of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns that fit
+    Table,
+    /// All columns
+    Wide,
+    /// One document
+    Json,
+    /// One document a line
+    Jsonl,
+    /// Names only
+    Name,
+}
+
+/// Flags of verbs that change something.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Change {
+    /// Do not wait until it is true
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+    /// Wait no longer than this; the work goes on (exit 124)
+    #[arg(long, value_name = "TIME", value_parser = Span::parse, hide_short_help = true)]
+    pub(crate) timeout: Option<Span>,
+    /// Say what would be done and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// A verb.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Start apps and wait until they are ready or have failed
+    Start(Box<Start>),
+    /// Stop apps; they stay known
+    Stop(Named),
+    /// Stop and start again; with a project file, as it says now
+    Restart(Named),
+    /// Stop apps and forget them
+    #[command(visible_aliases = ["del", "rm"])]
+    Delete(Named),
+    /// One row an app; what is wrong below
+    #[command(visible_aliases = ["ls", "l", "ps"])]
+    List(List),
+    /// One app: why it is as it is, instances, events, settings
+    #[command(visible_aliases = ["desc", "info", "show"])]
+    Describe(Targets),
+    /// The apps' own output, merged by time
+    #[command(visible_alias = "log")]
+    Logs(Logs),
+    /// Cause and evidence of an app's state and last restarts
+    Why(Targets),
+    /// What happened, when, and who asked for it
+    Events(Events),
+    /// PM2's JSON array, one object a process
+    Jlist,
+    /// Write down what runs, for resurrect
+    #[command(visible_alias = "dump")]
+    Save,
+    /// Start what was saved
+    Resurrect(Change),
+    /// Stop all apps, then the daemon
+    Kill(Kill),
+    /// Check a project file and change nothing
+    Check(Check),
+    /// Run, stop or ask the daemon
+    Daemon(Daemon),
+}
+
+/// `start`.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = "Examples:
+  nexusctl start                              what ./ecosystem.toml says
+  nexusctl start server.js --name api -i 4 -- --port 4100
+  nexusctl start --name tick -- sh -c 'while sleep 1; do date; done'")]
+pub(crate) struct Start {
+    /// Project file, script, or known apps [default: ./ecosystem.toml]
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// Its arguments; without a TARGET, a command and its arguments
+    #[arg(last = true, value_name = "ARGS", allow_hyphen_values = true)]
+    pub(crate) args: Vec<String>,
+    /// Only these apps of the project file
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_short_help = true)]
+    pub(crate) only: Vec<String>,
+    /// What the script is to be.
+    #[command(flatten)]
+    pub(crate) app: App,
+    /// How to wait.
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// Settings of an app that is started by its script.
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct App {
+    /// Name [default: the script's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How many: a number, max, or -1 (a CPU is left)
+    #[arg(short, long, value_name = "N", allow_hyphen_values = true)]
+    pub(crate) instances: Option<String>,
+    /// What runs the script; none = it runs itself
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) interpreter: Option<String>,
+    /// Working directory [default: this one]
+    #[arg(long, value_name = "DIR", hide_short_help = true)]
+    pub(crate) cwd: Option<PathBuf>,
+    /// Label to select several apps by
+    #[arg(long, hide_short_help = true)]
+    pub(crate) namespace: Option<String>,
+    /// Set a variable; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = assignment)]
+    pub(crate) env: Vec<(String, String)>,
+    /// Hold tcp://IP:PORT or unix:/PATH for it
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Vec<String>,
+    /// notify, delay:2s [default: alive for 1s]
+    #[arg(long, value_name = "RULE")]
+    pub(crate) ready: Option<String>,
+    /// Failed if not ready by then [default: 30s]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
+    pub(crate) ready_timeout: Option<String>,
+    /// From the stop signal to SIGKILL [default: 10s]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
+    pub(crate) kill_timeout: Option<String>,
+    /// How it is told to stop [default: SIGTERM]
+    #[arg(long, value_name = "SIGNAL", hide_short_help = true)]
+    pub(crate) stop_signal: Option<String>,
+    /// Unstable exits until it is given up [default: 16]
+    #[arg(long, value_name = "N", hide_short_help = true)]
+    pub(crate) max_restarts: Option<String>,
+    /// Wait before every restart [default: 0]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
+    pub(crate) restart_delay: Option<String>,
+    /// It stays down after an exit
+    #[arg(long, hide_short_help = true)]
+    pub(crate) no_autorestart: bool,
+    /// Whose rights it has [default: the daemon's]
+    #[arg(long, hide_short_help = true)]
+    pub(crate) user: Option<String>,
+    /// In place of the user's own group
+    #[arg(long, hide_short_help = true)]
+    pub(crate) group: Option<String>,
+    /// Where its stdout goes
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) out_file: Option<PathBuf>,
+    /// Where its stderr goes
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(crate) error_file: Option<PathBuf>,
+    /// All instances write into one file
+    #[arg(long, hide_short_help = true)]
+    pub(crate) merge_logs: bool,
+}
+
+/// `stop`, `restart`, `delete`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  nexusctl stop api           an app        nexusctl stop api/2   one instance
+  nexusctl restart batch      a namespace   nexusctl restart all
+  nexusctl delete '/^tmp-/'   by pattern    nexusctl restart ecosystem.toml")]
+pub(crate) struct Named {
+    /// NAME, NAME/INSTANCE, id, namespace, all, /regex/, glob, or a project file
+    #[arg(value_name = "TARGET", required = true)]
+    pub(crate) targets: Vec<String>,
+    /// Only these apps of the project file
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_short_help = true)]
+    pub(crate) only: Vec<String>,
+    /// Do not ask, on a terminal
+    #[arg(short, long, hide_short_help = true)]
+    pub(crate) yes: bool,
+    /// How to wait.
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// `list`.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  nexusctl list -o wide\n  nexusctl list -o json | jq '.apps[].name'"
+)]
+pub(crate) struct List {
+    /// One row a process
+    #[arg(long)]
+    pub(crate) instances: bool,
+    /// All columns, as -o wide
+    #[arg(long)]
+    pub(crate) wide: bool,
+}
+
+/// `describe`, `why`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:\n  nexusctl describe api\n  nexusctl why api/2")]
+pub(crate) struct Targets {
+    /// NAME, NAME/INSTANCE, id, namespace, all, /regex/, glob
+    #[arg(value_name = "TARGET", required = true)]
+    pub(crate) targets: Vec<String>,
+}
+
+/// `logs`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  nexusctl logs                      the last 50 lines of all apps
+  nexusctl logs api -f               follow one
+  nexusctl logs api/2 --err --since 5m")]
+pub(crate) struct Logs {
+    /// Apps, or NAME/INSTANCE [default: all]
+    #[arg(value_name = "TARGET")]
+    pub(crate) targets: Vec<String>,
+    /// Go on as lines come
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many lines [default: 50; with --since: all]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) lines: Option<usize>,
+    /// Not older than this: 5m, 13:58, or 2026-11-23T13:58Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Only stderr
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) err: bool,
+    /// Only stdout
+    #[arg(long)]
+    pub(crate) out: bool,
+}
+
+/// `events`.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Examples:\n  nexusctl events --app api --since 1h\n  nexusctl events -f -o json"
+)]
+pub(crate) struct Events {
+    /// Go on as things happen
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// How many [default: 50; with --since: all]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) last: Option<usize>,
+    /// Not older than this: 5m, 13:58, or 2026-11-23T13:58Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<String>,
+    /// Only of this app
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+}
+
+/// `kill`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Kill {
+    /// Do not ask, on a terminal
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+    /// How to wait.
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
+/// `check`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Check {
+    /// The project file
+    #[arg(value_name = "FILE", default_value = "ecosystem.toml")]
+    pub(crate) file: PathBuf,
+}
+
+/// `daemon`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Daemon {
+    /// What.
+    #[command(subcommand)]
+    pub(crate) verb: DaemonVerb,
+}
+
+/// `daemon …`.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum DaemonVerb {
+    /// Run the daemon here, in the foreground
+    Run(DaemonRun),
+    /// End the daemon; the apps run on
+    Stop,
+    /// Pids, versions, uptimes; exit 3 when none runs
+    Status,
+}
+
+/// `daemon run`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct DaemonRun {
+    /// In a session of its own, away from the terminal
+    #[arg(long, hide = true)]
+    pub(crate) detached: bool,
+    /// Descriptor on which to say that it is ready
+    #[arg(long, hide = true, value_name = "FD")]
+    pub(crate) ready_fd: Option<i32>,
+}
+
+/// `K=V`.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        Some(_) | None => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn short_help_fits_a_small_terminal_and_long_help_names_every_verb() {
+        let mut command = Cli::command().term_width(80);
+        command.build();
+        for verb in std::iter::once(&command.clone()).chain(command.get_subcommands()) {
+            let text = verb.clone().render_help().to_string();
+            let lines = text.trim_end().lines().count();
+            assert!(lines <= 24, "{} has {lines} lines of help:\n{text}", verb.get_name());
+            assert!(text.lines().all(|line| line.len() <= 80), "too wide:\n{text}");
+        }
+        let long = command.render_long_help().to_string();
+        let short = command.render_help().to_string();
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            let name = verb.get_name();
+            assert!(long.contains(&format!("  {name} ")), "{name} is not in:\n{long}");
+            assert!(short.contains(name), "{name} is not in:\n{short}");
+        }
+    }
+
+    #[test]
+    fn a_command_after_two_dashes_is_left_alone() {
+        let line = ["nexusctl", "start", "--name", "t", "--", "sh", "-c", "-o json"];
+        let cli = Cli::try_parse_from(line).unwrap();
+        let Verb::Start(start) = cli.verb else { panic!("not start") };
+        assert!(start.targets.is_empty());
+        assert_eq!(start.args, ["sh", "-c", "-o json"]);
+    }
+
+    #[test]
+    fn a_misspelt_verb_is_a_usage_error_with_a_suggestion() {
+        let error = Cli::try_parse_from(["nexusctl", "restrat", "api"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("'restart'"), "{error}");
+    }
+}

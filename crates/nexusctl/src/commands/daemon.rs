@@ -1,0 +1,97 @@
+//! `daemon run|stop|status`.
+
+use std::process::ExitCode;
+
+use nexus_proto::{Version, client};
+use serde_json::json;
+
+use crate::cli::{Daemon, DaemonRun, DaemonVerb, Format};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::human::span;
+use crate::{out, roles, text};
+
+/// Do it.
+pub(super) fn run(context: &Context, args: &Daemon) -> Result<ExitCode, Failure> {
+    match &args.verb {
+        DaemonVerb::Run(args) => foreground(context, args),
+        DaemonVerb::Stop => stop(context),
+        DaemonVerb::Status => status(context),
+    }
+}
+
+fn foreground(context: &Context, args: &DaemonRun) -> Result<ExitCode, Failure> {
+    if args.detached {
+        // Fails only for a group's leader, which then has a session of its own already.
+        let _ = nix::unistd::setsid();
+    }
+    context.home.create().map_err(|error| {
+        let title = format!("cannot make {}", context.home.path().display());
+        Failure::new(Exit::NoDaemon, title).cause(error.to_string())
+    })?;
+    Ok(roles::daemon_run(context.home.path(), args.ready_fd))
+}
+
+fn stop(context: &Context) -> Result<ExitCode, Failure> {
+    let key = client::fresh_key()
+        .map_err(|error| Failure::new(Exit::Failed, "no random number").cause(error.to_string()))?;
+    match context.client.stop_daemon(&key) {
+        Ok(()) => context.note("the daemon ends; the apps run on"),
+        Err(client::Failure::NoDaemon { .. }) => context.note("no daemon runs"),
+        Err(failure) => return Err(failure.into()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status(context: &Context) -> Result<ExitCode, Failure> {
+    let version = match context.client.version() {
+        Ok(version) => Some(version),
+        Err(client::Failure::NoDaemon { .. }) => None,
+        Err(failure) => return Err(failure.into()),
+    };
+    let Some(version) = version else {
+        context.note("no daemon runs");
+        if context.is_json() {
+            context.document(&json!({
+                "schema": "nexus.version/1",
+                "version": null,
+                "pid": null,
+                "keeper_pid": null,
+                "uptime_ms": null,
+                "home": context.home.path(),
+            }))?;
+        }
+        return Ok(ExitCode::from(Exit::NotRunning.code()));
+    };
+    match context.format {
+        Format::Json | Format::Jsonl => context.document(&version)?,
+        Format::Name => out::result(&format!("{}\n", version.pid))?,
+        Format::Table | Format::Wide => out::result(&page(&version))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn page(version: &Version) -> String {
+    format!(
+        "nexusd       pid {}, up {}, replaced {}\nnexus-keeper pid {}, pair up {}, replaced {}\n\
+         version      {} (API {})\nhome         {}\n",
+        version.pid,
+        span(version.uptime_ms),
+        times(version.nexusd_restarts),
+        version.keeper_pid,
+        span(version.pair_uptime_ms),
+        times(version.keeper_restarts),
+        text::plain(&version.version),
+        text::plain(&version.api),
+        text::plain(&version.home),
+    )
+}
+
+fn times(number: u64) -> String {
+    match number {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        more => format!("{more} times"),
+    }
+}

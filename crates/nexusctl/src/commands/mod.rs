@@ -1,0 +1,81 @@
+//! One file a verb: what it asks, and what it shows.
+
+mod check;
+mod daemon;
+mod delete;
+mod describe;
+mod events;
+mod jlist;
+mod kill;
+mod list;
+mod logs;
+mod named;
+mod restart;
+mod resurrect;
+mod save;
+mod start;
+mod stop;
+mod why;
+
+use std::process::ExitCode;
+
+use nexus_proto::{AppView, Snapshot, Target, client};
+
+use crate::cli::Verb;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// Do what the verb says.
+///
+/// # Errors
+/// Whatever stopped it; it has not been told yet.
+pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
+    match verb {
+        Verb::Start(args) => start::run(context, &args),
+        Verb::Stop(args) => stop::run(context, &args),
+        Verb::Restart(args) => restart::run(context, &args),
+        Verb::Delete(args) => delete::run(context, &args),
+        Verb::List(args) => list::run(context, &args),
+        Verb::Describe(args) => describe::run(context, &args),
+        Verb::Logs(args) => logs::run(context, &args),
+        Verb::Why(args) => why::run(context, &args),
+        Verb::Events(args) => events::run(context, &args),
+        Verb::Jlist => jlist::run(context),
+        Verb::Save => save::run(context),
+        Verb::Resurrect(args) => resurrect::run(context, &args),
+        Verb::Kill(args) => kill::run(context, &args),
+        Verb::Check(args) => check::run(context, &args),
+        Verb::Daemon(args) => daemon::run(context, &args),
+    }
+}
+
+/// The fleet; `None` when no daemon runs, which is an answer and no error.
+fn fleet(context: &Context) -> Result<Option<Snapshot>, Failure> {
+    match context.client.apps() {
+        Ok(snapshot) => Ok(Some(snapshot)),
+        Err(client::Failure::NoDaemon { .. }) => Ok(None),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// What was typed, as apps of the fleet, each with the instance that is meant.
+fn resolve<'a>(
+    context: &Context,
+    typed: &[String],
+    snapshot: &'a Snapshot,
+) -> Result<Vec<(&'a AppView, Target)>, Failure> {
+    let targets = context.client.targets(typed)?.targets;
+    let app = |target: &Target| snapshot.apps.iter().find(|app| app.name == target.app);
+    // One that came after the snapshot was taken is not in it: then it is as if unknown.
+    Ok(targets.into_iter().filter_map(|target| Some((app(&target)?, target))).collect())
+}
+
+/// The last events of an app, oldest first.
+fn last_events(
+    context: &Context,
+    app: &AppView,
+    last: usize,
+) -> Result<Vec<nexus_proto::EventView>, Failure> {
+    let name = client::quote(app.name.as_str());
+    Ok(context.client.events(&format!("app={name}&last={last}"))?.events)
+}

@@ -1,0 +1,93 @@
+//! What every command has at hand: the home, a client, and how to say things.
+
+use nexus_proto::client::Client;
+
+use crate::cli::{Format, Global};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::look::{Look, Stream};
+use crate::out;
+
+/// What every command has at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// Where the daemon is.
+    pub(crate) home: Home,
+    /// A client of it; nothing is connected.
+    pub(crate) client: Client,
+    /// How the result looks.
+    pub(crate) out: Look,
+    /// How all else looks.
+    pub(crate) err: Look,
+    /// Form of the result.
+    pub(crate) format: Format,
+    /// Nothing beside the result but errors.
+    pub(crate) quiet: bool,
+}
+
+impl Context {
+    /// As the flags and the environment say.
+    ///
+    /// # Errors
+    /// When there is no home.
+    pub(crate) fn new(global: &Global) -> Result<Context, Failure> {
+        let home = Home::from_env().map_err(|error| {
+            Failure::new(Exit::Usage, "no home for the daemon").cause(error.to_string())
+        })?;
+        Ok(Context {
+            client: Client::new(home.socket()),
+            home,
+            out: Look::of(Stream::Out, global.color, global.ascii),
+            err: Look::of(Stream::Err, global.color, global.ascii),
+            format: format(global),
+            quiet: global.quiet,
+        })
+    }
+
+    /// One line on stderr, unless `-q`.
+    pub(crate) fn note(&self, text: &str) {
+        if !self.quiet {
+            out::note(text);
+        }
+    }
+
+    /// An error on stderr, for people or for programs.
+    pub(crate) fn tell(&self, failure: &Failure) {
+        if failure.is_silent() {
+        } else if self.is_json() {
+            out::note(&failure.json().to_string());
+        } else {
+            out::note(failure.render(&self.err).trim_end_matches('\n'));
+        }
+    }
+
+    /// Whether the result is for programs.
+    pub(crate) fn is_json(&self) -> bool {
+        match self.format {
+            Format::Json | Format::Jsonl => true,
+            Format::Table | Format::Wide | Format::Name => false,
+        }
+    }
+
+    /// A document, indented for a person.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub(crate) fn document<T: serde::Serialize>(&self, value: &T) -> Result<(), Failure> {
+        out::json(value, self.format == Format::Json && self.out.terminal)
+    }
+
+    /// Say once which columns are missing.
+    pub(crate) fn hidden(&self, columns: usize) {
+        if columns > 0 {
+            let columns = crate::human::count(columns as u64, "column");
+            self.note(&format!("{columns} hidden; -o wide shows them"));
+        }
+    }
+}
+
+/// `-o`, `--json`, or a table.
+pub(crate) fn format(global: &Global) -> Format {
+    global.output.unwrap_or(if global.json { Format::Json } else { Format::Table })
+}

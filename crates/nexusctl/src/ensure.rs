@@ -1,0 +1,127 @@
+//! A daemon for commands that need one: found, or started.
+
+use std::fs::OpenOptions;
+use std::io::{PipeReader, Read};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nexus_proto::{Code, client};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// How long a daemon may take until it answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries to connect while another command starts the daemon.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// The longest report of a new daemon.
+const REPORT_MAX: u64 = 4096;
+/// What a daemon reports when it answers.
+const READY: &str = "ready";
+
+/// See to it that a daemon answers; says so when one had to be started.
+///
+/// # Errors
+/// Nobody answers and none could be started (exit 7), or the socket is not ours (exit 8).
+pub(crate) fn ensure(context: &Context) -> Result<(), Failure> {
+    match context.client.version() {
+        Ok(_) => return Ok(()),
+        Err(client::Failure::NoDaemon { .. }) => {}
+        Err(failure) => return Err(failure.into()),
+    }
+    let (mut child, report) =
+        spawn(context).map_err(|error| failed(context, &error.to_string()))?;
+    let report = read_report(report).map_err(|error| failed(context, &error.to_string()))?;
+    if report == READY {
+        context.note("nexusd is not running; started it");
+        return Ok(());
+    }
+    // Of several first commands one wins the home's lock; the others come here, and soon find
+    // the winner's daemon. So a complaint counts only when nobody answers.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match context.client.version() {
+            Ok(_) => return Ok(()),
+            Err(client::Failure::NoDaemon { .. }) if Instant::now() < deadline => {
+                // A clear complaint of ours, and nobody is on the way: waiting mends nothing.
+                if is_final(&report) {
+                    return Err(failed(context, &report));
+                }
+                // Reaped here, or it would stay a zombie of ours while we wait.
+                let _ = child.try_wait();
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            Err(client::Failure::NoDaemon { cause, .. }) => {
+                let why = if report.is_empty() { cause } else { report };
+                return Err(failed(context, &why));
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+}
+
+/// The report is an error, and not that another holds the home's lock.
+fn is_final(report: &str) -> bool {
+    report.starts_with("error")
+}
+
+/// Start `daemon run` away from the terminal. The new process leads no group, so that it can make
+/// a session of its own.
+fn spawn(context: &Context) -> std::io::Result<(Child, PipeReader)> {
+    let home = &context.home;
+    home.create()?;
+    let (reader, writer) = std::io::pipe()?;
+    fcntl(writer.as_fd(), FcntlArg::F_SETFD(FdFlag::empty()))?;
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(home.daemon_log())?;
+    // Not by its path: that may be another build by now.
+    let child = Command::new("/proc/self/exe")
+        .arg0("nexusctl")
+        .args(["daemon", "run", "--detached", "--ready-fd"])
+        .arg(writer.as_raw_fd().to_string())
+        .env("NEXUS_HOME", home.path())
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    Ok((child, reader))
+}
+
+/// One line, or what came until the other end closed or the patience was over.
+fn read_report(mut reader: PipeReader) -> std::io::Result<String> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut report = Vec::new();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        let ready = poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], wait);
+        match ready {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(nix::errno::Errno::EINTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut piece = [0; 512];
+        let count = reader.read(&mut piece)?;
+        report.extend_from_slice(piece.get(..count).unwrap_or_default());
+        if count == 0 || report.contains(&b'\n') || report.len() as u64 > REPORT_MAX {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&report);
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+fn failed(context: &Context, cause: &str) -> Failure {
+    let cause = cause.trim_start_matches("error").trim_start_matches(':').trim();
+    Failure::new(Exit::NoDaemon, "no daemon runs and none could be started")
+        .code(Code::NoDaemon)
+        .cause(if cause.is_empty() { "it ended without a word" } else { cause })
+        .help(format!("less {}", context.home.daemon_log().display()))
+}

@@ -1,0 +1,45 @@
+//! Writing to stdout and stderr: the result to one, all else to the other.
+
+use std::io::{self, Write};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Write the result. A reader that has gone ends us quietly.
+///
+/// # Errors
+/// [`Exit::ClosedPipe`] without a word when the reader has gone; what the kernel says otherwise
+/// (a full disk must not look like success).
+pub(crate) fn result(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Failure::silent(Exit::ClosedPipe)
+        } else {
+            Failure::new(Exit::Failed, "cannot write the result").cause(error.to_string())
+        }
+    })
+}
+
+/// One line beside the result. If nobody reads it, it is lost: it is not the result.
+pub(crate) fn note(text: &str) {
+    let mut line = text.to_owned();
+    line.push('\n');
+    let _ = io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// A document as one line or, for people, indented.
+///
+/// # Errors
+/// As [`result`].
+pub(crate) fn json<T: serde::Serialize>(value: &T, indented: bool) -> Result<(), Failure> {
+    let text =
+        if indented { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
+    match text {
+        Ok(text) => result(&format!("{text}\n")),
+        Err(error) => {
+            Err(Failure::new(Exit::Internal, "cannot write JSON").cause(error.to_string()))
+        }
+    }
+}

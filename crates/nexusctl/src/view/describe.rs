@@ -1,0 +1,154 @@
+//! `describe`: the answer first (why, what next, its own words), then instances, the last events,
+//! and the settings.
+
+use nexus_proto::{AppView, EventView, LogFile};
+
+use super::clock::clock;
+use super::list::{exit_of, status_text};
+use super::table::{Cell, Column, Table};
+use crate::human::{ago, size, span};
+use crate::look::{Look, Role, role};
+use crate::text::{cut, last, plain};
+
+/// Lines of the app's own words.
+const OWN_LINES: usize = 5;
+/// Log files that are named; the rest is counted.
+const LOGS_MAX: usize = 4;
+/// The widest line in a pipe.
+const LINE_MAX: usize = 400;
+
+/// One app. `today` is the moment of the answer.
+pub(crate) fn describe(app: &AppView, events: &[EventView], today: &str, look: &Look) -> String {
+    let status = look.paint(role(app.status), &status_text(app.status, look));
+    let mut text = format!(
+        "{}  {status}  {}/{} ready      namespace {}\n",
+        look.paint(Role::Bold, app.name.as_str()),
+        app.ready,
+        app.wanted,
+        plain(&app.namespace)
+    );
+    text.push_str(&answer(app, look));
+    text.push_str(&format!("\n{}\n", look.paint(Role::Bold, "Instances")));
+    text.push_str(&instances(app, look));
+    let heading = match events.len() {
+        0 => "No events yet".to_owned(),
+        1 => "Last event".to_owned(),
+        number => format!("Last {number} events"),
+    };
+    text.push_str(&format!("\n{}\n", look.paint(Role::Bold, &heading)));
+    for event in events {
+        let at = clock(&event.at, Some(today), &look.zone);
+        let by = if event.by == "nexusd" { String::new() } else { format!("  by {}", event.by) };
+        let subject = super::events::subject(event);
+        let line = plain(&format!("{at}  {subject}  {}  {}{by}", event.kind, event.detail));
+        text.push_str(&format!("  {}\n", fit(&line, look)));
+    }
+    text.push_str(&settings(app, look));
+    text
+}
+
+/// Why it is as it is, when something is wrong.
+fn answer(app: &AppView, look: &Look) -> String {
+    let Some(trouble) = &app.trouble else { return String::new() };
+    let mut text = format!("  why      {}\n", plain(&trouble.what));
+    let next = app.instances.iter().filter_map(|one| one.again_in_ms).min();
+    if let Some(ms) = next.filter(|_| !trouble.what.contains("next try")) {
+        text.push_str(&format!("  next     tried again in {}\n", span(ms)));
+    }
+    for (number, line) in last(&trouble.last_lines, OWN_LINES).enumerate() {
+        let label = if number == 0 { "stderr" } else { "      " };
+        text.push_str(&format!("  {label}   {}\n", fit(&line, look)));
+    }
+    let command = look.paint(Role::Note, &plain(&trouble.try_next));
+    text.push_str(&format!("  try      {command}\n"));
+    text
+}
+
+fn instances(app: &AppView, look: &Look) -> String {
+    let mut table = Table::default();
+    let rows = &app.instances;
+    table.column(Column::right("#", 0), rows.iter().map(|one| Cell::new(one.instance.to_string())));
+    table.column(Column::right("ID", 5), rows.iter().map(|one| Cell::new(one.id.to_string())));
+    let pid = |pid: Option<i32>| pid.map(|pid| pid.to_string()).unwrap_or_default();
+    table.column(Column::right("PID", 2), rows.iter().map(|one| Cell::new(pid(one.pid))));
+    let status = |one: &nexus_proto::InstanceView| {
+        Cell::new(status_text(one.status, look)).role(role(one.status))
+    };
+    table.column(Column::left("STATUS", 1), rows.iter().map(status));
+    let memory = |bytes: Option<u64>| Cell::new(bytes.map(size).unwrap_or_default());
+    table.column(Column::right("MEM", 6), rows.iter().map(|one| memory(one.memory_bytes)));
+    let restarts = rows.iter().map(|one| Cell::new(one.restarts.to_string()));
+    table.column(Column::right("RESTARTS", 3), restarts);
+    table.column(Column::left("LAST EXIT", 4), rows.iter().map(|one| Cell::new(exit_of(one))));
+    let uptime = |ms: Option<u64>| Cell::new(ms.map(span).unwrap_or_default());
+    table.column(Column::right("UPTIME", 7), rows.iter().map(|one| uptime(one.uptime_ms)));
+    let explain = rows.iter().map(|one| Cell::new(plain(&one.explain)));
+    table.column(Column::left("STATE", 8), explain);
+    let room = look.width.map(|width| width.saturating_sub(2));
+    let page = table.render(&Look { width: room, ..look.clone() });
+    page.text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+fn settings(app: &AppView, look: &Look) -> String {
+    let mut text = String::new();
+    let source = app.source.as_deref().map(|from| format!("      ({from})")).unwrap_or_default();
+    let heading = look.paint(Role::Bold, "Runs");
+    text.push_str(&format!(
+        "\n{heading}       {}\n",
+        plain(&format!("{}{source}", app.command.join(" ")))
+    ));
+    let mut add = |label: &str, value: &str| {
+        if !value.is_empty() {
+            text.push_str(&format!("  {label:<8} {}\n", plain(value)));
+        }
+    };
+    let user = app.user.as_deref().map(|user| format!("            user {user}"));
+    add("cwd", &format!("{}{}", app.cwd, user.unwrap_or_default()));
+    add("env", &environment(app));
+    for (label, path) in logs(app) {
+        add(&label, &path);
+    }
+    add("build", app.build_log.as_deref().unwrap_or_default());
+    add("listen", &app.listen.join(", "));
+    add("restart", &app.restart_policy);
+    add("ready", &app.ready_when);
+    add("stop", &format!("{}, SIGKILL after {}", app.stop_signal, span(app.kill_timeout_ms)));
+    let trees: std::collections::BTreeSet<&str> =
+        app.instances.iter().map(|one| one.tree.as_str()).filter(|tree| !tree.is_empty()).collect();
+    add("tree", &trees.into_iter().collect::<Vec<_>>().join(", "));
+    add("spec", &format!("generation {}", app.generation));
+    text
+}
+
+/// `3 set by the file: PORT, REDIS_URL, …`; never a value.
+fn environment(app: &AppView) -> String {
+    match app.env_names.len() {
+        0 => "none set by the file".to_owned(),
+        number => format!("{number} set: {}", app.env_names.join(", ")),
+    }
+}
+
+fn logs(app: &AppView) -> Vec<(String, String)> {
+    let mut files: Vec<&LogFile> = Vec::new();
+    for file in app.instances.iter().flat_map(|one| &one.logs) {
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    let more = files.len().saturating_sub(LOGS_MAX);
+    let mut lines: Vec<(String, String)> =
+        files.iter().take(LOGS_MAX).map(|file| (file.stream.clone(), file.path.clone())).collect();
+    if more > 0 {
+        lines.push((String::new(), format!("and {more} more")));
+    }
+    lines
+}
+
+fn fit(line: &str, look: &Look) -> String {
+    cut(line, look.width.map_or(LINE_MAX, |width| width.saturating_sub(11)), look)
+}
+
+/// `2s ago`, for a time that may be unknown.
+pub(super) fn since(ms: Option<u64>) -> String {
+    ms.map(|ms| format!("{} ago", ago(ms))).unwrap_or_default()
+}

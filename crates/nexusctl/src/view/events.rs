@@ -1,0 +1,71 @@
+//! `events`: what happened, when, and who asked for it.
+
+use jiff::tz::TimeZone;
+use nexus_proto::EventView;
+
+use super::clock::clock;
+use super::table::{Cell, Column, Flex, Page, Table};
+use crate::look::{Look, Role};
+use crate::text::{pad, plain};
+
+/// Columns of a line that comes alone: app and kind.
+const APP_WIDTH: usize = 16;
+const KIND_WIDTH: usize = 10;
+
+/// A table, oldest first. `today` is the moment of the answer.
+pub(crate) fn events(events: &[EventView], today: &str, look: &Look) -> Page {
+    let mut table = Table::default();
+    let mut add = |column: Column, cell: &dyn Fn(&EventView) -> Cell| {
+        table.column(column, events.iter().map(cell));
+    };
+    add(Column::left("TIME", 0), &|event| Cell::new(time(event, Some(today), &look.zone)));
+    add(Column::flexible("APP", 1, Flex::Middle), &|event| Cell::new(subject(event)));
+    add(Column::left("EVENT", 2), &|event| kind(event));
+    add(Column::flexible("DETAIL", 3, Flex::End), &|event| Cell::new(plain(&event.detail)));
+    add(Column::left("BY", 4), &|event| Cell::new(plain(&event.by)));
+    table.render(look)
+}
+
+/// One event of a stream, with its line end.
+pub(crate) fn event_line(event: &EventView, look: &Look) -> String {
+    let role = role_of(&event.kind);
+    let kind = pad(&plain(&event.kind), KIND_WIDTH, false);
+    format!(
+        "{}  {}  {}  {}  {}\n",
+        time(event, None, &look.zone),
+        pad(&subject(event), APP_WIDTH, false),
+        role.map_or(kind.clone(), |role| look.paint(role, &kind)),
+        plain(&event.detail),
+        look.paint(Role::Off, &plain(&event.by)),
+    )
+}
+
+/// `api/2`, `api`, or the daemon itself.
+pub(super) fn subject(event: &EventView) -> String {
+    match (&event.app, event.instance) {
+        (Some(app), Some(instance)) => format!("{app}/{instance}"),
+        (Some(app), None) => app.to_string(),
+        (None, _) => "nexusd".to_owned(),
+    }
+}
+
+fn time(event: &EventView, today: Option<&str>, zone: &TimeZone) -> String {
+    clock(&event.at, today, zone)
+}
+
+fn kind(event: &EventView) -> Cell {
+    let cell = Cell::new(plain(&event.kind));
+    match role_of(&event.kind) {
+        Some(role) => cell.role(role),
+        None => cell,
+    }
+}
+
+fn role_of(kind: &str) -> Option<Role> {
+    match kind {
+        "exit" | "errored" | "killed" => Some(Role::Bad),
+        "ready" | "built" => Some(Role::Good),
+        "start" | "build" | "stop" => Some(Role::Busy),
+        _ => None,
+    }
+}

@@ -52,7 +52,8 @@ impl Foreground {
     #[track_caller]
     pub fn end_by(&mut self, signal: Signal) -> Option<i32> {
         self.process().signal(signal);
-        wait_for(PROMPT, &format!("its end by {signal}"), || self.0.try_wait().ok().flatten()).code()
+        wait_for(PROMPT, &format!("its end by {signal}"), || self.0.try_wait().ok().flatten())
+            .code()
     }
 }
 

@@ -194,13 +194,15 @@ fn start(role: &str, dir: &str) -> io::Result<Child> {
 fn descendant(role: &str, dir: &str) -> ExitCode {
     let next = match role {
         "child" => start("grandchild", dir).map(drop),
-        "session" | "bare-session" => nix::unistd::setsid().map_err(io::Error::from).and_then(|_| {
-            let mut daemon = Command::new(std::env::current_exe()?);
-            if role == "bare-session" {
-                daemon.env_clear();
-            }
-            daemon.args(["--role", "daemon", "--in", dir]).spawn().map(drop)
-        }),
+        "session" | "bare-session" => {
+            nix::unistd::setsid().map_err(io::Error::from).and_then(|_| {
+                let mut daemon = Command::new(std::env::current_exe()?);
+                if role == "bare-session" {
+                    daemon.env_clear();
+                }
+                daemon.args(["--role", "daemon", "--in", dir]).spawn().map(drop)
+            })
+        }
         _ => Ok(()),
     };
     if next.is_err() || role.ends_with("session") {

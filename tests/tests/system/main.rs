@@ -1,5 +1,7 @@
 //! The whole system against the real kernel: each test has a pair, apps and a home of its own.
 
+#![allow(clippy::unwrap_used, reason = "test code: a panic is its report")]
+
 mod cold;
 mod crash;
 mod daemon;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nexus_tests::{App, Home, Load, Process, PROMPT, free_port, truth, wait_for};
+use nexus_tests::{App, Home, Load, PROMPT, Process, free_port, truth, wait_for};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 

@@ -5,8 +5,9 @@ use nexus_spec::{AppSpec, Name};
 use crate::action::{Keep, Outcome};
 use crate::app::App;
 use crate::event::{Ask, OpId};
+use crate::fleet::Verb;
 use crate::phase::Want;
-use crate::record::{Goal, Plan, Verb};
+use crate::record::Goal;
 use crate::turn::Turn;
 use crate::{build, fleet, goal};
 
@@ -37,14 +38,14 @@ fn start(turn: &mut Turn, op: OpId, spec: Box<AppSpec>, instances: u16) {
     fleet::reprieve(turn, &name);
     let change = (!same).then_some((spec, instances));
     if needs_build {
-        let since = turn.state.last_child();
-        let plan = Plan { change, verb: Verb::Start, instance: None, new: false, since };
-        build::plan(turn, &name, plan);
+        build::plan(turn, &name, change, false);
         return goal::wait(turn, &name, None, op, Goal::Online, true);
     }
-    let built = turn.state.apps.get(&name).is_some_and(|app| app.built.is_some());
     build::abandon(turn, &name);
-    build::apply(turn, &name, change, Verb::Start, None, built);
+    if let Some((spec, instances)) = change {
+        fleet::adopt(turn, &name, *spec, instances, true);
+    }
+    fleet::run(turn, &name, None, Verb::Start);
     wait_online(turn, &name, None, op, all_online);
 }
 
@@ -57,11 +58,9 @@ fn start_new(turn: &mut Turn, op: OpId, spec: AppSpec, instances: u16) {
     }
     turn.keep(Keep::App(name.clone()));
     if needs_build {
-        let since = turn.state.last_child();
-        let plan = Plan { change: None, verb: Verb::Start, instance: None, new: true, since };
-        build::plan(turn, &name, plan);
+        build::plan(turn, &name, None, true);
     } else {
-        build::apply(turn, &name, None, Verb::Start, None, false);
+        fleet::run(turn, &name, None, Verb::Start);
     }
     goal::wait(turn, &name, None, op, Goal::Online, needs_build);
 }
@@ -75,12 +74,10 @@ fn start_known(turn: &mut Turn, op: OpId, name: &Name, instance: Option<u16>) {
     };
     overtake(turn, name, instance, needs_build);
     if needs_build {
-        let since = turn.state.last_child();
-        let plan = Plan { change: None, verb: Verb::Start, instance, new: false, since };
-        build::plan(turn, name, plan);
+        build::plan(turn, name, None, false);
         return goal::wait(turn, name, instance, op, Goal::Online, true);
     }
-    build::apply(turn, name, None, Verb::Start, instance, false);
+    fleet::run(turn, name, instance, Verb::Start);
     wait_online(turn, name, instance, op, all_online);
 }
 
@@ -102,25 +99,23 @@ fn restart(
     let change =
         spec.filter(|(spec, instances)| **spec != app.spec || *instances != app.instances());
     let needs_build = needs_build(app, change.as_ref().map(|(spec, _)| &**spec));
-    let waits_for_build = app.build.as_ref().map(|build| build.plan.instance);
-    // A new spec overtakes a plan for another one, whatever instance that was for.
-    if let Some(planned) = waits_for_build.filter(|_| change.is_some()) {
-        goal::answer(turn, name, planned, Outcome::Superseded);
-        if !needs_build {
-            build::abandon(turn, name);
-        }
+    if change.is_some() {
+        // A new spec overtakes another new one, whichever instances that was for.
+        goal::supersede_builders(turn, name);
     }
     overtake(turn, name, instance, needs_build);
-    let generation = turn.state.apps.get(name).map_or(0, |app| app.generation) + 1;
-    let fresh = Goal::Fresh { generation };
     if needs_build {
-        let since = turn.state.last_child();
-        build::plan(turn, name, Plan { change, verb: Verb::Restart, instance, new: false, since });
-    } else {
-        let built = turn.state.apps.get(name).is_some_and(|app| app.built.is_some());
-        build::apply(turn, name, change, Verb::Restart, instance, built);
+        let generation = turn.state.apps.get(name).map_or(0, |app| app.generation) + 1;
+        build::plan(turn, name, change, false);
+        return goal::wait(turn, name, instance, op, Goal::Fresh { generation }, true);
     }
-    goal::wait(turn, name, instance, op, fresh, needs_build);
+    match change {
+        Some((spec, instances)) => fleet::adopt(turn, name, *spec, instances, true),
+        None => _ = turn.state.bump(name),
+    }
+    fleet::run(turn, name, instance, Verb::Restart);
+    let generation = turn.state.apps.get(name).map_or(0, |app| app.generation);
+    goal::wait(turn, name, instance, op, Goal::Fresh { generation }, false);
 }
 
 fn stop(turn: &mut Turn, op: OpId, name: &Name, instance: Option<u16>) {
@@ -163,15 +158,11 @@ fn known<'a>(turn: &'a mut Turn, op: OpId, name: &Name, instance: Option<u16>) -
 }
 
 /// The latest ask wins: earlier ones about the same instances are answered, a deletion is called
-/// off, and so is what waits for a build, unless this ask will wait for one too.
+/// off, and so is a build for which nobody waits any more, unless this ask will.
 fn overtake(turn: &mut Turn, name: &Name, instance: Option<u16>, builds: bool) {
     goal::supersede(turn, name, instance);
     fleet::reprieve(turn, name);
-    let planned = turn.state.apps.get(name).and_then(|app| app.build.as_ref());
-    let overlaps = planned.is_some_and(|build| {
-        instance.is_none() || build.plan.instance.is_none() || build.plan.instance == instance
-    });
-    if overlaps && !builds {
+    if !builds && goal::builders(turn, name).is_empty() {
         build::abandon(turn, name);
     }
 }

@@ -5,32 +5,36 @@ use nexus_spec::{AppSpec, Name, Span};
 use crate::action::{Action, Fact, Keep, OnExit, Outcome, Purpose};
 use crate::app::Build;
 use crate::event::{Exit, Pid};
+use crate::fleet::Verb;
 use crate::phase::Phase;
-use crate::record::{Plan, Verb};
+use crate::record::{Goal, Plan};
 use crate::turn::{KILL_AGAIN_MIN, Turn};
 use crate::{fleet, goal, stray};
 
 /// A build that runs for longer is ended.
 pub const BUILD_TIMEOUT: Span = Span(30 * 60 * 1_000);
 
-/// Do `plan` once its spec is built. A build of the same spec that runs already will do.
-pub(crate) fn plan(turn: &mut Turn, name: &Name, plan: Plan) {
+/// Build the stored spec (`None`) or another one, which is stored if the build succeeds. A build
+/// of the same spec that runs already will do; one of another spec is overtaken.
+pub(crate) fn plan(turn: &mut Turn, name: &Name, change: Option<(Box<AppSpec>, u16)>, new: bool) {
     turn.keep(Keep::App(name.clone()));
-    let Some(app) = turn.state.apps.get_mut(name) else { return };
-    let new = plan.new || app.build.as_ref().is_some_and(|build| build.plan.new);
-    let plan = Plan { new, ..plan };
-    if let Some(running) = app.build.as_mut().filter(|build| build.plan.change == plan.change) {
-        running.plan = Plan { since: running.plan.since, ..plan };
+    let Some(app) = turn.state.apps.get(name) else { return };
+    let running = app.build.as_ref().map(|build| &build.plan);
+    if running.is_some_and(|plan| plan.change == change) {
         return;
     }
+    let new = new || running.is_some_and(|plan| plan.new);
+    goal::supersede_builders(turn, name);
     abandon(turn, name);
-    let began = turn.now;
-    let build = Build { plan, phase: Phase::Idle, exit: None, began };
-    turn.state.alter_build(name, |slot| *slot = Some(build));
+    let (began, since) = (turn.now, turn.state.last_child());
+    let plan = Plan { change, new, since };
+    turn.state.alter_build(name, |build| {
+        *build = Some(Build { plan, phase: Phase::Idle, exit: None, began });
+    });
     turn.touch(name, None);
 }
 
-/// Whatever waits for a build is overtaken; the build itself is ended.
+/// Nobody waits for the build any more: it is ended.
 pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
     let Some(Some(build)) = turn.state.alter_build(name, Option::take) else { return };
     turn.keep(Keep::App(name.clone()));
@@ -140,49 +144,35 @@ pub(crate) fn gone(turn: &mut Turn, name: &Name) {
 }
 
 fn failed(turn: &mut Turn, name: &Name, exit: Exit, plan: &Plan) {
-    goal::answer(turn, name, plan.instance, Outcome::BuildFailed { exit });
+    for (scope, _) in goal::builders(turn, name) {
+        goal::answer(turn, name, scope, Outcome::BuildFailed { exit });
+    }
     if plan.new {
         goal::drop_app(turn, name);
     }
 }
 
+/// What was waited for is done now.
 fn succeeded(turn: &mut Turn, name: &Name, plan: Plan) {
+    let verb = |goal: Goal| match goal {
+        Goal::Fresh { .. } => Verb::Restart,
+        Goal::Down | Goal::Gone | Goal::Online => Verb::Start,
+    };
+    let waited = goal::builders(turn, name);
+    match plan.change {
+        Some((spec, instances)) => fleet::adopt(turn, name, *spec, instances, true),
+        None if waited.iter().any(|&(_, goal)| verb(goal) == Verb::Restart) => {
+            turn.state.bump(name);
+        }
+        None => {}
+    }
     if let Some(app) = turn.state.apps.get_mut(name)
-        && let Some(waiting) = app.waiting.get_mut(&plan.instance)
+        && app.spec.build.is_some()
     {
-        waiting.building = false;
-        turn.keep(Keep::Pending(name.clone()));
+        app.built = Some(app.generation);
     }
-    apply(turn, name, plan.change, plan.verb, plan.instance, true);
-}
-
-/// Do what was asked for, with what is new about the spec, now that nothing has to be built.
-pub(crate) fn apply(
-    turn: &mut Turn,
-    name: &Name,
-    change: Option<(Box<AppSpec>, u16)>,
-    verb: Verb,
-    instance: Option<u16>,
-    built: bool,
-) {
-    match change {
-        Some((spec, instances)) => fleet::adopt(turn, name, *spec, instances, built),
-        None => {
-            if verb == Verb::Restart {
-                turn.state.bump(name);
-            }
-            if let Some(app) = turn.state.apps.get_mut(name).filter(|_| built) {
-                app.built = Some(app.generation);
-            }
-        }
+    goal::built(turn, name);
+    for (scope, goal) in waited {
+        fleet::run(turn, name, scope, verb(goal));
     }
-    turn.keep(Keep::App(name.clone()));
-    let scope = turn.state.apps.get(name).map_or(0..0, |app| app.scope(instance));
-    for instance in scope {
-        match verb {
-            Verb::Restart => fleet::recycle(turn, name, instance),
-            Verb::Start => fleet::enlist(turn, name, instance),
-        }
-    }
-    turn.touch(name, instance);
 }

@@ -10,8 +10,30 @@ use crate::stray;
 use crate::turn::Turn;
 use crate::worker;
 
+/// What an ask for workers to run does to those that run already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verb {
+    /// They are stopped first.
+    Restart,
+    /// They are left alone.
+    Start,
+}
+
+/// Make the slots of a scope run.
+pub(crate) fn run(turn: &mut Turn, name: &Name, scope: Option<u16>, verb: Verb) {
+    let instances = turn.state.apps.get(name).map_or(0..0, |app| app.scope(scope));
+    for instance in instances {
+        match verb {
+            Verb::Restart => recycle(turn, name, instance),
+            Verb::Start => enlist(turn, name, instance),
+        }
+    }
+    turn.keep(Keep::App(name.clone()));
+    turn.touch(name, scope);
+}
+
 /// Wanted up, with a clean record; what is down comes at once, what is going down comes back.
-pub(crate) fn enlist(turn: &mut Turn, name: &Name, instance: u16) {
+fn enlist(turn: &mut Turn, name: &Name, instance: u16) {
     let spawn = turn.state.alter(name, instance, |_, slot| {
         slot.want = Want::Up;
         if slot.phase.is_running() {
@@ -27,7 +49,7 @@ pub(crate) fn enlist(turn: &mut Turn, name: &Name, instance: u16) {
 }
 
 /// Stopped and started again; what is down comes at once.
-pub(crate) fn recycle(turn: &mut Turn, name: &Name, instance: u16) {
+fn recycle(turn: &mut Turn, name: &Name, instance: u16) {
     let spawn = turn.state.alter(name, instance, |_, slot| {
         slot.want = Want::Up;
         slot.call_off();

@@ -38,6 +38,32 @@ pub(crate) fn supersede(turn: &mut Turn, name: &Name, instance: Option<u16>) {
     }
 }
 
+/// Who waits for the build: for which instances, and for what after it.
+pub(crate) fn builders(turn: &Turn, name: &Name) -> Vec<(Option<u16>, Goal)> {
+    let waiting = turn.state.apps.get(name).map(|app| app.waiting.iter());
+    let building = waiting.into_iter().flatten().filter(|(_, waiting)| waiting.building);
+    building.map(|(&scope, waiting)| (scope, waiting.goal)).collect()
+}
+
+/// Answer whoever waits for the build.
+pub(crate) fn supersede_builders(turn: &mut Turn, name: &Name) {
+    for (scope, _) in builders(turn, name) {
+        answer(turn, name, scope, Outcome::Superseded);
+    }
+}
+
+/// Nobody has to wait for the build any more; who asked for new workers waits for this generation.
+pub(crate) fn built(turn: &mut Turn, name: &Name) {
+    let Some(app) = turn.state.apps.get_mut(name) else { return };
+    for waiting in app.waiting.values_mut().filter(|waiting| waiting.building) {
+        waiting.building = false;
+        if let Goal::Fresh { generation } = &mut waiting.goal {
+            *generation = app.generation;
+        }
+    }
+    turn.keep(Keep::Pending(name.clone()));
+}
+
 /// Answer who waits for exactly this scope, if anyone does.
 pub(crate) fn answer(turn: &mut Turn, name: &Name, scope: Option<u16>, outcome: Outcome) {
     let Some(app) = turn.state.apps.get_mut(name) else { return };
@@ -110,20 +136,16 @@ fn holds(app: &App, scope: Option<u16>, waiting: Waiting) -> bool {
 
 /// Nothing of the app is left, and that is what was asked for.
 fn forget(turn: &mut Turn, name: &Name) {
-    let scopes: Vec<Option<u16>> = turn
-        .state
-        .apps
-        .get(name)
-        .map_or_else(Vec::new, |app| app.waiting.keys().copied().collect());
-    for scope in scopes {
-        answer(turn, name, scope, Outcome::Done);
-    }
     drop_app(turn, name);
     turn.note(Fact::Deleted { app: name.clone() });
 }
 
-/// Forget an app of which nothing lives.
+/// Forget an app of which nothing lives; whoever waits for just that is answered.
 pub(crate) fn drop_app(turn: &mut Turn, name: &Name) {
+    let scopes = turn.state.apps.get(name).map(|app| app.waiting.keys().copied());
+    for scope in scopes.into_iter().flatten().collect::<Vec<_>>() {
+        answer(turn, name, scope, Outcome::Done);
+    }
     while turn.state.apps.get(name).is_some_and(|app| app.slots.len() > 0) {
         turn.state.shrink(name);
     }

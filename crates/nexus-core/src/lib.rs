@@ -39,7 +39,7 @@ pub use app::{App, Build, Counts};
 pub use build::BUILD_TIMEOUT;
 pub use event::{Ask, ChildId, Event, Exit, OpId, Pid, SlotId, SpawnError, Time};
 pub use phase::{Next, Phase, Want, explain};
-pub use record::{AppRecord, Goal, Intents, PendingAsk, Plan, SlotRecord, Verb, Waiting};
+pub use record::{AppRecord, Goal, Intents, PendingAsk, Plan, SlotRecord, Waiting};
 pub use restart::{EXITS_MAX, Past, STAY_CODES_MAX, Verdict};
 pub use resume::{Ended, Entry, Roll, resume};
 pub use slot::{LastExit, Slot};

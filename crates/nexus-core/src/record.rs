@@ -56,28 +56,16 @@ pub struct SlotRecord {
     pub generation: u64,
 }
 
-/// What is done when a build has succeeded.
+/// A build that runs or is about to. What is done when it has succeeded is what those wait for
+/// who wait for it: see [`Waiting::building`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// The spec that is built and its resolved number of instances; `None` = the stored one.
     pub change: Option<(Box<AppSpec>, u16)>,
-    /// What follows.
-    pub verb: Verb,
-    /// Only this instance.
-    pub instance: Option<u16>,
     /// The app came with this ask: if the build fails, it is forgotten.
     pub new: bool,
     /// A build up to this number was ordered for an earlier plan.
     pub since: ChildId,
-}
-
-/// What follows a build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// What lives is stopped first, then all is started.
-    Restart,
-    /// What is down is started.
-    Start,
 }
 
 /// One ask that waits for its answer.

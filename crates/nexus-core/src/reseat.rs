@@ -1,5 +1,7 @@
 //! After a death of the daemon: which of a slot's children serves, and what becomes of the others.
 
+use std::collections::BTreeMap;
+
 use nexus_spec::{AppSpec, Name, Ready, Span};
 
 use crate::action::{Action, Fact, Keep};
@@ -12,9 +14,28 @@ use crate::state::State;
 use crate::turn::Turn;
 use crate::worker;
 
+/// The generations that clients were waiting for when the daemon died, by app and scope.
+pub(crate) type Awaited = BTreeMap<(Name, Option<u16>), u64>;
+
+/// What clients wait for now, before anything that has happened meanwhile is made known to them.
+pub(crate) fn awaited(state: &State) -> Awaited {
+    let asks = state.pending().into_iter().filter(|ask| !ask.waiting.building);
+    asks.filter_map(|ask| match ask.waiting.goal {
+        Goal::Fresh { generation } => Some(((ask.app, ask.instance), generation)),
+        Goal::Down | Goal::Gone | Goal::Online => None,
+    })
+    .collect()
+}
+
 /// Give one slot the child that it had, or what follows when it has none. `held` is in the order
 /// of the children's numbers.
-pub(crate) fn seat(turn: &mut Turn, name: &Name, instance: u16, held: Vec<Entry>) {
+pub(crate) fn seat(
+    turn: &mut Turn,
+    name: &Name,
+    instance: u16,
+    held: Vec<Entry>,
+    awaited: &Awaited,
+) {
     charge_predecessors(turn, name, instance, &held);
     let Some(settled) = turn.state.slot(name, instance).map(|slot| slot.settled) else { return };
     let (old, new): (Vec<Entry>, Vec<Entry>) =
@@ -26,7 +47,8 @@ pub(crate) fn seat(turn: &mut Turn, name: &Name, instance: u16, held: Vec<Entry>
         } else if entry.child <= settled {
             take_settled(turn, name, instance, entry);
         } else {
-            take(turn, name, instance, entry);
+            let unwanted = is_unwanted(turn.state, name, instance, entry, awaited);
+            take(turn, name, instance, entry, unwanted);
         }
     }
     if chosen.is_none() {
@@ -78,9 +100,8 @@ fn charge_predecessors(turn: &mut Turn, name: &Name, instance: u16, held: &[Entr
 }
 
 /// A child of which nothing has been judged: it serves, or is told to go, or its exit is judged.
-fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry) {
+fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry, unwanted: bool) {
     let until = entry.ended.map_or(turn.now, |ended| ended.at);
-    let unwanted = is_unwanted(turn.state, name, instance, entry);
     let kill_at = turn.now + turn.kill_again(Some(name));
     let Entry { child, pid, started_at: since, .. } = *entry;
     turn.state.alter(name, instance, |spec, slot| {
@@ -148,17 +169,24 @@ fn follow_up(turn: &mut Turn, name: &Name, instance: u16) {
     }
 }
 
-/// Nobody wants the slot up, or someone waits for a later generation in it.
-fn is_unwanted(state: &State, name: &Name, instance: u16, entry: &Entry) -> bool {
-    let Some(app) = state.apps.get(name) else { return true };
-    let overtaken =
-        [None, Some(instance)].iter().filter_map(|scope| app.waiting.get(scope)).any(|waiting| {
-            match waiting.goal {
-                Goal::Fresh { generation } => !waiting.building && entry.generation < generation,
-                Goal::Down | Goal::Gone | Goal::Online => false,
-            }
-        });
-    overtaken || app.slots.get(instance).is_none_or(|slot| slot.want != Want::Up)
+/// Nobody wants the slot up, or someone waits for a later generation in it, or it is the heir of a
+/// child that we had told to go.
+fn is_unwanted(
+    state: &State,
+    name: &Name,
+    instance: u16,
+    entry: &Entry,
+    awaited: &Awaited,
+) -> bool {
+    let Some(slot) = state.slot(name, instance) else { return true };
+    let overtaken = [None, Some(instance)].into_iter().any(|scope| {
+        awaited.get(&(name.clone(), scope)).is_some_and(|&awaited| entry.generation < awaited)
+    });
+    let of_dismissed = entry.respawn_of.is_some_and(|old| {
+        let by_itself = |last: LastExit| last.child == old && !last.asked;
+        old <= slot.settled && !slot.last_exit.is_some_and(by_itself)
+    });
+    slot.want != Want::Up || overtaken || of_dismissed
 }
 
 /// When it became ready, if it did. When a worker said so is not known any more: its spawn stands

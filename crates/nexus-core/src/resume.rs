@@ -136,12 +136,13 @@ fn seat_all(turn: &mut Turn, mut living: Vec<Entry>) {
             None => dismiss(turn, &entry),
         }
     }
+    let awaited = reseat::awaited(turn.state);
     let names: Vec<(Name, u16)> =
         turn.state.apps.iter().map(|(name, app)| (name.clone(), app.instances())).collect();
     for (name, instances) in names {
         for instance in 0..instances {
             let held = seats.remove(&Seat::Worker(name.clone(), instance)).unwrap_or_default();
-            reseat::seat(turn, &name, instance, held);
+            reseat::seat(turn, &name, instance, held, &awaited);
         }
         // What a build has made possible needs the workers in their seats.
         if let Some(held) = seats.remove(&Seat::Build(name.clone())) {

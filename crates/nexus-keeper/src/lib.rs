@@ -1,12 +1,39 @@
 //! Parent of the workers, holder of descriptors, decider of nothing.
 //!
-//! Two roles use this crate: the keeper itself ([`run`]) and nexusd's end of the pair ([`Link`]).
+//! Two roles use this crate. The keeper: [`found`] at a cold start, then [`run`]; or [`adopt`], in
+//! a process that was executed into the role. And nexusd's end of the pair: [`Link`].
+//!
+//! One executable plays all roles by executing `/proc/self/exe` with a hidden word as its first
+//! argument and the number of the handoff's descriptor as its second. Its `main` must route
+//! [`ARG_KEEPER`] to [`adopt`] and [`ARG_NEXUSD`] to [`Link::inherit`], before it starts a thread.
+//! NEXUS_HOME is in the environment of both; whoever calls [`found`] should have executed itself
+//! with it, so that it also shows in `/proc/PID/environ` of the keeper.
+//!
+//! What the two promise each other is listed, fact by fact, in [`facts`].
 
+mod arena;
+mod codec;
+pub mod facts;
+mod found;
+mod handoff;
+mod keeper;
 mod link;
+mod lock;
+mod sys;
+mod template;
 mod wire;
 
-pub use link::{Handoff, Link};
+pub use arena::Counters;
+pub use found::{FoundError, Founding, found};
+pub use handoff::Limits;
+pub use keeper::{adopt, run};
+pub use link::{Handoff, Link, QUEUE_MAX, Trees};
 pub use wire::{
-    CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Ended, HoldId, Kept, KeptState, NOTE_MAX, OnExit,
-    Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
+    CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Ended, HoldId, Kept, KeptState, LISTEN_MAX, NOTE_MAX,
+    OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template,
 };
+
+/// First argument of a process that becomes the keeper; the second is the handoff's number.
+pub const ARG_KEEPER: &str = "__keeper";
+/// First argument of a process that becomes nexusd; the second is the handoff's number.
+pub const ARG_NEXUSD: &str = "__nexusd";

@@ -1,37 +1,63 @@
 //! nexusd's end of the pair.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
 
-use crate::wire::{HoldId, Kept, Order, Report};
+use crate::arena::{Arena, Counters, Phase};
+use crate::codec::{self, Flaw, MESSAGE_MAX};
+use crate::handoff::{self, Limits, Table};
+use crate::sys::{files, process, socket};
+use crate::wire::{HoldId, Kept, KeptState, Order, Report};
+
+/// The most bytes of orders that wait for a keeper that does not read.
+pub const QUEUE_MAX: usize = 8 * 1024 * 1024;
+
+/// How the keeper finds what belongs to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trees {
+    /// Each child has its own cgroup: nothing escapes.
+    Cgroup,
+    /// By session, group, descent and `NEXUS_WORKER` in the environment.
+    Sweep,
+}
 
 /// What a new nexusd finds when it begins.
 pub struct Handoff {
     /// Every held descriptor with its note (borrowed from the link's mirror).
     pub held: Vec<(HoldId, Vec<u8>)>,
-    /// Every child that has not been acknowledged.
+    /// Every child that has not been acknowledged. What is told here may be told again by a
+    /// report that was on its way.
     pub children: Vec<Kept>,
     /// The highest child number ever ordered or reserved.
     pub last_child: u64,
     /// The home directory.
-    pub home: std::path::PathBuf,
-    /// x
-    pub pair_began_ms: u64,
-    /// x
-    pub nexusd_restarts: u64,
-    /// x
-    pub keeper_restarts: u64,
-    /// x
-    pub trees: crate::Trees,
-    /// x
-    pub home_id: String,
+    pub home: PathBuf,
+    /// How trees are found.
+    pub trees: Trees,
+    /// The limits of the caller who founded the pair; workers get them.
+    pub limits: Limits,
+    /// Figures of the pair.
+    pub counters: Counters,
 }
 
 /// nexusd's end: orders out, reports in, and a mirror of all that the keeper holds, so that
 /// nexusd can take the keeper's place.
 pub struct Link {
+    socket: OwnedFd,
+    keeper: (i32, OwnedFd),
+    home: PathBuf,
+    arena: Arena,
+    lock: OwnedFd,
+    limits: Limits,
+    cgroup: Option<PathBuf>,
+    resumed: bool,
     mirror: BTreeMap<HoldId, (OwnedFd, Vec<u8>)>,
+    children: BTreeMap<u64, (i32, OwnedFd)>,
+    queue: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
+    queued: usize,
+    unknown: u64,
 }
 
 impl Link {
@@ -41,65 +67,345 @@ impl Link {
     /// # Errors
     /// When the handoff cannot be read or is of another version.
     pub fn inherit(fd: RawFd) -> io::Result<(Link, Handoff)> {
-        let _ = fd;
-        todo!()
+        let table = Table::read(fd)?;
+        let missing = || io::Error::new(io::ErrorKind::InvalidData, "a handoff without a link");
+        let (pid, pidfd) = table.peer.ok_or_else(missing)?;
+        let mut link = Link {
+            socket: handoff::take(table.link.ok_or_else(missing)?)?,
+            keeper: (pid, handoff::take(pidfd)?),
+            home: table.home,
+            arena: Arena::open(handoff::take(table.arena)?, false)?,
+            lock: handoff::take(table.lock.ok_or_else(missing)?)?,
+            limits: table.limits,
+            cgroup: table.cgroup,
+            resumed: false,
+            mirror: BTreeMap::new(),
+            children: BTreeMap::new(),
+            queue: VecDeque::new(),
+            queued: 0,
+            unknown: 0,
+        };
+        for (id, fd, note) in table.held {
+            link.mirror.insert(id, (handoff::take(fd)?, note));
+        }
+        let mut pidfds = BTreeMap::new();
+        for (child, fd) in table.children {
+            pidfds.insert(child, handoff::take(fd)?);
+        }
+        let handoff = Handoff {
+            held: link.mirror.iter().map(|(id, (_, note))| (*id, note.clone())).collect(),
+            children: link.roll(pidfds)?,
+            last_child: link.arena.last_child(),
+            home: link.home.clone(),
+            trees: link.trees(),
+            limits: link.limits,
+            counters: link.counters(),
+        };
+        Ok((link, handoff))
     }
+
+    fn roll(&mut self, mut pidfds: BTreeMap<u64, OwnedFd>) -> io::Result<Vec<Kept>> {
+        let mut roll = Vec::new();
+        for record in 0..self.arena.used() {
+            let Some(now) = self.arena.changing(record) else { continue };
+            let state = match (now.phase, now.failed) {
+                (Phase::Free, _) => continue,
+                (Phase::Ordered | Phase::Running, _) => KeptState::Alive,
+                (Phase::Failed, Some((stage, errno))) => KeptState::Failed { stage, errno },
+                (Phase::Failed | Phase::Exited, _) => KeptState::Exited {
+                    ended: now.ended,
+                    at_ms: now.at_ms,
+                    tree_gone: now.tree_gone,
+                },
+            };
+            let pidfd = pidfds.remove(&now.child);
+            let alive = matches!(state, KeptState::Alive);
+            let copy = pidfd.as_ref().filter(|_| alive).map(OwnedFd::try_clone).transpose()?;
+            if let Some(pidfd) = pidfd {
+                self.children.insert(now.child, (now.pid, pidfd));
+            }
+            roll.push(Kept {
+                child: now.child,
+                pid: now.pid,
+                pidfd: copy,
+                note: self.arena.note(record, &now),
+                started_ms: now.started_ms,
+                respawn_of: self.arena.fixed(record).respawn_of.checked_sub(1),
+                state,
+            });
+        }
+        roll.sort_by_key(|kept| kept.child);
+        Ok(roll)
+    }
+
     /// Readable when a report waits or the keeper has closed its end.
     pub fn socket(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.socket.as_fd()
     }
+
     /// Readable when the keeper is dead.
     pub fn keeper_pidfd(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.keeper.1.as_fd()
     }
+
     /// The keeper's pid.
     pub fn keeper_pid(&self) -> i32 {
-        todo!()
+        self.keeper.0
     }
+
+    /// The home directory.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// How trees are found.
+    pub fn trees(&self) -> Trees {
+        if self.cgroup.is_some() { Trees::Cgroup } else { Trees::Sweep }
+    }
+
+    /// Figures of the pair, as they are now.
+    pub fn counters(&self) -> Counters {
+        self.arena.counters()
+    }
+
+    /// Messages of the keeper that this version did not understand.
+    pub fn unknown_reports(&self) -> u64 {
+        self.unknown
+    }
+
     /// A held descriptor.
     pub fn held(&self, id: HoldId) -> Option<BorrowedFd<'_>> {
         let (fd, _) = self.mirror.get(&id)?;
-        Some(std::os::fd::AsFd::as_fd(fd))
+        Some(fd.as_fd())
     }
+
+    /// A child's pid and pidfd, until it is acknowledged.
+    pub fn child(&self, child: u64) -> Option<(i32, BorrowedFd<'_>)> {
+        let (pid, pidfd) = self.children.get(&child)?;
+        Some((*pid, pidfd.as_fd()))
+    }
+
     /// Send an order. Orders that do not fit into the socket now are queued here, in order, and
-    /// sent by [`Link::flush`]; the queue is bounded.
+    /// sent by [`Link::flush`]; the queue is bounded by [`QUEUE_MAX`].
     ///
     /// # Errors
-    /// When the keeper has closed its end (then wait for its pidfd and promote), or the queue is
-    /// full.
+    /// `BrokenPipe` when the keeper has closed its end (then wait for its pidfd and promote),
+    /// `WouldBlock` when the queue is full, `InvalidInput` by the name of the bound that the order
+    /// breaks, or when a descriptor belongs to it (see [`Link::hold`], [`Link::take`]).
     pub fn send(&mut self, order: &Order) -> io::Result<()> {
-        let _ = order;
-        todo!()
+        if matches!(order, Order::Hold { .. } | Order::Take { .. }) {
+            let why = "a descriptor belongs to this order: use Link::hold or Link::take";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        self.offer(order, None)?;
+        match order {
+            Order::Acknowledge { child } => drop(self.children.remove(child)),
+            Order::Release { id } => drop(self.mirror.remove(id)),
+            Order::Resumed => self.resumed = true,
+            Order::Hold { .. }
+            | Order::Kill { .. }
+            | Order::Leave
+            | Order::Note { .. }
+            | Order::Ping { .. }
+            | Order::Spawn { .. }
+            | Order::Take { .. }
+            | Order::Terminate { .. } => {}
+        }
+        Ok(())
     }
+
     /// Hold a descriptor: both of the pair have it once this order is queued.
     ///
     /// # Errors
     /// As [`Link::send`].
     pub fn hold(&mut self, id: HoldId, note: &[u8], fd: OwnedFd) -> io::Result<()> {
-        let _ = (id, note, fd);
-        todo!()
+        let copy = fd.try_clone()?;
+        self.offer(&Order::Hold { id, note: note.to_vec() }, Some(copy))?;
+        self.mirror.insert(id, (fd, note.to_vec()));
+        Ok(())
     }
+
+    /// Have a worker kept that runs already: see `Order::Take`.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub fn take(
+        &mut self,
+        child: u64,
+        pid: i32,
+        pidfd: OwnedFd,
+        tag: &[u8],
+        note: &[u8],
+    ) -> io::Result<()> {
+        let copy = pidfd.try_clone()?;
+        let order = Order::Take { child, pid, tag: tag.to_vec(), note: note.to_vec() };
+        self.offer(&order, Some(copy))?;
+        self.children.insert(child, (pid, pidfd));
+        Ok(())
+    }
+
+    fn offer(&mut self, order: &Order, fd: Option<OwnedFd>) -> io::Result<()> {
+        let bytes = codec::encode_order(order)
+            .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
+        if self.queue.is_empty() && self.put(&bytes, fd.as_ref())? {
+            return Ok(());
+        }
+        if self.queued + bytes.len() > QUEUE_MAX {
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, "the keeper does not read"));
+        }
+        self.queued += bytes.len();
+        self.queue.push_back((bytes, fd));
+        Ok(())
+    }
+
+    /// Whether it fitted.
+    fn put(&self, bytes: &[u8], fd: Option<&OwnedFd>) -> io::Result<bool> {
+        let fd = fd.map(AsRawFd::as_raw_fd);
+        match socket::send(self.socket.as_fd(), bytes, fd.as_slice()) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(e) if e.raw_os_error() == Some(libc::ETOOMANYREFS) => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Whether orders wait for the socket to become writable.
     pub fn wants_write(&self) -> bool {
-        todo!()
+        !self.queue.is_empty()
     }
+
     /// Send what is queued as far as it goes.
     ///
     /// # Errors
     /// As [`Link::send`].
     pub fn flush(&mut self) -> io::Result<()> {
-        todo!()
+        while let Some((bytes, fd)) = self.queue.pop_front() {
+            match self.put(&bytes, fd.as_ref()) {
+                Ok(true) => self.queued -= bytes.len(),
+                Ok(false) => {
+                    self.queue.push_front((bytes, fd));
+                    return Ok(());
+                }
+                Err(e) => {
+                    self.queue.push_front((bytes, fd));
+                    return Err(e);
+                }
+            }
+        }
+        Ok(())
     }
+
     /// The next report; `Ok(None)` = none now.
     ///
     /// # Errors
     /// `UnexpectedEof` when the keeper has closed its end.
     pub fn recv(&mut self) -> io::Result<Option<Report>> {
-        todo!()
+        loop {
+            let mut bytes = [0; MESSAGE_MAX];
+            let mut fds = [const { None }; 1];
+            let got = match socket::receive(self.socket.as_fd(), &mut bytes, &mut fds, false) {
+                Ok(got) if got.len == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(got) => got,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                Err(e) => return Err(e),
+            };
+            match codec::decode_report(&bytes[..got.len]) {
+                Ok(report) => {
+                    let [fd] = fds;
+                    if let (Report::Spawned { child, pid }, Some(fd)) = (&report, fd) {
+                        self.children.insert(*child, (*pid, fd));
+                    }
+                    return Ok(Some(report));
+                }
+                Err(Flaw::Unknown | Flaw::Malformed(_)) => self.unknown += 1,
+            }
+        }
     }
+
     /// Become the keeper: proof of death must have been seen on [`Link::keeper_pidfd`]. Executes
     /// our own program into the keeper's role; returns only when that failed.
-    pub fn promote(&mut self) -> io::Error {
-        todo!()
+    ///
+    /// Call it from any thread; the others end with the exec. One that is stuck in the kernel
+    /// delays it: then use [`Link::found_fresh_keeper`].
+    pub fn promote(mut self) -> io::Error {
+        self.drain();
+        let table = self.table();
+        let handoff = match table.write() {
+            Ok(handoff) => handoff,
+            Err(e) => return e,
+        };
+        let argv = handoff::argv(crate::ARG_KEEPER, &handoff);
+        let command = process::Command::new(&argv, &handoff::environment(&self.home));
+        table.set_inherited(true);
+        let error = command.exec(c"/proc/self/exe");
+        table.set_inherited(false);
+        error
+    }
+
+    /// Where [`Link::promote`] would wait for a stuck thread: fork a fresh keeper that keeps this
+    /// nexusd, and go on with it. Proof of the old one's death must have been seen. Afterwards
+    /// every child's state is reported again; [`Link::socket`] and [`Link::keeper_pidfd`] are
+    /// others than before.
+    ///
+    /// # Errors
+    /// What fork, socketpair and memfd_create say; then nothing has changed.
+    pub fn found_fresh_keeper(&mut self) -> io::Result<()> {
+        self.drain();
+        let (ours, theirs) = socket::pair(true)?;
+        // It takes the keeper's lock by a description of its own: ours stays nexusd's.
+        let lock = crate::lock::open(&self.home)?;
+        let own = process::pidfd_open(std::process::id().cast_signed())?;
+        let mut table = self.table();
+        table.link = Some(theirs.as_raw_fd());
+        table.lock = Some(lock.as_raw_fd());
+        table.peer = Some((std::process::id().cast_signed(), own.as_raw_fd()));
+        table.resumed = self.resumed;
+        let handoff = table.write()?;
+        let argv = handoff::argv(crate::ARG_KEEPER, &handoff);
+        let command = process::Command::new(&argv, &handoff::environment(&self.home));
+        let inherited: Vec<RawFd> = table.descriptors().collect();
+        match process::fork(false, None)? {
+            process::Forked::Child => {
+                // We may have had threads: from here on only system calls.
+                for fd in inherited {
+                    let _ = files::set_cloexec(fd, false);
+                }
+                process::default_signals();
+                command.exec(c"/proc/self/exe");
+                process::exit_now(127)
+            }
+            process::Forked::Parent(pid, pidfd) => {
+                self.keeper = (pid, pidfd);
+                self.socket = ours;
+                Ok(())
+            }
+        }
+    }
+
+    /// Take what the dead keeper had still said: pidfds of its last spawns.
+    fn drain(&mut self) {
+        while let Ok(Some(_)) = self.recv() {}
+        self.queue.clear();
+        self.queued = 0;
+    }
+
+    fn table(&self) -> Table {
+        let held = self.mirror.iter();
+        Table {
+            home: self.home.clone(),
+            arena: self.arena.fd().as_raw_fd(),
+            link: None,
+            lock: Some(self.lock.as_raw_fd()),
+            peer: None,
+            limits: self.limits,
+            cgroup: self.cgroup.clone(),
+            resumed: false,
+            held: held.map(|(id, (fd, note))| (*id, fd.as_raw_fd(), note.clone())).collect(),
+            children: self.children.iter().map(|(c, (_, fd))| (*c, fd.as_raw_fd())).collect(),
+            gates: Vec::new(),
+        }
     }
 }

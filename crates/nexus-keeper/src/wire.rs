@@ -12,12 +12,20 @@ pub const CARRIED_ENV_MAX: usize = 512;
 pub const TAG_MAX: usize = 160;
 /// The most `stay_codes` of an order.
 pub const CODES_MAX: usize = 16;
+/// The most sockets that one template hands to its workers.
+pub const LISTEN_MAX: usize = 64;
 /// The longest template: argv, environment and paths, in bytes.
 pub const TEMPLATE_MAX: usize = 256 * 1024;
 
 /// A descriptor that both of the pair hold, by our number: chosen by nexusd, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HoldId(pub u64);
+
+impl HoldId {
+    /// The listening control socket: bound by the keeper at the cold start, held by both from
+    /// then on, with the note `control`. nexusd chooses its own numbers from 1 on.
+    pub const CONTROL: HoldId = HoldId(0);
+}
 
 /// What is the same for all workers of one generation of an app. Encoded once into a sealed
 /// memfd, held like any other descriptor, and read by the child itself after the fork: the keeper
@@ -36,7 +44,8 @@ pub struct Template {
     pub umask: Option<u32>,
     /// uid, gid and all supplementary groups; `None` = the keeper's own.
     pub ids: Option<(u32, u32, Vec<u32>)>,
-    /// Sockets to inherit from descriptor 3 on, each with its LISTEN_FDNAMES name.
+    /// Sockets to inherit from descriptor 3 on, each with its LISTEN_FDNAMES name; at most
+    /// [`LISTEN_MAX`].
     pub listen: Vec<(HoldId, Vec<u8>)>,
 }
 
@@ -188,8 +197,6 @@ pub enum Report {
         /// The call's errno.
         errno: i32,
     },
-    /// stop
-    Stop,
     /// After `Exited`: nothing of the tree is left.
     TreeGone {
         /// Which.
@@ -200,6 +207,9 @@ pub enum Report {
         /// The same.
         number: u64,
     },
+    /// The keeper was told to end (SIGTERM or SIGINT): stop all apps, then order `Leave`. Told
+    /// again to every new nexusd.
+    Stop,
 }
 
 /// How a main process ended.
@@ -269,19 +279,4 @@ pub enum KeptState {
         /// The errno.
         errno: i32,
     },
-}
-
-/// How a child's tree is found when it is ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trees {
-    /// cgroup
-    Cgroup,
-    /// sweep
-    Sweep,
-}
-impl Template {
-    /// e
-    pub fn seal(&self) -> std::io::Result<OwnedFd> {
-        todo!()
-    }
 }

@@ -15,15 +15,16 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::report::{ERROR, READY, TAKEN};
 
 /// How long a daemon may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries to connect while another command starts the daemon.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// How much of the daemon's log is looked at for its last line.
+const LAST_WORDS_MAX: usize = 4096;
 /// The longest report of a new daemon.
 const REPORT_MAX: u64 = 4096;
-/// What a daemon reports when it answers.
-const READY: &str = "ready";
 
 /// See to it that a daemon answers; says so when one had to be started.
 ///
@@ -42,33 +43,28 @@ pub(crate) fn ensure(context: &Context) -> Result<(), Failure> {
         context.note("nexusd is not running; started it");
         return Ok(());
     }
+    // A clear complaint: nobody is on the way.
+    if report.starts_with(ERROR) {
+        return Err(failed(context, &report));
+    }
     // Of several first commands one wins the home's lock; the others come here, and soon find
-    // the winner's daemon. So a complaint counts only when nobody answers.
+    // the winner's daemon.
     let deadline = Instant::now() + PATIENCE;
     loop {
         match context.client.version() {
             Ok(_) => return Ok(()),
             Err(client::Failure::NoDaemon { .. }) if Instant::now() < deadline => {
-                // A clear complaint of ours, and nobody is on the way: waiting mends nothing.
-                if is_final(&report) {
-                    return Err(failed(context, &report));
-                }
                 // Reaped here, or it would stay a zombie of ours while we wait.
                 let _ = child.try_wait();
                 std::thread::sleep(RETRY_PAUSE);
             }
             Err(client::Failure::NoDaemon { cause, .. }) => {
-                let why = if report.is_empty() { cause } else { report };
+                let why = if report == TAKEN { cause } else { last_words(context) };
                 return Err(failed(context, &why));
             }
             Err(failure) => return Err(failure.into()),
         }
     }
-}
-
-/// The report is an error, and not that another holds the home's lock.
-fn is_final(report: &str) -> bool {
-    report.starts_with("error")
 }
 
 /// Start `daemon run` away from the terminal. The new process leads no group, so that it can make
@@ -118,8 +114,15 @@ fn read_report(mut reader: PipeReader) -> std::io::Result<String> {
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
+/// The last line of the daemon's own log: it ended without a report.
+fn last_words(context: &Context) -> String {
+    let lines = nexus_log::tail_lines(&context.home.daemon_log(), 1, LAST_WORDS_MAX);
+    let line = lines.ok().and_then(|lines| lines.into_iter().next_back());
+    line.map(|line| nexus_log::printable(&line, false)).unwrap_or_default()
+}
+
 fn failed(context: &Context, cause: &str) -> Failure {
-    let cause = cause.trim_start_matches("error").trim_start_matches(':').trim();
+    let cause = cause.strip_prefix(ERROR).unwrap_or(cause);
     Failure::new(Exit::NoDaemon, "no daemon runs and none could be started")
         .code(Code::NoDaemon)
         .cause(if cause.is_empty() { "it ended without a word" } else { cause })

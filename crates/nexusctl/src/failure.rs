@@ -123,7 +123,7 @@ impl Failure {
         if let Some(rendered) = &self.told.rendered {
             return rendered.clone();
         }
-        let code = self.told.code.map(|code| format!("[{}]", name_of(code))).unwrap_or_default();
+        let code = self.told.code.map(|code| format!("[{}]", code.as_str())).unwrap_or_default();
         let mut text = format!(
             "{}: {}\n",
             look.paint(Role::Bad, &format!("error{code}")),
@@ -164,12 +164,6 @@ impl Failure {
 
 fn why(app: &str) -> String {
     format!("nexusctl why {app}")
-}
-
-/// `NX0404`, as it is serialised.
-fn name_of(code: Code) -> String {
-    let value = serde_json::to_value(code).unwrap_or_default();
-    value.as_str().unwrap_or("NX7000").to_owned()
 }
 
 impl From<Problem> for Failure {

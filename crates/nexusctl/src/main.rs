@@ -19,6 +19,7 @@ mod operate;
 mod out;
 mod progress;
 mod project;
+mod report;
 mod roles;
 mod settled;
 mod text;

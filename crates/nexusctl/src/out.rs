@@ -1,6 +1,9 @@
 //! Writing to stdout and stderr: the result to one, all else to the other.
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,6 +23,23 @@ pub(crate) fn result(text: &str) -> Result<(), Failure> {
             Failure::new(Exit::Failed, "cannot write the result").cause(error.to_string())
         }
     })
+}
+
+/// From now on, end quietly as soon as the reader of stdout has gone: a stream that waits for its
+/// next line would not notice.
+pub(crate) fn leave_with_reader() {
+    std::thread::spawn(|| {
+        let out = io::stdout();
+        // No events are asked for: only the end of the other side is told.
+        let mut fds = [PollFd::new(out.as_fd(), PollFlags::empty())];
+        loop {
+            match poll(&mut fds, PollTimeout::NONE) {
+                Err(nix::errno::Errno::EINTR) => {}
+                Ok(_) => std::process::exit(i32::from(Exit::ClosedPipe.code())),
+                Err(_) => return,
+            }
+        }
+    });
 }
 
 /// One line beside the result. If nobody reads it, it is lost: it is not the result.

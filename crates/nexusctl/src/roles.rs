@@ -3,39 +3,87 @@
 //! The pair re-executes this program as `nexusctl __keeper …` and `nexusctl __nexusd …`; that is
 //! seen before the command line is parsed, so that no flag of ours can get in their way.
 
-use std::ffi::OsString;
 use std::os::fd::RawFd;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+
+use nexus_keeper::{ARG_KEEPER, ARG_NEXUSD, FoundError};
+
+use crate::exit::Exit;
+use crate::out;
+use crate::report::{self, Report};
 
 /// The role that `argv[1]` names, played to its end; `None` = this is the command line.
 pub(crate) fn route() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     let role = args.next()?;
+    let mut handoff = || args.next().and_then(|number| number.to_str()?.parse().ok());
     match role.to_str()? {
-        "__keeper" => Some(keeper(args.collect())),
-        "__nexusd" => Some(nexusd(args.collect())),
+        ARG_KEEPER => Some(keeper(handoff())),
+        ARG_NEXUSD => Some(nexusd(handoff())),
         _ => None,
     }
 }
 
-/// WIRE: the keeper's role, `nexus_keeper::run(args)`.
-fn keeper(args: Vec<OsString>) -> ExitCode {
-    unwired("keeper", &args)
+fn keeper(handoff: Option<RawFd>) -> ExitCode {
+    match handoff {
+        Some(handoff) => nexus_keeper::adopt(handoff),
+        None => not_for_people(),
+    }
 }
 
-/// WIRE: nexusd's role, `nexusd::run(args)`.
-fn nexusd(args: Vec<OsString>) -> ExitCode {
-    unwired("nexusd", &args)
+fn nexusd(handoff: Option<RawFd>) -> ExitCode {
+    let Some(handoff) = handoff else { return not_for_people() };
+    // As `ps -o comm` shows it; a refusal would change nothing else.
+    let _ = nix::sys::prctl::set_name(c"nexusd");
+    match nexusd::run(handoff) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            out::note(&format!("nexusd: {error}"));
+            ExitCode::from(Exit::Internal.code())
+        }
+    }
 }
 
-/// WIRE: take the home's lock, become its keeper, say `ready` on `ready_fd`:
-/// `nexusd::daemon_run(home, ready_fd)`.
-pub(crate) fn daemon_run(home: &Path, ready_fd: Option<RawFd>) -> ExitCode {
-    unwired("daemon", &[home.into(), format!("{ready_fd:?}").into()])
+fn not_for_people() -> ExitCode {
+    out::note("error: this word is for nexusctl itself; see `nexusctl --help`");
+    ExitCode::from(Exit::Usage.code())
 }
 
-fn unwired(role: &str, args: &[OsString]) -> ExitCode {
-    crate::out::note(&format!("error: this build cannot be a {role} ({args:?})"));
-    ExitCode::from(crate::exit::Exit::Internal.code())
+/// Take the home's lock, bind its control socket, say so, and be its keeper to the end.
+pub(crate) fn daemon_run(home: &Path, report: Report) -> ExitCode {
+    if std::env::var_os("NEXUS_HOME").is_none() {
+        return again_with_home(home);
+    }
+    match nexus_keeper::found(home) {
+        Ok(founding) => {
+            report.say(report::READY);
+            let Err(error) = nexus_keeper::run(founding);
+            out::note(&format!("error[NX0701]: the keeper cannot run: {error}"));
+            ExitCode::from(Exit::NoDaemon.code())
+        }
+        Err(error @ FoundError::AlreadyRunning { .. }) => {
+            report.say(report::TAKEN);
+            out::note(&format!("error[NX0501]: {error}"));
+            ExitCode::from(Exit::Refused.code())
+        }
+        Err(error @ (FoundError::Unsafe { .. } | FoundError::Io { .. })) => {
+            report.say(&format!("{}{error}", report::ERROR));
+            out::note(&format!("error[NX0701]: {error}"));
+            ExitCode::from(Exit::NoDaemon.code())
+        }
+    }
+}
+
+/// Execute ourselves with NEXUS_HOME in the environment, so that `/proc/PID/environ` shows which
+/// home a keeper serves.
+fn again_with_home(home: &Path) -> ExitCode {
+    let error = Command::new("/proc/self/exe")
+        .arg0("nexusctl")
+        .args(std::env::args_os().skip(1))
+        .env("NEXUS_HOME", home)
+        .exec();
+    out::note(&format!("error[NX0701]: cannot execute nexusctl again: {error}"));
+    ExitCode::from(Exit::NoDaemon.code())
 }

@@ -250,3 +250,43 @@ fn logs_are_read_without_a_daemon_and_harmless() {
     assert_eq!(near.status.code(), Some(4));
     assert!(err(&near).contains("did you mean `api`?"), "{}", err(&near));
 }
+
+#[test]
+fn following_ends_with_its_reader_though_no_line_comes() {
+    let home = Home::empty();
+    std::fs::create_dir(home.path().join("logs")).unwrap();
+    std::fs::write(home.path().join("logs/api-out.log"), "one\n").unwrap();
+    let mut child =
+        home.command(&["logs", "-f"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut reader = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut reader, &mut line).unwrap();
+    assert!(line.ends_with("one\n"), "{line}");
+    drop(reader);
+    assert_eq!(child.wait().unwrap().code(), Some(141));
+}
+
+#[test]
+fn kill_waits_until_the_keeper_is_gone() {
+    let keeper = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    let pid = keeper.id();
+    let keeper = std::sync::Mutex::new(keeper);
+    let home = Home::with(Box::new(move |asked| match asked.split(['?', ' ']).nth(1) {
+        Some("/v1/version") => {
+            let mut version = version();
+            version["keeper_pid"] = json!(pid);
+            Some((200, version))
+        }
+        Some("/v1/daemon/kill") => {
+            let mut keeper = keeper.lock().unwrap();
+            keeper.kill().unwrap();
+            keeper.wait().unwrap();
+            Some((202, operation("kill", &[("api", "done")])))
+        }
+        _ => Some((200, fleet(&[app("api", "online", std::path::Path::new("/h"))]))),
+    }));
+    let output = home.run(&["kill"]);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert_eq!(err(&output), "stopped api\nstopped 1 app and the daemon\n");
+    assert_eq!(out(&output), "");
+}

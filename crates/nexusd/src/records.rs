@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use nexus_core::{
     AppRecord, ChildId, Exit, Goal, LastExit, Next, OpId, Past, PendingAsk, Plan, SlotId,
-    SlotRecord, SpawnError, Time, Verb, Waiting, Want,
+    SlotRecord, SpawnError, Time, Waiting, Want,
 };
 use nexus_spec::{AppSpec, Name, Span};
 use serde::{Deserialize, Serialize};
@@ -61,8 +61,6 @@ pub(crate) struct Origin {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StoredPlan {
     change: Option<(AppSpec, u16)>,
-    restart: bool,
-    instance: Option<u16>,
     new: bool,
     since: u64,
 }
@@ -181,11 +179,6 @@ impl StoredPlan {
     fn new(plan: &Plan) -> StoredPlan {
         StoredPlan {
             change: plan.change.as_ref().map(|(spec, count)| ((**spec).clone(), *count)),
-            restart: match plan.verb {
-                Verb::Restart => true,
-                Verb::Start => false,
-            },
-            instance: plan.instance,
             new: plan.new,
             since: plan.since.0,
         }
@@ -194,8 +187,6 @@ impl StoredPlan {
     fn plan(&self) -> Plan {
         Plan {
             change: self.change.clone().map(|(spec, count)| (Box::new(spec), count)),
-            verb: if self.restart { Verb::Restart } else { Verb::Start },
-            instance: self.instance,
             new: self.new,
             since: ChildId(self.since),
         }

@@ -33,6 +33,12 @@ impl Disk {
         }
     }
 
+    /// Who waits for builds.
+    pub(crate) fn builders(&self) -> Vec<PendingAsk> {
+        let asks = self.pending.values().flatten();
+        asks.filter(|ask| ask.waiting.building).cloned().collect()
+    }
+
     pub(crate) fn intents(&self) -> Intents {
         Intents {
             apps: self.apps.values().cloned().collect(),

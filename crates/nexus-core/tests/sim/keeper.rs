@@ -43,6 +43,8 @@ pub(crate) struct Kept {
     pub(crate) terminated: bool,
     /// Someone asked for its end; see `truth.rs`.
     pub(crate) asked: bool,
+    /// A roll has told of it.
+    pub(crate) told: bool,
     deaf: bool,
     leaves_tree: bool,
 }
@@ -90,7 +92,8 @@ impl Keeper {
         self.reports.push((at, event));
     }
 
-    pub(crate) fn roll(&self) -> Roll {
+    pub(crate) fn roll(&mut self) -> Roll {
+        self.kept.values_mut().for_each(|kept| kept.told = true);
         let living = self.kept.values().map(|kept| kept.entry.clone()).collect();
         Roll { living, last_child: self.last_child }
     }
@@ -130,6 +133,7 @@ impl Keeper {
             tree: false,
             terminated: false,
             asked: false,
+            told: false,
             deaf,
             leaves_tree,
         };
@@ -205,50 +209,40 @@ impl Keeper {
     }
 
     /// Let a fate happen.
-    pub(crate) fn happens(&mut self, rng: &mut Rng, now: Time, fate: Fate) -> Option<SlotId> {
+    pub(crate) fn happens(&mut self, rng: &mut Rng, now: Time, fate: Fate) {
         match fate {
             Fate::Born(child) => {
-                let pid = self.kept.get(&child).filter(|kept| kept.alive)?.entry.pid;
+                let Some(kept) = self.kept.get(&child).filter(|kept| kept.alive) else { return };
+                let pid = kept.entry.pid;
                 self.report(rng, now, Event::Spawned { child, pid });
             }
-            Fate::Dies(child, death) => return self.dies(rng, now, child, death),
+            Fate::Dies(child, death) => self.dies(rng, now, child, death),
             Fate::Ready(child) => {
-                let kept = self.kept.get_mut(&child).filter(|kept| kept.alive)?;
+                let kept = self.kept.get_mut(&child).filter(|kept| kept.alive);
+                let Some(kept) = kept else { return };
                 kept.entry.ready = true;
                 self.report(rng, now, Event::Ready { child });
             }
             Fate::Respawn(child) => self.respawns(rng, now, child),
             Fate::TreeEnds(child) => {
-                let kept = self.kept.get_mut(&child).filter(|kept| !kept.alive && kept.tree)?;
+                let kept = self.kept.get_mut(&child).filter(|kept| !kept.alive && kept.tree);
+                let Some(kept) = kept else { return };
                 kept.tree = false;
                 kept.entry.ended.as_mut().unwrap().tree_gone = true;
                 self.report(rng, now, Event::TreeGone { child });
                 self.plan_respawn(now, child);
             }
         }
-        None
     }
 
-    /// Answers with the slot whose worker has ended without anyone having asked for it.
-    fn dies(&mut self, rng: &mut Rng, now: Time, child: ChildId, death: Death) -> Option<SlotId> {
-        let kept = self.kept.get_mut(&child).filter(|kept| kept.alive)?;
+    fn dies(&mut self, rng: &mut Rng, now: Time, child: ChildId, death: Death) {
+        let Some(kept) = self.kept.get_mut(&child).filter(|kept| kept.alive) else { return };
         kept.alive = false;
-        let exit = match death {
-            Death::Refused => Exit::NotSpawned(SpawnError::Permanent(2)),
-            Death::NoRoom => Exit::NotSpawned(SpawnError::Resources(11)),
-            // The keeper had died: the kernel can not say.
-            Death::Crash | Death::Killed | Death::Terminated if rng.chance(5) => Exit::Unknown,
-            Death::Crash if rng.chance(10) => Exit::Code(7),
-            Death::Crash => Exit::Code(1),
-            Death::Finish => Exit::Code(0),
-            Death::Killed => Exit::Signal(9),
-            Death::Terminated => Exit::Signal(15),
-        };
+        let exit = exit_of(rng, death);
         let never_ran = matches!(exit, Exit::NotSpawned(_));
         kept.tree = kept.leaves_tree && !never_ran && death != Death::Killed;
         let tree_gone = !kept.tree;
         kept.entry.ended = Some(Ended { exit, at: now, tree_gone });
-        let unasked = kept.slot().filter(|_| !kept.asked);
         // After a stop the rest may be deaf, too; after a crash the keeper kills it at once.
         let lingers = kept.deaf && (kept.terminated || rng.chance(20));
         match exit {
@@ -263,7 +257,6 @@ impl Keeper {
             self.later(now + Span(1 + rng.below(50)), Fate::TreeEnds(child));
         }
         self.plan_respawn(now, child);
-        unasked
     }
 
     fn plan_respawn(&mut self, now: Time, child: ChildId) {
@@ -295,5 +288,19 @@ impl Keeper {
         heir.asked = asked;
         let pid = heir.entry.pid;
         self.report(rng, now, Event::Respawned { old, new, pid });
+    }
+}
+
+fn exit_of(rng: &mut Rng, death: Death) -> Exit {
+    match death {
+        Death::Refused => Exit::NotSpawned(SpawnError::Permanent(2)),
+        Death::NoRoom => Exit::NotSpawned(SpawnError::Resources(11)),
+        // The keeper had died: the kernel can not say.
+        Death::Crash | Death::Killed | Death::Terminated if rng.chance(5) => Exit::Unknown,
+        Death::Crash if rng.chance(10) => Exit::Code(7),
+        Death::Crash => Exit::Code(1),
+        Death::Finish => Exit::Code(0),
+        Death::Killed => Exit::Signal(9),
+        Death::Terminated => Exit::Signal(15),
     }
 }

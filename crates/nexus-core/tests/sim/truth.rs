@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nexus_core::{Next, SlotId, State};
+use nexus_core::{ChildId, Next, SlotId, State};
 
 /// The world's own count.
 #[derive(Default)]
@@ -11,17 +11,34 @@ pub(crate) struct Truth {
     restarts: BTreeMap<SlotId, u64>,
     /// Their last worker ended by itself, and nobody has asked for anything since.
     owed: BTreeSet<SlotId>,
+    /// Children whose end has been counted.
+    counted: BTreeSet<ChildId>,
 }
 
 impl Truth {
-    /// A worker of this slot has ended by itself.
-    pub(crate) fn ended(&mut self, slot: SlotId) {
-        self.owed.insert(slot);
+    /// The core has been told that a worker that it had in this slot has ended by itself.
+    pub(crate) fn ended(&mut self, slot: SlotId, child: ChildId) {
+        if self.counted.insert(child) {
+            self.owed.insert(slot);
+        }
+    }
+
+    /// The keeper has put a successor in the place of `old`.
+    pub(crate) fn respawned(&mut self, slot: SlotId, old: ChildId, asked: bool) {
+        if self.counted.insert(old) && !asked {
+            self.owed.insert(slot);
+        }
+        self.spawned(slot);
     }
 
     /// Someone asked for something that overtakes a restart of this slot.
     pub(crate) fn asked(&mut self, slot: SlotId) {
         self.owed.remove(&slot);
+    }
+
+    /// A restart that nobody was told of has been overtaken.
+    pub(crate) fn uncount(&mut self, slot: SlotId) {
+        *self.restarts.entry(slot).or_default() -= 1;
     }
 
     /// A worker of this slot has been spawned.

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::human::span;
+use crate::report::Report;
 use crate::{out, roles, text};
 
 /// Do it.
@@ -26,11 +27,7 @@ fn foreground(context: &Context, args: &DaemonRun) -> Result<ExitCode, Failure> 
         // Fails only for a group's leader, which then has a session of its own already.
         let _ = nix::unistd::setsid();
     }
-    context.home.create().map_err(|error| {
-        let title = format!("cannot make {}", context.home.path().display());
-        Failure::new(Exit::NoDaemon, title).cause(error.to_string())
-    })?;
-    Ok(roles::daemon_run(context.home.path(), args.ready_fd))
+    Ok(roles::daemon_run(context.home.path(), Report::take(args.ready_fd)))
 }
 
 fn stop(context: &Context) -> Result<ExitCode, Failure> {

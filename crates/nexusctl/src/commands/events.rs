@@ -58,6 +58,7 @@ fn query(app: Option<&str>, since: Option<i64>, last: Option<usize>) -> String {
 /// Until the reader or the daemon goes; a daemon that is replaced is found again, and nothing is
 /// shown twice or left out.
 fn follow(context: &Context, args: &Events, first: &str) -> Result<ExitCode, Failure> {
+    out::leave_with_reader();
     let mut shown = 0;
     let mut query = first.to_owned();
     let mut lost_at: Option<Instant> = None;

@@ -1,0 +1,228 @@
+//! The cold start: a home that is safe to use, its lock, its control socket, an empty arena.
+
+use std::fs::{DirBuilder, File, Metadata};
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
+
+use crate::arena::Arena;
+use crate::handoff::Limits;
+use crate::keeper::cgroup;
+use crate::link::Trees;
+use crate::lock::{self, Taken};
+use crate::sys::{self, files};
+
+/// The longest path that a socket's address holds.
+const SUN_PATH_MAX: usize = 107;
+/// What we ask the kernel for ourselves; workers get the caller's value back.
+const OOM_SCORE_ADJ: i32 = -500;
+
+/// All that a keeper begins with.
+pub struct Founding {
+    pub(crate) home: PathBuf,
+    pub(crate) lock: OwnedFd,
+    pub(crate) arena: Arena,
+    pub(crate) control: OwnedFd,
+    pub(crate) limits: Limits,
+    pub(crate) cgroup: Option<PathBuf>,
+}
+
+impl Founding {
+    /// The listening control socket.
+    pub fn control(&self) -> BorrowedFd<'_> {
+        self.control.as_fd()
+    }
+
+    /// How trees will be found.
+    pub fn trees(&self) -> Trees {
+        if self.cgroup.is_some() { Trees::Cgroup } else { Trees::Sweep }
+    }
+}
+
+/// Why there is no keeper now.
+#[derive(Debug)]
+pub enum FoundError {
+    /// This home has a living pair.
+    AlreadyRunning {
+        /// The keeper's pid; 0 = not readable.
+        pid: i32,
+    },
+    /// The home is not safe to use.
+    Unsafe {
+        /// What.
+        path: PathBuf,
+        /// Why, and what to do.
+        why: &'static str,
+    },
+    /// The system said no.
+    Io {
+        /// To what.
+        doing: &'static str,
+        /// What it said.
+        error: io::Error,
+    },
+}
+
+impl std::fmt::Display for FoundError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            FoundError::AlreadyRunning { pid } => {
+                write!(f, "a daemon serves this home already (keeper's pid {pid})")
+            }
+            FoundError::Unsafe { path, why } => write!(f, "{}: {why}", path.display()),
+            FoundError::Io { doing, error } => write!(f, "{doing}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for FoundError {}
+
+/// Found a pair: check or create the home and what is in it, take its lock, bind its control
+/// socket.
+///
+/// Raises our soft limit of open files to the hard one and, where permitted, lowers our
+/// `oom_score_adj`; workers get the caller's values back. Where the home's lock is taken, nothing
+/// has been changed. `NEXUS_NO_CGROUP=1` in the environment makes workers' trees be found by sweep
+/// even where cgroups can be had.
+///
+/// # Errors
+/// See [`FoundError`].
+pub fn found(home: &Path) -> Result<Founding, FoundError> {
+    let io = |doing| move |error: io::Error| FoundError::Io { doing, error };
+    let home = std::path::absolute(home).map_err(io("finding the home directory"))?;
+    safe_directory(&home)?;
+    for name in ["state", "logs"] {
+        safe_directory(&home.join(name))?;
+    }
+    let lock = lock::found(&home).map_err(|taken| match taken {
+        Taken::By(pid) => FoundError::AlreadyRunning { pid },
+        Taken::Error(error) => FoundError::Io { doing: "locking keeper.lock", error },
+    })?;
+    let control = bind(&home)?;
+    let limits = raise_limits().map_err(io("reading our limits"))?;
+    let arena = Arena::create(sys::now_ms()).map_err(io("creating the arena"))?;
+    let refused = std::env::var_os("NEXUS_NO_CGROUP").is_some_and(|v| v == "1");
+    let cgroup = if refused { None } else { cgroup::found(&home) };
+    Ok(Founding { home, lock, arena, control, limits, cgroup })
+}
+
+/// A directory that is ours alone to write to; created if it is not there.
+fn safe_directory(path: &Path) -> Result<(), FoundError> {
+    let io = |error| FoundError::Io { doing: "creating the home directory", error };
+    let unsafe_path = |why| FoundError::Unsafe { path: path.to_path_buf(), why };
+    let us = nix::unistd::geteuid().as_raw();
+    match std::fs::symlink_metadata(path) {
+        Ok(link) if link.file_type().is_symlink() && link.uid() != us => {
+            return Err(unsafe_path("is a symbolic link of another user; remove it"));
+        }
+        Ok(_) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        }
+        Err(e) => return Err(io(e)),
+    }
+    // By descriptor: what is checked is what is there.
+    let there: Metadata = File::open(path).and_then(|dir| dir.metadata()).map_err(io)?;
+    if !there.is_dir() {
+        return Err(unsafe_path("is not a directory; remove it, or choose another NEXUS_HOME"));
+    }
+    if there.uid() != us {
+        return Err(unsafe_path("belongs to another user; choose another NEXUS_HOME"));
+    }
+    if there.mode() & 0o022 != 0 {
+        return Err(unsafe_path("can be written to by others; run chmod go-w on it"));
+    }
+    Ok(())
+}
+
+/// Bind `nexus.sock`, 0600. A stale one is removed: we hold the lock.
+fn bind(home: &Path) -> Result<OwnedFd, FoundError> {
+    let io = |error| FoundError::Io { doing: "binding nexus.sock", error };
+    let path = home.join("nexus.sock");
+    match std::fs::symlink_metadata(&path) {
+        Ok(there) if there.file_type().is_socket() => std::fs::remove_file(&path).map_err(io)?,
+        Ok(_) => {
+            return Err(FoundError::Unsafe { path, why: "is in the socket's place; remove it" });
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+        Err(e) => return Err(io(e)),
+    }
+    let dir = File::open(home).map_err(io)?;
+    let address = if path.as_os_str().len() <= SUN_PATH_MAX {
+        path
+    } else {
+        // Longer than an address holds: through a directory descriptor it is short.
+        PathBuf::from(format!("/proc/self/fd/{}/nexus.sock", dir.as_raw_fd()))
+    };
+    // The mode at bind is what counts: a chmod afterwards would leave an instant.
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let bound = UnixListener::bind(address);
+    umask(before);
+    let listener = bound.map_err(io)?;
+    listener.set_nonblocking(true).map_err(io)?;
+    files::lift(listener.into()).map_err(io)
+}
+
+/// Remember the caller's limits and raise ours.
+fn raise_limits() -> io::Result<Limits> {
+    let (nofile_soft, nofile_hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    // Where it is refused we go on with fewer: orders that do not fit are refused one by one.
+    let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile_hard, nofile_hard);
+    let oom_score_adj = read_oom_score_adj().unwrap_or(0);
+    if oom_score_adj > OOM_SCORE_ADJ {
+        // Only root may; without it we are killed like anybody else.
+        let _ = write_oom_score_adj(OOM_SCORE_ADJ);
+    }
+    Ok(Limits { nofile_soft, nofile_hard, oom_score_adj })
+}
+
+fn read_oom_score_adj() -> Option<i32> {
+    let mut text = String::new();
+    File::open("/proc/self/oom_score_adj").ok()?.read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Set our own `oom_score_adj`.
+pub(crate) fn write_oom_score_adj(value: i32) -> io::Result<()> {
+    let mut file = File::options().write(true).open("/proc/self/oom_score_adj")?;
+    write!(file, "{value}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_home_that_others_can_write_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(safe_directory(dir.path()), Err(FoundError::Unsafe { .. })));
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(safe_directory(dir.path()).is_ok());
+    }
+
+    #[test]
+    fn a_socket_binds_at_any_depth_with_mode_0600_and_replaces_a_stale_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let deep = dir.path().join("x".repeat(90)).join("y".repeat(90));
+        std::fs::create_dir_all(&deep).unwrap();
+        drop(bind(&deep).unwrap());
+        let _second = bind(&deep).unwrap();
+        let there = std::fs::symlink_metadata(deep.join("nexus.sock")).unwrap();
+        assert_eq!(there.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_file_in_the_sockets_place_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("nexus.sock"), "precious").unwrap();
+        assert!(matches!(bind(dir.path()), Err(FoundError::Unsafe { .. })));
+        assert_eq!(std::fs::read(dir.path().join("nexus.sock")).unwrap(), b"precious");
+    }
+}

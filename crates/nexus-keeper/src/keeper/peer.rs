@@ -1,0 +1,247 @@
+//! nexusd as its parent sees it: started, replaced, killed when it no longer reads.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+
+use super::{Keeper, Source, tell, watch};
+use crate::arena::Phase;
+use crate::handoff::{self, Table};
+use crate::lock;
+use crate::sys::{self, files, process, socket};
+use crate::wire::Report;
+
+/// nexusd.
+pub(super) struct Peer {
+    pub(super) pid: i32,
+    pub(super) link: OwnedFd,
+    pidfd: OwnedFd,
+    started_ms: u64,
+    /// Since when the socket takes no more; 0 = it does.
+    full_since: u64,
+    /// When to try again where no event tells; 0 = an event does.
+    retry_at: u64,
+}
+
+/// A nexusd that lets reports wait for so long without reading is replaced.
+const STUCK_MS: u64 = 5_000;
+/// How soon a send that met a limit of the user's is tried again.
+const RETRY_MS: u64 = 100;
+/// One that lives for less counts as short-lived.
+const SHORT_LIFE_MS: u64 = 1_000;
+/// The first wait after two short lives, and the longest.
+const WAIT_MS: (u64, u64) = (10, 1_000);
+
+impl Peer {
+    fn new(pid: i32, link: OwnedFd, pidfd: OwnedFd, epoll: &Epoll) -> Peer {
+        watch(epoll, link.as_fd(), Source::Link as u64);
+        watch(epoll, pidfd.as_fd(), Source::Nexusd as u64);
+        Peer { pid, link, pidfd, started_ms: sys::now_ms(), full_since: 0, retry_at: 0 }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.full_since > 0
+    }
+
+    pub(super) fn set_full(&mut self, epoll: &Epoll, now: u64, event_follows: bool) {
+        self.full_since = now;
+        self.retry_at = if event_follows { 0 } else { now + RETRY_MS };
+        if event_follows {
+            self.interest(epoll, EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT);
+        }
+    }
+
+    pub(super) fn set_writable(&mut self, epoll: &Epoll) {
+        (self.full_since, self.retry_at) = (0, 0);
+        self.interest(epoll, EpollFlags::EPOLLIN);
+    }
+
+    fn interest(&self, epoll: &Epoll, flags: EpollFlags) {
+        let mut event = EpollEvent::new(flags, Source::Link as u64);
+        let changed = epoll.modify(self.link.as_fd(), &mut event);
+        debug_assert!(changed.is_ok(), "the link is watched");
+    }
+
+    /// The link has been closed at the other end: no more events of it, its pidfd tells the rest.
+    pub(super) fn deafen(&self, epoll: &Epoll) {
+        // Already removed is as good.
+        let _ = epoll.delete(self.link.as_fd());
+    }
+
+    pub(super) fn look_again_at(&self) -> Option<u64> {
+        match (self.full_since, self.retry_at) {
+            (0, _) => None,
+            (since, 0) => Some(since + STUCK_MS),
+            (_, at) => Some(at),
+        }
+    }
+}
+
+impl Keeper {
+    /// Start a nexusd that gets everything. Where that fails it is tried again by time.
+    pub(super) fn start_nexusd(&mut self) {
+        self.nexusd_at = 0;
+        if self.fork_nexusd().is_err() {
+            self.short_lives += 1;
+            self.nexusd_at = sys::now_ms() + WAIT_MS.1;
+            return;
+        }
+        // It has the roll as it was at the fork, and every pidfd: what was to be told is known.
+        while let Some(record) = self.tell_queue.pop_front() {
+            let live = &mut self.live[record as usize];
+            let bits = std::mem::take(&mut live.tells);
+            live.queued = false;
+            if bits & tell::SPAWNED != 0 {
+                self.open_gate(record);
+            }
+        }
+        self.say_queue.clear();
+        if self.arena.stopping() {
+            self.say(Report::Stop);
+        }
+    }
+
+    fn fork_nexusd(&mut self) -> std::io::Result<()> {
+        let (ours, theirs) = socket::pair(true)?;
+        let (ours, theirs) = (files::lift(ours)?, files::lift(theirs)?);
+        let lock = lock::for_nexusd(&self.home)?;
+        // Asked before the fork: afterwards the parent may be another already.
+        let us = std::process::id().cast_signed();
+        match process::fork(false, None)? {
+            process::Forked::Child => self.be_nexusd(us, &theirs, &lock),
+            process::Forked::Parent(pid, pidfd) => {
+                let pidfd = files::lift(pidfd)?;
+                self.peer = Some(Peer::new(pid, ours, pidfd, &self.epoll));
+                Ok(())
+            }
+        }
+    }
+
+    /// In the new process: its memory is a copy, so the keeper allocates nothing for this.
+    fn be_nexusd(&self, keeper: i32, link: &OwnedFd, lock: &OwnedFd) -> ! {
+        let mut table = self.table();
+        table.link = Some(link.as_raw_fd());
+        table.lock = Some(lock.as_raw_fd());
+        table.peer = Some((keeper, self.own_pidfd.as_raw_fd()));
+        if let Ok(handoff) = table.write() {
+            let argv = handoff::argv(crate::ARG_NEXUSD, &handoff);
+            let command = process::Command::new(&argv, &handoff::environment(&self.home));
+            table.set_inherited(true);
+            process::default_signals();
+            command.exec(c"/proc/self/exe");
+        }
+        process::exit_now(127)
+    }
+
+    /// What is ours to hand over, without the parts that depend on who gets it.
+    fn table(&self) -> Table {
+        let mut children = Vec::new();
+        for (record, live) in self.live.iter().enumerate() {
+            if let (Some(pidfd), Some(now)) = (&live.pidfd, self.arena.changing(record as u32)) {
+                children.push((now.child, pidfd.as_raw_fd()));
+            }
+        }
+        let held = self.held.iter();
+        Table {
+            home: self.home.clone(),
+            arena: self.arena.fd().as_raw_fd(),
+            link: None,
+            lock: None,
+            peer: None,
+            limits: self.limits,
+            cgroup: self.cgroups.as_ref().map(|home| home.path().to_path_buf()),
+            resumed: self.resumed,
+            held: held.map(|(id, h)| (*id, h.fd.as_raw_fd(), h.note.clone())).collect(),
+            children,
+            gates: Vec::new(),
+        }
+    }
+
+    /// Execute a new program into our own role, in this process: children stay children, nexusd
+    /// stays. Returns only when the new program cannot be executed; then nothing has changed.
+    #[expect(
+        dead_code,
+        reason = "the upgrade has no order yet; `adopt` takes over what this hands over"
+    )]
+    fn become_program(&self, program: &std::ffi::CStr) -> std::io::Error {
+        let mut table = self.table();
+        table.lock = Some(self.lock.as_raw_fd());
+        table.link = self.peer.as_ref().map(|peer| peer.link.as_raw_fd());
+        table.peer = self.peer.as_ref().map(|peer| (peer.pid, peer.pidfd.as_raw_fd()));
+        for (record, live) in self.live.iter().enumerate() {
+            if let (Some(gate), Some(now)) = (&live.gate, self.arena.changing(record as u32)) {
+                table.gates.push((now.child, gate.as_raw_fd()));
+            }
+        }
+        let handoff = match table.write() {
+            Ok(handoff) => handoff,
+            Err(e) => return e,
+        };
+        let argv = handoff::argv(crate::ARG_KEEPER, &handoff);
+        let command = process::Command::new(&argv, &handoff::environment(&self.home));
+        table.set_inherited(true);
+        let error = command.exec(program);
+        table.set_inherited(false);
+        error
+    }
+
+    /// Keep a nexusd that lives already; it is told the state of every child again.
+    pub(super) fn go_on_with(&mut self, link: OwnedFd, pid: i32, pidfd: OwnedFd) {
+        self.peer = Some(Peer::new(pid, link, pidfd, &self.epoll));
+        for record in 0..self.arena.used() {
+            let Some(now) = self.arena.changing(record) else { continue };
+            match now.phase {
+                Phase::Free | Phase::Ordered => {}
+                Phase::Running => self.tell(record, tell::RUNNING),
+                Phase::Failed => self.tell(record, tell::FAILED),
+                Phase::Exited => self.tell(record, tell::EXITED),
+            }
+        }
+        if self.arena.stopping() {
+            self.say(Report::Stop);
+        }
+    }
+
+    /// Its pidfd says that nexusd has ended.
+    pub(super) fn on_nexusd_death(&mut self) {
+        let Some(peer) = &self.peer else { return };
+        if let process::Waited::Not = process::wait(peer.pidfd.as_fd(), true) {
+            return;
+        }
+        peer.deafen(&self.epoll);
+        super::unwatch(&self.epoll, peer.pidfd.as_fd());
+        let lived = sys::now_ms().saturating_sub(peer.started_ms);
+        self.peer = None;
+        self.resumed = false;
+        self.arena.count_nexusd_restart();
+        self.expect_successors();
+        self.short_lives = if lived < SHORT_LIFE_MS { self.short_lives + 1 } else { 0 };
+        match self.short_lives {
+            0 | 1 => self.start_nexusd(),
+            n => {
+                let wait = WAIT_MS.0.saturating_mul(1 << (n - 2).min(7)).min(WAIT_MS.1);
+                self.nexusd_at = sys::now_ms() + wait;
+            }
+        }
+    }
+
+    /// By the clock: start one that waits, try again to send, end one that is stuck.
+    pub(super) fn nexusd_if_due(&mut self, now: u64) {
+        if self.nexusd_at > 0 && now >= self.nexusd_at {
+            self.start_nexusd();
+        }
+        let Some(peer) = &mut self.peer else { return };
+        if peer.is_full() && now >= peer.full_since + STUCK_MS {
+            // Killed, not asked: it does not listen. Its end comes by its pidfd.
+            let _ = process::signal(peer.pidfd.as_fd(), libc::SIGKILL);
+            (peer.full_since, peer.retry_at) = (now, 0);
+        } else if peer.retry_at > 0 && now >= peer.retry_at {
+            let since = peer.full_since;
+            (peer.full_since, peer.retry_at) = (0, 0);
+            self.flush();
+            if let Some(peer) = self.peer.as_mut().filter(|peer| peer.is_full()) {
+                peer.full_since = since;
+            }
+        }
+    }
+}

@@ -1,0 +1,2 @@
+//! The pair.
+fn main() {}

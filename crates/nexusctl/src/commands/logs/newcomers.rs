@@ -1,0 +1,73 @@
+//! While logs are followed: apps and instances that come later are followed too.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use nexus_log::{LogFile, Query};
+use nexus_proto::{Snapshot, client};
+
+use super::{Printer, wanted};
+use crate::cli::Logs;
+use crate::context::Context;
+use crate::log_files::{Source, of_fleet};
+use crate::out;
+
+/// One wait for a change of the fleet.
+const WAIT: Duration = Duration::from_secs(30);
+/// A file is found a moment after its first line may have been written.
+const LATE: Duration = Duration::from_secs(5);
+/// At most so often the fleet is looked at.
+const PACE: Duration = Duration::from_millis(200);
+
+/// Watch for them on a thread of its own, as long as a daemon answers.
+pub(super) fn watch(context: &Context, args: &Logs, known: &[Source]) {
+    let (context, args) = (context.clone(), args.clone());
+    let mut known: BTreeSet<PathBuf> =
+        known.iter().map(|source| source.file.path.clone()).collect();
+    std::thread::spawn(move || {
+        let mut seen = 0;
+        while let Ok(snapshot) = context.client.apps_after(seen, WAIT) {
+            seen = snapshot.generation;
+            let mut sources = meant(&context, &args, &snapshot);
+            sources
+                .retain(|source| wanted(source, &args) && known.insert(source.file.path.clone()));
+            if !sources.is_empty() {
+                let context = context.clone();
+                std::thread::spawn(move || follow(&context, &sources));
+            }
+            std::thread::sleep(PACE);
+        }
+    });
+}
+
+/// The files of what was typed, as the fleet is now; none when that stands for nothing now.
+fn meant(context: &Context, args: &Logs, snapshot: &Snapshot) -> Vec<Source> {
+    if args.targets.is_empty() {
+        return of_fleet(snapshot, None);
+    }
+    let targets: Result<_, client::Failure> = context.client.targets(&args.targets);
+    targets.map_or_else(|_| Vec::new(), |found| of_fleet(snapshot, Some(&found.targets)))
+}
+
+/// Print their lines for ever. What cannot be read is left: the others go on.
+fn follow(context: &Context, sources: &[Source]) {
+    let printer = Printer::new(context, sources.to_vec());
+    let files: Vec<LogFile> = sources.iter().map(|source| source.file.clone()).collect();
+    let since = SystemTime::now().checked_sub(LATE);
+    let query = Query { files, since, follow: true, ..Query::default() };
+    let Ok(mut reader) = query.read() else { return };
+    let first: Vec<_> = reader.by_ref().map_while(Result::ok).collect();
+    let mut records = first;
+    let Ok(mut follow) = reader.follow() else { return };
+    loop {
+        let text: String = records.iter().map(|record| printer.line(record)).collect();
+        if out::result(&text).is_err() {
+            return;
+        }
+        match follow.wait(None) {
+            Ok(more) => records = more,
+            Err(_) => return,
+        }
+    }
+}

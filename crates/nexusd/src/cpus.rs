@@ -1,14 +1,18 @@
 //! How many CPUs we may use: affinity, and the quota of our cgroup.
 
 use std::fs;
+use std::sync::LazyLock;
 
 use nexus_spec::Instances;
 
-/// CPUs that this process may use, at least 1. `available_parallelism` respects the affinity mask
-/// and the quotas of cgroup v1 and v2.
+/// CPUs that this process may use, at least 1, as they were when it began. `available_parallelism`
+/// respects the affinity mask and the quotas of cgroup v1 and v2, and reads files to do so.
 pub(crate) fn count() -> u16 {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    u16::try_from(cpus).unwrap_or(u16::MAX)
+    static CPUS: LazyLock<u16> = LazyLock::new(|| {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        u16::try_from(cpus).unwrap_or(u16::MAX)
+    });
+    *CPUS
 }
 
 /// The number of workers that `instances` means here.

@@ -32,6 +32,7 @@ mod saved;
 mod shutdown;
 mod spawn;
 mod store;
+mod survivors;
 mod sync;
 mod targets;
 mod template;

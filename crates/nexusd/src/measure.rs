@@ -1,25 +1,24 @@
 //! Figures that are read when somebody looks: the host's, and the memory of workers.
 
 use std::fs;
-use std::sync::{Mutex, PoisonError};
+use std::io::Read;
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use nexus_proto::{AppView, HostView};
 use sysinfo::{MemoryRefreshKind, System};
 
 /// Host figures: `sysinfo` without its table of processes.
 pub(crate) fn host(view: &mut HostView) {
-    static SYSTEM: Mutex<Option<System>> = Mutex::new(None);
-    let mut system = SYSTEM.lock().unwrap_or_else(PoisonError::into_inner);
-    if system.is_none() {
-        *system = System::new().ok();
-    }
-    if let Some(system) = &mut *system {
+    static SYSTEM: LazyLock<Mutex<Option<System>>> =
+        LazyLock::new(|| Mutex::new(System::new().ok()));
+    static NAME: LazyLock<String> = LazyLock::new(|| System::host_name().unwrap_or_default());
+    if let Some(system) = &mut *SYSTEM.lock().unwrap_or_else(PoisonError::into_inner) {
         system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
         view.memory_total_bytes = system.total_memory();
         view.memory_used_bytes = system.used_memory();
     }
     view.load_1m = System::load_average().map_or(0.0, |load| load.one);
-    view.name = System::host_name().unwrap_or_default();
+    view.name.clone_from(&NAME);
     view.cpus = crate::cpus::count();
 }
 
@@ -38,10 +37,13 @@ pub(crate) fn memory(apps: &mut [AppView]) {
     }
 }
 
-/// The second field of `/proc/PID/statm` (`proc(5)`), in pages.
+/// The second field of `/proc/PID/statm` (`proc(5)`), in pages. One read into a buffer of our own:
+/// a file of `/proc` says nothing of its size.
 fn resident(pid: i32, page: u64) -> Option<u64> {
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
-    let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+    let mut statm = [0; 128];
+    let length = fs::File::open(format!("/proc/{pid}/statm")).ok()?.read(&mut statm).ok()?;
+    let mut words = statm[..length].split(|&byte| byte == b' ');
+    let pages: u64 = std::str::from_utf8(words.nth(1)?).ok()?.parse().ok()?;
     Some(pages * page)
 }
 

@@ -22,6 +22,7 @@ use crate::ops::Ops;
 use crate::outputs::Outputs;
 use crate::roll;
 use crate::store::Store;
+use crate::survivors::{self, Survivor};
 
 /// Reports taken before something else has its turn.
 const REPORTS_MAX: usize = 64;
@@ -191,9 +192,15 @@ fn begin(
     }
     let notify = holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default();
     let last_child = handoff.last_child.max(image.last_child);
-    let reading = roll::read(handoff.children, last_child);
+    let mut reading = roll::read(handoff.children, last_child);
     let (intents, origins) = image.intents();
     let home_id = home.id();
+    let known = |child: u64| reading.notes.iter().any(|(known, ..)| *known == child);
+    let survivors = survivors::take_back(&mut holdings, &image.runs, known, &intents, &home_id);
+    for Survivor { entry, note } in survivors {
+        reading.notes.push((entry.child.0, note, Some(entry.pid.0)));
+        reading.roll.living.push(entry);
+    }
     let mut ops = Ops::default();
     for op in std::mem::take(&mut image.ops).into_values() {
         ops.restore(op);

@@ -1,0 +1,173 @@
+//! Workers that outlived both of the pair: found again by what is on disk, and taken back.
+//!
+//! A process is the one that we started when it has the pid *and* began at the same clock tick of
+//! the same boot. Its output pipes are opened anew through `/proc/PID/fd`, its listening sockets
+//! are fetched by `pidfd_getfd(2)`. What the kernel refuses is not taken: the worker is then kept
+//! without it.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+
+use nexus_core::{AppRecord, ChildId, Entry, Intents, Pid, Purpose, SlotRecord, Time};
+use nexus_spec::{AppSpec, Listen};
+use nix::sys::socket::{SockaddrStorage, UnixAddr, getsockname, getsockopt, sockopt};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
+
+use crate::held::{End, Held, Line, Stream, address};
+use crate::holdings::Holdings;
+use crate::note::Note;
+use crate::records::Run;
+use crate::reports::start_ticks;
+
+/// One worker that was taken back.
+pub(crate) struct Survivor {
+    pub(crate) entry: Entry,
+    pub(crate) note: Note,
+}
+
+/// Take back all that still run and that the keeper does not have.
+pub(crate) fn take_back(
+    holdings: &mut Holdings,
+    runs: &BTreeMap<u64, Run>,
+    known: impl Fn(u64) -> bool,
+    intents: &Intents,
+    home_id: &str,
+) -> Vec<Survivor> {
+    let missing = runs.values().filter(|run| !known(run.child));
+    let alive = missing.filter(|run| start_ticks(run.pid) == Some(run.start_ticks));
+    let mut survivors = Vec::new();
+    for run in alive {
+        let app = intents.apps.iter().find(|app| app.spec.name == run.app);
+        let slot = app.and_then(|app| app.slots.iter().find(|slot| slot.instance == run.instance));
+        let (Some(app), Some(slot)) = (app, slot) else {
+            tracing::warn!(pid = run.pid, app = %run.app, "runs, but nothing is known of it");
+            continue;
+        };
+        match take(holdings, run, app, slot, home_id) {
+            Ok(survivor) => {
+                tracing::info!(pid = run.pid, app = %run.app, "taken back");
+                survivors.push(survivor);
+            }
+            Err(error) => {
+                tracing::error!(pid = run.pid, app = %run.app, %error, "cannot be taken back");
+            }
+        }
+    }
+    survivors
+}
+
+fn take(
+    holdings: &mut Holdings,
+    run: &Run,
+    app: &AppRecord,
+    slot: &SlotRecord,
+    home_id: &str,
+) -> io::Result<Survivor> {
+    let pid = rustix::process::Pid::from_raw(run.pid)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    // Between the look at its start and this descriptor it may have been replaced.
+    if start_ticks(run.pid) != Some(run.start_ticks) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    for (stream, number) in [(Stream::Out, 1), (Stream::Err, 2)] {
+        if let Err(error) = pipe(holdings, run, stream, number) {
+            tracing::warn!(pid = run.pid, %error, "its {} is not ours any more", stream.word());
+        }
+    }
+    if let Err(error) = sockets(holdings, run, &app.spec, &pidfd) {
+        tracing::warn!(pid = run.pid, %error, "its sockets cannot be fetched");
+    }
+    let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
+    let mut note = Note::new(run.app.clone(), purpose, slot.generation);
+    // It ran before we knew it: whether it had said so cannot be asked any more.
+    note.ready = true;
+    let tag = format!("{home_id}:{}:{}", run.app, run.instance);
+    holdings.link.take(run.child, run.pid, pidfd, tag.as_bytes(), &note.bytes())?;
+    let entry = Entry {
+        child: ChildId(run.child),
+        pid: Pid(run.pid),
+        app: run.app.clone(),
+        purpose,
+        generation: slot.generation,
+        ready: true,
+        started_at: started_at(run.start_ticks),
+        respawn_of: None,
+        ended: None,
+    };
+    Ok(Survivor { entry, note })
+}
+
+/// Open both ends of the pipe that is a worker's output.
+fn pipe(holdings: &mut Holdings, run: &Run, stream: Stream, number: u32) -> io::Result<()> {
+    let path = format!("/proc/{}/fd/{number}", run.pid);
+    if !fs::metadata(&path)?.file_type().is_fifo() {
+        return Err(io::Error::other("it is no pipe"));
+    }
+    let open = |write: bool| {
+        OpenOptions::new()
+            .read(!write)
+            .write(write)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(&path)
+            .map(OwnedFd::from)
+    };
+    // The read end first: a write end alone would be refused (fifo(7)).
+    let line = Line::Instance(run.instance);
+    for (end, write) in [(End::Read, false), (End::Write, true)] {
+        holdings.hold(Held::Pipe(run.app.clone(), line, stream, end), open(write)?)?;
+    }
+    Ok(())
+}
+
+/// Fetch the listening sockets that the spec names and that are not held yet.
+fn sockets(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) -> io::Result<()> {
+    let held = |listen: &Listen| Held::Socket(spec.name.clone(), address(listen));
+    let mut missing: Vec<&Listen> =
+        spec.listen.iter().filter(|listen| holdings.id(&held(listen)).is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(format!("/proc/{}/fd", run.pid))? {
+        let entry = entry?;
+        let is_socket = fs::metadata(entry.path()).is_ok_and(|meta| meta.file_type().is_socket());
+        let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        let (true, Some(number)) = (is_socket, number) else { continue };
+        let fd = pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty())?;
+        if let Some(at) = missing.iter().position(|listen| listens(&fd, listen)) {
+            let listen = missing.swap_remove(at);
+            holdings.hold(held(listen), fd)?;
+        }
+    }
+    Ok(())
+}
+
+fn listens(fd: &OwnedFd, listen: &Listen) -> bool {
+    use std::os::fd::AsRawFd;
+    if !getsockopt(fd, sockopt::AcceptConn).unwrap_or(false) {
+        return false;
+    }
+    match listen {
+        Listen::Tcp(address) => {
+            let bound = getsockname::<SockaddrStorage>(fd.as_fd().as_raw_fd()).ok();
+            let bound = bound.and_then(|bound| {
+                let v4 = bound.as_sockaddr_in().map(|v4| SocketAddr::V4((*v4).into()));
+                v4.or_else(|| bound.as_sockaddr_in6().map(|v6| SocketAddr::V6((*v6).into())))
+            });
+            bound == Some(*address)
+        }
+        Listen::Unix(path) => getsockname::<UnixAddr>(fd.as_fd().as_raw_fd())
+            .is_ok_and(|bound| bound.path() == Some(path)),
+    }
+}
+
+/// Clock ticks since boot as a moment of the boot clock.
+fn started_at(ticks: u64) -> Time {
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten();
+    let per_second = per_second.and_then(|hz| u64::try_from(hz).ok()).unwrap_or(100).max(1);
+    Time(ticks * 1_000 / per_second)
+}

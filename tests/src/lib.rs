@@ -5,14 +5,22 @@
 //! go on has failed, and the sentence is its report.
 
 pub mod console;
+mod fleet;
 mod home;
+pub mod http;
+mod load;
 mod port;
 mod process;
 mod program;
+mod running;
+pub mod truth;
 mod wait;
 
+pub use fleet::App;
 pub use home::Home;
+pub use load::{Account, Load};
 pub use port::free_port;
 pub use process::{Process, with_env};
 pub use program::{Output, program, program_dir, repository, run};
+pub use running::{Foreground, Running};
 pub use wait::{PROMPT, wait_for};

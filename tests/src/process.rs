@@ -62,6 +62,20 @@ impl Process {
         Some(fs::read_dir(format!("/proc/{}/fd", self.0)).ok()?.count())
     }
 
+    /// What each of its open descriptors is, as the links of `/proc/PID/fd` say.
+    pub fn open(self) -> Vec<String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.0)).into_iter().flatten().flatten();
+        let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.map(|link| link.to_string_lossy().into_owned()).collect()
+    }
+
+    /// Its resident memory, in bytes.
+    pub fn resident(self) -> Option<u64> {
+        let status = self.read("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    }
+
     /// Send a signal; one that is gone already is no error.
     pub fn signal(self, signal: Signal) {
         // Pid 0 and below would mean a group, or everything.

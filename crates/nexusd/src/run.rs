@@ -117,6 +117,9 @@ async fn turns(
     watch: &Watchers,
     commands: &mut mpsc::Receiver<Command>,
 ) -> io::Result<End> {
+    // An end of file stays ready for ever: waiting for it again would leave no turn for the
+    // keeper's pidfd, which is the proof of its death and may come a moment later.
+    let mut broken = false;
     loop {
         let deadline = daemon.next_deadline().map(clock::instant_of);
         let tick = async {
@@ -126,7 +129,7 @@ async fn turns(
             }
         };
         let flush = async {
-            if daemon.holdings.link.wants_write() {
+            if daemon.holdings.link.wants_write() && !broken {
                 watch.link.writable().await
             } else {
                 std::future::pending().await
@@ -139,16 +142,22 @@ async fn turns(
                 let left = daemon.course == Course::Leaving;
                 return Ok(if left { End::Left } else { End::KeeperGone });
             }
-            ready = watch.link.readable() => {
+            ready = watch.link.readable(), if !broken => {
                 let mut ready = ready?;
-                if !daemon.reports()? {
-                    ready.clear_ready();
+                match daemon.reports() {
+                    Ok(true) => {}
+                    Ok(false) => ready.clear_ready(),
+                    Err(error) => {
+                        tracing::warn!(%error, "the link to the keeper is broken");
+                        broken = true;
+                    }
                 }
             }
             ready = flush => {
                 ready?.clear_ready();
                 if let Err(error) = daemon.holdings.link.flush() {
                     tracing::warn!(%error, "orders cannot be sent");
+                    broken = true;
                 }
             }
             ready = watch.notify.readable() => {
@@ -284,16 +293,15 @@ impl Daemon {
     }
 
     /// Take some reports; true = there may be more.
+    ///
+    /// # Errors
+    /// The keeper has closed its end or is dead: its pidfd says which.
     pub(crate) fn reports(&mut self) -> io::Result<bool> {
         for _ in 0..REPORTS_MAX {
             match self.holdings.link.recv() {
                 Ok(Some(report)) => self.report(report),
                 Ok(None) => return Ok(false),
-                // The keeper has closed its end or is dead: its pidfd says which.
-                Err(error) => {
-                    tracing::warn!(%error, "the link to the keeper is broken");
-                    return Ok(false);
-                }
+                Err(error) => return Err(error),
             }
         }
         Ok(true)

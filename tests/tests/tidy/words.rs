@@ -13,8 +13,10 @@ const PLACES: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 const PLACED: &[(&str, &str)] = &[];
 
 /// Tests that may sleep, with the reason.
-const SLEEPERS: &[(&str, &str)] =
-    &[("tests/src/wait.rs", "the one place that waits: it polls with a deadline")];
+const SLEEPERS: &[(&str, &str)] = &[
+    ("tests/src/bin/nexus-test-worker.rs", "an app under test that takes the time it is told to"),
+    ("tests/src/wait.rs", "the one place that waits: it polls with a deadline"),
+];
 
 #[test]
 fn nothing_is_left_for_later() {

@@ -1,0 +1,221 @@
+//! A worker that does what its arguments say, in their order, then waits to be told to stop.
+//!
+//! `--dump FILE` · `--err N` · `--long BYTES` · `--lines MICROSECONDS --truth DIR` · `--serve` ·
+//! `--tree DIR` · `--bare-tree DIR` · `--deaf` · `--ready-after MS` · `--exit-after MS --code N`
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode};
+use std::thread;
+use std::time::Duration;
+
+use nexus_worker::{Stop, Stream};
+
+/// How long a connection may idle; longer than any test.
+const IDLE_MAX: Duration = Duration::from_secs(120);
+/// The longest head of a request.
+const HEAD_MAX: usize = 8 * 1024;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let mut asked = BTreeMap::new();
+    let mut order = Vec::new();
+    while let Some(word) = args.next() {
+        let flag = ["--serve", "--deaf"].contains(&word.as_str());
+        let value = if flag { String::new() } else { args.next().unwrap_or_default() };
+        order.push(word.clone());
+        asked.insert(word, value);
+    }
+    if let Some(role) = asked.get("--role") {
+        return descendant(role, asked.get("--in").map(String::as_str).unwrap_or_default());
+    }
+    match carry_out(&order, &asked) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("nexus-test-worker: {error}");
+            ExitCode::from(99)
+        }
+    }
+}
+
+fn carry_out(order: &[String], asked: &BTreeMap<String, String>) -> io::Result<u8> {
+    let number = |key: &str| asked.get(key).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let path = |key: &str| PathBuf::from(asked.get(key).map(String::as_str).unwrap_or_default());
+    let stop = Stop::install()?;
+    let mut server = None;
+    for word in order {
+        match word.as_str() {
+            "--dump" => dump(&path("--dump"))?,
+            "--err" => (0..number("--err")).for_each(|line| eprintln!("complaint {line}")),
+            "--long" => long_line(number("--long"))?,
+            "--lines" => lines(Duration::from_micros(number("--lines")), &path("--truth"))?,
+            "--serve" => server = Some(thread::spawn(move || serve(stop))),
+            "--tree" => tree(asked, "--tree")?,
+            "--bare-tree" => tree(asked, "--bare-tree")?,
+            "--ready-after" => {
+                thread::sleep(Duration::from_millis(number("--ready-after")));
+                nexus_worker::ready()?;
+            }
+            "--exit-after" => {
+                thread::sleep(Duration::from_millis(number("--exit-after")));
+                return Ok(u8::try_from(number("--code")).unwrap_or(98));
+            }
+            _ => {}
+        }
+    }
+    stop.wait()?;
+    while asked.contains_key("--deaf") {
+        thread::sleep(IDLE_MAX);
+    }
+    match server.map(thread::JoinHandle::join) {
+        Some(Ok(served)) => served.map(|()| 0),
+        Some(Err(_)) => Ok(97),
+        None => Ok(0),
+    }
+}
+
+/// Where it finds itself: environment, rights, descriptors, limits.
+fn dump(file: &Path) -> io::Result<()> {
+    let text = |name: &str| fs::read_to_string(format!("/proc/self/{name}"));
+    let mut open = BTreeMap::new();
+    for entry in fs::read_dir("/proc/self/fd")?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // The directory itself is open while it is read.
+        if let Ok(target) = fs::read_link(entry.path())
+            && !target.to_string_lossy().ends_with("/fd")
+        {
+            open.insert(name, target);
+        }
+    }
+    let env: BTreeMap<_, _> = std::env::vars().collect();
+    let document = serde_json::json!({
+        "pid": std::process::id(),
+        "env": env,
+        "args": std::env::args().collect::<Vec<_>>(),
+        "cwd": std::env::current_dir()?,
+        "open": open,
+        "status": text("status")?,
+        "limits": text("limits")?,
+        "oom_score_adj": text("oom_score_adj")?.trim(),
+        "session": nix::unistd::getsid(None)?.as_raw(),
+        "group": nix::unistd::getpgrp().as_raw(),
+    });
+    let half = file.with_extension("half");
+    fs::write(&half, document.to_string())?;
+    fs::rename(half, file)
+}
+
+/// One line of so many bytes, its end without the line feed in the count.
+fn long_line(bytes: u64) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let piece = [b'x'; 64 * 1024];
+    let mut left = bytes;
+    while left > 0 {
+        let some = left.min(piece.len() as u64);
+        out.write_all(piece.get(..some as usize).unwrap_or_default())?;
+        left -= some;
+    }
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Numbered lines for ever. After each that was written whole, its number goes into a file of the
+/// name of our pid: the truth that the log is compared with. A SIGKILL may come between the two.
+fn lines(every: Duration, truth: &Path) -> io::Result<()> {
+    let pid = std::process::id();
+    let truth = fs::File::create(truth.join(pid.to_string()))?;
+    thread::spawn(move || {
+        for number in 1_u64.. {
+            // The padding varies, so that lines cross the boundaries of pages and reads.
+            let padding = usize::try_from(number % 191).unwrap_or(0);
+            let line = format!("L {pid} {number} {:.<padding$} E\n", "");
+            let whole = io::stdout().lock().write_all(line.as_bytes());
+            if whole.is_err() || truth.write_all_at(&number.to_le_bytes(), 0).is_err() {
+                return;
+            }
+            thread::sleep(every);
+        }
+    });
+    Ok(())
+}
+
+/// Answer `GET /word` with our pid and the word, until told to stop.
+fn serve(stop: Stop) -> io::Result<()> {
+    let listener = nexus_worker::listen_or_bind("127.0.0.1:0")?;
+    while let Some(client) = listener.accept_until(stop)? {
+        thread::spawn(move || answer(client, stop));
+    }
+    Ok(())
+}
+
+fn answer(mut client: Stream, stop: Stop) -> io::Result<()> {
+    client.set_timeout(Some(IDLE_MAX))?;
+    loop {
+        let (mut head, mut byte) = (Vec::new(), [0]);
+        while !head.ends_with(b"\r\n\r\n") && head.len() < HEAD_MAX {
+            if client.read(&mut byte)? == 0 {
+                return Ok(());
+            }
+            head.extend_from_slice(&byte);
+        }
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let path = head.split(' ').nth(1).unwrap_or_default();
+        let body = format!("{} {path}\n", std::process::id());
+        let close = stop.requested() || head.contains("Connection: close");
+        let mode = if close { "close" } else { "keep-alive" };
+        let length = body.len();
+        let text = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: {mode}\r\n\r\n{body}"
+        );
+        client.write_all(text.as_bytes())?;
+        if close {
+            return Ok(());
+        }
+    }
+}
+
+/// A child, its child, and a daemon in a session of its own whose parent has gone. `--bare-tree`:
+/// the daemon has dropped its environment, so that only a cgroup knows whose it is.
+fn tree(asked: &BTreeMap<String, String>, word: &str) -> io::Result<()> {
+    let dir = asked.get(word).map(String::as_str).unwrap_or_default();
+    let daemon = if word == "--tree" { "session" } else { "bare-session" };
+    start("child", dir)?;
+    start(daemon, dir)?.wait()?;
+    Ok(())
+}
+
+fn start(role: &str, dir: &str) -> io::Result<Child> {
+    Command::new(std::env::current_exe()?).args(["--role", role, "--in", dir]).spawn()
+}
+
+fn descendant(role: &str, dir: &str) -> ExitCode {
+    let next = match role {
+        "child" => start("grandchild", dir).map(drop),
+        "session" | "bare-session" => {
+            nix::unistd::setsid().map_err(io::Error::from).and_then(|_| {
+                let mut daemon = Command::new(std::env::current_exe()?);
+                if role == "bare-session" {
+                    daemon.env_clear();
+                }
+                daemon.args(["--role", "daemon", "--in", dir]).spawn().map(drop)
+            })
+        }
+        _ => Ok(()),
+    };
+    if next.is_err() || role.ends_with("session") {
+        return ExitCode::from(if next.is_err() { 96 } else { 0 });
+    }
+    // Renamed, so that a name that is there has a number in it.
+    let pid = std::process::id().to_string();
+    let half = Path::new(dir).join(format!(".{role}-{pid}"));
+    let done = fs::write(&half, &pid).and_then(|()| fs::rename(&half, Path::new(dir).join(role)));
+    if done.is_err() {
+        return ExitCode::from(95);
+    }
+    loop {
+        thread::sleep(IDLE_MAX);
+    }
+}

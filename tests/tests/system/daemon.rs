@@ -1,0 +1,152 @@
+//! The pair itself: found, asked, ended, adopted, in the foreground.
+
+use std::time::{Duration, Instant};
+
+use nexus_tests::http::get;
+use nexus_tests::{Home, PROMPT, free_port, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::{AT_ONCE, shell, worker};
+
+fn calm(home: &Home) {
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+}
+
+#[test]
+fn an_idle_home_has_two_processes_of_the_names_that_operators_see() {
+    let home = Home::new();
+    calm(&home);
+    home.ctl(&["delete", "calm"]).ok();
+    let (keeper, daemon) = (home.keeper().unwrap(), home.daemon().unwrap());
+    assert_eq!(home.processes().len(), 2);
+    assert_eq!(daemon.ppid(), Some(keeper.0));
+    let status = home.ctl(&["daemon", "status", "-o", "json"]).ok().json();
+    assert_eq!(status["pid"], daemon.0);
+    assert_eq!(status["keeper_pid"], keeper.0);
+    assert!(status["version"].is_string() && status["uptime_ms"].is_u64(), "{status}");
+    let home_path = home.path().display().to_string();
+    for process in [keeper, daemon] {
+        assert_eq!(process.env("NEXUS_HOME").as_deref(), Some(home_path.as_str()));
+    }
+}
+
+#[test]
+fn questions_start_no_daemon() {
+    let home = Home::new();
+    for args in [["list"].as_slice(), &["jlist"], &["logs"], &["daemon", "status"], &["kill"]] {
+        home.ctl(args);
+    }
+    assert_eq!(home.processes(), []);
+}
+
+#[test]
+fn kill_stops_all_and_leaves_no_process() {
+    let home = Home::new();
+    calm(&home);
+    home.ctl(&[
+        "start", "--name", "other", "-i", "3", "--ready", "delay:0s", "--", "sleep", "1000",
+    ])
+    .ok();
+    assert_eq!(home.processes().len(), 6);
+    home.ctl(&["kill"]).ok();
+    assert_eq!(home.processes(), []);
+    assert!(home.connect().is_err());
+    home.ctl(&["kill"]).ok();
+    home.ctl(&["daemon", "status"]).expect_code(3);
+}
+
+#[test]
+fn after_a_kill_a_new_pair_does_not_bring_the_apps_back_by_itself() {
+    let home = Home::new();
+    calm(&home);
+    home.ctl(&["kill"]).ok();
+    home.ctl(&["start", "--name", "other", "--ready", "delay:0s", "--", "sleep", "1000"]).ok();
+    assert!(home.app("calm").is_none_or(|app| app.status() == "stopped"));
+}
+
+#[test]
+fn workers_outlive_daemon_stop_and_the_next_start_adopts_them() {
+    let home = Home::new();
+    let port = free_port();
+    let more = format!("listen = \"tcp://127.0.0.1:{port}\"\nready = \"notify\"\ninstances = 2");
+    let text = worker("api", &["--serve", "--ready-after", "0"], &more);
+    home.write("ecosystem.toml", &text);
+    home.ctl(&["start"]).ok();
+    let before = home.known("api");
+    let (keeper, daemon) = (home.keeper().unwrap(), home.daemon().unwrap());
+    home.ctl(&["daemon", "stop"]).ok();
+    wait_for(PROMPT, "the end of the pair", || (!keeper.alive() && !daemon.alive()).then_some(()));
+    assert_eq!(home.processes().len(), 2, "the workers run on");
+    assert_eq!(get(port, "/alone").unwrap().status, 200);
+    home.ctl(&["resurrect"]).ok();
+    let after = home.until("api", "the adoption", |app| app.status() == "online");
+    assert_eq!(after.identity(), before.identity());
+    assert_eq!(get(port, "/adopted").unwrap().status, 200);
+    // Adopted for good: a death is mended.
+    after.main().signal(Signal::SIGKILL);
+    home.until("api", "a replacement", |app| {
+        app.status() == "online" && app.pids()[0] != before.pids()[0] && app.restarts() == [1, 0]
+    });
+}
+
+#[test]
+fn after_sigkill_of_both_the_next_start_adopts_the_workers() {
+    let home = Home::new();
+    calm(&home);
+    let before = home.known("calm");
+    let (keeper, daemon) = (home.keeper().unwrap(), home.daemon().unwrap());
+    [keeper, daemon].iter().for_each(|process| process.signal(Signal::SIGSTOP));
+    [keeper, daemon].iter().for_each(|process| process.signal(Signal::SIGKILL));
+    wait_for(PROMPT, "the end of the pair", || (!keeper.alive() && !daemon.alive()).then_some(()));
+    assert!(before.main().alive());
+    home.ctl(&["start"]).ok();
+    assert_eq!(home.known("calm").identity(), before.identity());
+    assert_eq!(home.processes().len(), 3);
+}
+
+#[test]
+fn a_daemon_in_the_foreground_stops_the_workers_and_ends_by_sigterm() {
+    let home = Home::new();
+    let mut daemon = home.foreground(&["daemon", "run"], "daemon.txt");
+    wait_for(PROMPT, "the daemon", || home.ask("GET", "/v1/version", "", "").ok());
+    let version = home.api("/v1/version");
+    assert_eq!(version["keeper_pid"], daemon.process().0, "the foreground is the keeper");
+    calm(&home);
+    let worker = home.known("calm").main();
+    assert_eq!(daemon.end_by(Signal::SIGTERM), Some(0));
+    assert!(!worker.alive());
+    wait_for(PROMPT, "the end of all", || home.processes().is_empty().then_some(()));
+}
+
+#[test]
+fn a_second_daemon_of_a_home_is_refused() {
+    let home = Home::new();
+    calm(&home);
+    let output = home.ctl(&["daemon", "run"]);
+    assert!(output.code != 0, "{output:?}");
+    assert!(!output.stderr.is_empty());
+    assert_eq!(home.processes().len(), 3);
+}
+
+#[test]
+fn the_pair_comes_back_within_a_second_when_each_is_killed_once() {
+    let home = Home::new();
+    calm(&home);
+    let before = home.known("calm").identity();
+    for (kill, key) in [(Home::daemon as fn(&Home) -> _, "pid"), (Home::keeper, "keeper_pid")] {
+        let doomed = kill(&home).unwrap();
+        doomed.signal(Signal::SIGKILL);
+        let begin = Instant::now();
+        wait_for(PROMPT, "a successor", || {
+            let answer = home.ask("GET", "/v1/version", "", "").ok()?;
+            (answer.status == 200 && answer.json()[key] != doomed.0).then_some(())
+        });
+        assert!(begin.elapsed() < Duration::from_secs(1), "back after {:?}", begin.elapsed());
+        assert_eq!(home.known("calm").identity(), before);
+    }
+    wait_for(PROMPT, "two of the pair", || {
+        (home.processes().len() == 3 && home.keeper().is_some() && home.daemon().is_some())
+            .then_some(())
+    });
+}

@@ -1,0 +1,45 @@
+//! The whole system against the real kernel: each test has a pair, apps and a home of its own.
+
+#![allow(clippy::unwrap_used, reason = "test code: a panic is its report")]
+
+mod cold;
+mod crash;
+mod daemon;
+mod exec;
+mod in_flight;
+mod instances;
+mod log_lines;
+mod logs;
+mod names;
+mod output;
+mod project;
+mod saved;
+mod several;
+mod socket;
+mod start;
+mod stopping;
+mod surroundings;
+mod survive;
+mod tree;
+
+use nexus_tests::program;
+
+/// An app of a project file: `script` with these arguments, and more settings, a line each.
+fn app(name: &str, script: &str, args: &[&str], more: &str) -> String {
+    // An array of strings is written alike in JSON and in TOML.
+    let args = serde_json::to_string(args).unwrap();
+    format!("[[apps]]\nname = \"{name}\"\nscript = \"{script}\"\nargs = {args}\n{more}\n\n")
+}
+
+/// An app of the test worker.
+fn worker(name: &str, args: &[&str], more: &str) -> String {
+    app(name, &program("nexus-test-worker").display().to_string(), args, more)
+}
+
+/// An app that is a line of shell.
+fn shell(name: &str, line: &str, more: &str) -> String {
+    app(name, "/bin/sh", &["-c", line], more)
+}
+
+/// Ready at once.
+const AT_ONCE: &str = "ready = \"delay:0s\"";

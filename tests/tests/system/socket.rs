@@ -1,0 +1,180 @@
+//! The control socket against clients that are rude, slow, huge or not allowed.
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use nexus_tests::http::request;
+use nexus_tests::{Home, Output, PROMPT, run, wait_for};
+
+use crate::{AT_ONCE, shell};
+
+/// What nexusd may grow by, whatever clients send.
+const GROWTH_MAX: u64 = 32 << 20;
+
+fn calm() -> Home {
+    let home = Home::new();
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    home
+}
+
+/// Send it all, as far as it is taken, and read what is answered before the end.
+fn send(home: &Home, bytes: &[u8]) -> String {
+    let mut stream = home.connect().unwrap();
+    let mut twin = stream.try_clone().unwrap();
+    let bytes = bytes.to_owned();
+    let writer = std::thread::spawn(move || {
+        // The daemon may have heard enough.
+        let _cut = twin.write_all(&bytes);
+        let _cut = twin.shutdown(std::net::Shutdown::Write);
+    });
+    let mut answer = Vec::new();
+    let _reset = stream.read_to_end(&mut answer);
+    writer.join().unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[track_caller]
+fn status(home: &Home, bytes: &[u8], wanted: u16) {
+    let answer = send(home, bytes);
+    assert!(answer.starts_with(&format!("HTTP/1.1 {wanted} ")), "{answer:?}");
+}
+
+/// It is the same daemon, it answers, and it has not grown much.
+#[track_caller]
+fn unimpressed(home: &Home, pid: i32, before: u64) {
+    assert_eq!(home.api("/v1/version")["pid"], pid);
+    assert_eq!(home.known("calm").status(), "online");
+    let now = nexus_tests::Process(pid).resident().unwrap();
+    assert!(now < before + GROWTH_MAX, "grown from {before} to {now} bytes");
+}
+
+#[test]
+fn garbage_and_wrong_requests_are_answered_or_cut() {
+    let home = calm();
+    let daemon = home.daemon().unwrap();
+    let before = daemon.resident().unwrap();
+    let key = "Idempotency-Key: k\r\n";
+    let deep = "[".repeat(100_000);
+    let deep_object = "{\"apps\":".repeat(50_000);
+    for _ in 0..20 {
+        send(&home, b"\x00\xff\x16\x03\x01 what \r\n\r\n");
+        send(&home, b"GET\r\n\r\n");
+        send(&home, b"GET / HTTP/9.9\r\n\r\n");
+        send(&home, b"");
+        send(&home, &[b'a'; 256 * 1024]);
+        status(&home, request("GET", "/v1/nothing", "", "").as_bytes(), 404);
+        status(&home, request("PUT", "/v1/apps", "", "").as_bytes(), 405);
+        status(&home, request("POST", "/v1/apps", key, &deep).as_bytes(), 400);
+        status(&home, request("POST", "/v1/apps", key, &deep_object).as_bytes(), 400);
+        status(&home, request("POST", "/v1/apps/stop", key, "{}").as_bytes(), 400);
+        let stop = r#"{"targets":["calm"],"specs":null}"#;
+        status(&home, request("POST", "/v1/apps/stop", "", stop).as_bytes(), 400);
+        let long = format!("Idempotency-Key: {}\r\n", "k".repeat(1_000));
+        status(&home, request("POST", "/v1/apps/stop", &long, stop).as_bytes(), 400);
+    }
+    unimpressed(&home, daemon.0, before);
+}
+
+#[test]
+fn oversized_requests_are_refused_without_being_kept() {
+    let home = calm();
+    let daemon = home.daemon().unwrap();
+    let before = daemon.resident().unwrap();
+    let body = "x".repeat(16 << 20);
+    let header = format!("X-Long: {}\r\n", "y".repeat(1 << 20));
+    for _ in 0..3 {
+        let answer = send(&home, request("POST", "/v1/apps", "", &body).as_bytes());
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:.200}");
+        let answer = send(&home, request("GET", "/v1/version", &header, "").as_bytes());
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer:.200}");
+    }
+    let lie = "POST /v1/apps HTTP/1.1\r\nHost: n\r\nContent-Length: 99999999999\r\n\r\nx";
+    let answer = send(&home, lie.as_bytes());
+    assert!(!answer.starts_with("HTTP/1.1 2"), "{answer}");
+    unimpressed(&home, daemon.0, before);
+}
+
+#[test]
+fn half_and_slow_requests_hold_nobody_up_and_are_cut() {
+    let home = calm();
+    let daemon = home.daemon().unwrap();
+    let before = daemon.resident().unwrap();
+    let half = |text: &str| -> UnixStream {
+        let mut stream = home.connect().unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let whole = request("POST", "/v1/apps", "", "{}");
+    let mut open: Vec<UnixStream> = Vec::new();
+    for _ in 0..60 {
+        open.push(half("GET /v1/ver"));
+        open.push(half("POST /v1/apps HTTP/1.1\r\nHost: n\r\n"));
+        open.push(half(&whole[..whole.len() - 1]));
+    }
+    unimpressed(&home, daemon.0, before);
+    home.ctl(&["list"]).ok();
+    // One byte at a time is not faster.
+    let mut slow = home.connect().unwrap();
+    let mut text = b"GET /v1/version HTTP/1.1\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'z'));
+    wait_for(PROMPT, "the slow one being cut", || {
+        let byte = text.next().copied().unwrap_or(b'z');
+        slow.write_all(&[byte]).is_err().then_some(())
+    });
+    for stream in &mut open {
+        stream.set_read_timeout(Some(PROMPT)).unwrap();
+        let mut rest = Vec::new();
+        let _reset = stream.read_to_end(&mut rest);
+        assert!(!rest.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&rest));
+    }
+    unimpressed(&home, daemon.0, before);
+}
+
+#[test]
+fn more_clients_than_there_is_room_for_wait_and_are_served() {
+    let home = calm();
+    let daemon = home.daemon().unwrap();
+    let before = daemon.resident().unwrap();
+    let mut idle: Vec<UnixStream> = Vec::new();
+    for _ in 0..600 {
+        // The backlog may be full too: then those who came have been let in or wait.
+        match home.connect() {
+            Ok(stream) => idle.push(stream),
+            Err(_) => break,
+        }
+    }
+    drop(idle);
+    unimpressed(&home, daemon.0, before);
+}
+
+/// `curl` of the version as `nobody`.
+fn as_nobody(home: &Home) -> Output {
+    let socket = home.path().join("nexus.sock").display().to_string();
+    let mut command = home.command(Path::new("setpriv"));
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "curl", "-s"]);
+    command.args(["-w", "%{http_code}", "--unix-socket", &socket, "http://nexus/v1/apps"]);
+    run(command.current_dir("/"), PROMPT)
+}
+
+#[test]
+fn another_user_is_kept_out_by_the_modes_and_by_the_daemon_itself() {
+    let home = calm();
+    let open = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let socket = home.path().join("nexus.sock");
+    assert_eq!((mode(&home.path()), mode(&socket)), (0o700, 0o600));
+    open(home.path().parent().unwrap(), 0o755);
+    let refused = as_nobody(&home);
+    assert_eq!((refused.code, refused.stdout.as_str()), (7, "000"), "{refused:?}");
+    open(&home.path(), 0o755);
+    let refused = as_nobody(&home);
+    assert_eq!((refused.code, refused.stdout.as_str()), (7, "000"), "{refused:?}");
+    open(&socket, 0o666);
+    let refused = as_nobody(&home);
+    assert!(refused.stdout.ends_with("403") && refused.stdout.contains("NX0801"), "{refused:?}");
+    assert!(!refused.stdout.contains("calm"), "{refused:?}");
+}

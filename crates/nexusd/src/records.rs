@@ -77,6 +77,7 @@ pub(crate) struct StoredSlot {
     last_exit: Option<StoredExit>,
     settled: u64,
     generation: u64,
+    child: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -215,6 +216,7 @@ impl StoredSlot {
             last_exit: slot.last_exit.as_ref().map(StoredExit::new),
             settled: slot.settled.0,
             generation: slot.generation,
+            child: slot.child.map(|child| child.0),
         }
     }
 
@@ -241,6 +243,7 @@ impl StoredSlot {
             last_exit: self.last_exit.as_ref().map(StoredExit::last_exit),
             settled: ChildId(self.settled),
             generation: self.generation,
+            child: self.child.map(ChildId),
         }
     }
 
@@ -260,7 +263,7 @@ impl StoredSlot {
 
     /// The highest child number that it knows of.
     pub(crate) fn last_child(&self) -> u64 {
-        self.last_exit.map_or(0, |exit| exit.child).max(self.settled)
+        self.last_exit.map_or(0, |exit| exit.child).max(self.settled).max(self.child.unwrap_or(0))
     }
 }
 
@@ -284,7 +287,7 @@ impl StoredExit {
 
     fn last_exit(&self) -> LastExit {
         LastExit {
-            child: ChildId(self.child),
+            child: self.child.map(ChildId),
             exit: match self.how {
                 How::Code(code) => Exit::Code(code),
                 How::Signal(signal) => Exit::Signal(signal),

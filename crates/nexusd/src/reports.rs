@@ -112,7 +112,7 @@ impl Daemon {
         for _ in 0..WORDS_MAX {
             let Some(said) = crate::notify::peek(socket)? else { return Ok(false) };
             if said.ready {
-                match self.sender(said.pid)? {
+                match self.sender(said.pid) {
                     Some(child) => self.turn(Event::Ready { child }, NOBODY),
                     None => tracing::warn!(pid = said.pid, "READY=1 from a process of nobody's"),
                 }
@@ -126,11 +126,12 @@ impl Daemon {
 
 impl Daemon {
     /// The child whose main process is this one or an ancestor of it.
-    fn sender(&mut self, pid: i32) -> io::Result<Option<ChildId>> {
+    fn sender(&mut self, pid: i32) -> Option<ChildId> {
         // Its birth was reported before it could say a word, but perhaps not read yet.
-        while self.reports()? {}
+        // A broken link is seen, and waited out, by the loop.
+        while self.reports().unwrap_or(false) {}
         let main = crate::notify::main_of(pid, |pid| self.pids.contains_key(&pid));
-        Ok(main.and_then(|pid| self.pids.get(&pid)).map(|&child| ChildId(child)))
+        main.and_then(|pid| self.pids.get(&pid)).map(|&child| ChildId(child))
     }
 }
 

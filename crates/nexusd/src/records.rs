@@ -287,7 +287,7 @@ impl StoredExit {
 
     fn last_exit(&self) -> LastExit {
         LastExit {
-            child: self.child.map(ChildId),
+            child: ChildId(self.child),
             exit: match self.how {
                 How::Code(code) => Exit::Code(code),
                 How::Signal(signal) => Exit::Signal(signal),

@@ -209,6 +209,9 @@ pub struct EventView {
     pub instance: Option<u16>,
     /// The pid, if it is about one.
     pub pid: Option<i32>,
+    /// The child, if it is about one: with `kind`, what an event is known by.
+    #[serde(default)]
+    pub child: Option<u64>,
     /// In words.
     pub detail: String,
     /// Who asked: `alice(1000)`; `nexusd` when nobody did.

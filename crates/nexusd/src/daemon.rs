@@ -98,29 +98,31 @@ impl Daemon {
         self.publish();
     }
 
-    /// Carry out what a turn decided. What is kept is written first, in one piece: a kill between
-    /// the two repeats an action, and every one is safe to repeat; it never forgets one.
+    /// Carry out what a turn decided. What happened is told first: a kill after that tells it
+    /// again, which the journal knows, but never leaves it untold. Then what is kept is written, in
+    /// one piece: a kill between that and the rest repeats an action, and every one is safe to
+    /// repeat; it never forgets one.
     pub(crate) fn perform(&mut self, actions: Vec<Action>, by: &str) {
         let mut acts = Vec::with_capacity(actions.len());
         for action in actions {
             match action {
                 Action::Keep(keep) => self.keep(&keep),
                 Action::Reply { op, app, outcome } => self.reply(op, app, outcome),
+                Action::Note(fact) => self.fact(fact, by),
                 Action::Acknowledge { .. }
                 | Action::Kill { .. }
-                | Action::Note(_)
                 | Action::Spawn { .. }
                 | Action::Terminate { .. } => acts.push(action),
             }
         }
         self.store.commit();
         for action in acts {
-            self.act(action, by);
+            self.act(action);
         }
         self.rewrite_if_due();
     }
 
-    fn act(&mut self, action: Action, by: &str) {
+    fn act(&mut self, action: Action) {
         match action {
             Action::Acknowledge { child } => {
                 if let Some(note) = self.notes.remove(&child.0) {
@@ -129,14 +131,13 @@ impl Daemon {
                 self.order(&Order::Acknowledge { child: child.0 });
             }
             Action::Kill { child } => self.order(&Order::Kill { child: child.0 }),
-            Action::Note(fact) => self.fact(fact, by),
             Action::Spawn { child, app, purpose, generation, on_exit } => {
                 self.spawn(child, &app, purpose, generation, on_exit);
             }
             Action::Terminate { child, signal } => {
                 self.order(&Order::Terminate { child: child.0, signal: signal.0 });
             }
-            Action::Keep(_) | Action::Reply { .. } => {}
+            Action::Keep(_) | Action::Note(_) | Action::Reply { .. } => {}
         }
     }
 

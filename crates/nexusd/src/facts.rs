@@ -15,6 +15,7 @@ pub(crate) struct Line<'a> {
     pub(crate) app: Option<Name>,
     pub(crate) instance: Option<u16>,
     pub(crate) pid: Option<i32>,
+    pub(crate) child: Option<u64>,
     pub(crate) detail: String,
     pub(crate) by: &'a str,
     pub(crate) exit: Option<String>,
@@ -25,7 +26,7 @@ pub(crate) const NOBODY: &str = "nexusd";
 
 impl<'a> Line<'a> {
     pub(crate) fn new(kind: &'a str, detail: String, by: &'a str) -> Line<'a> {
-        Line { kind, app: None, instance: None, pid: None, detail, by, exit: None }
+        Line { kind, app: None, instance: None, pid: None, child: None, detail, by, exit: None }
     }
 
     fn of(
@@ -76,27 +77,24 @@ impl Daemon {
                     (false, None) => String::new(),
                 };
                 let line = Line::of("exit", app, Some(instance), format!("{how}{then}"), NOBODY);
-                Line { exit: Some(words::exit(exit)), pid: self.pid_of(child), ..line }
+                Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
             }
             Fact::Killed { app, instance, child } => {
                 let detail = "SIGKILL to the whole tree after the stop time-out".into();
                 let line = Line::of("killed", app, Some(instance), detail, NOBODY);
-                Line { pid: self.pid_of(child), ..line }
+                self.about(child, line)
             }
             Fact::Ready { app, instance, child, after } => {
                 self.mark_ready(child);
                 let detail = format!("ready after {}", words::span(after));
                 let line = Line::of("ready", app, Some(instance), detail, NOBODY);
-                Line { pid: self.pid_of(child), ..line }
+                self.about(child, line)
             }
-            Fact::Started { app, instance, child } => {
-                let detail = format!("started as child {}", child.0);
-                let line = Line::of("start", app, Some(instance), detail, NOBODY);
-                Line { pid: self.pid_of(child), ..line }
-            }
+            // Told when the keeper says that it is there: see `lives`.
+            Fact::Started { .. } => return,
             Fact::Stopping { app, instance, child } => {
                 let line = Line::of("stop", app, Some(instance), "told to stop".into(), by);
-                Line { pid: self.pid_of(child), ..line }
+                self.about(child, line)
             }
         };
         self.log(line);
@@ -112,6 +110,7 @@ impl Daemon {
             app: line.app,
             instance: line.instance,
             pid: line.pid,
+            child: line.child,
             detail: line.detail,
             by: line.by.to_owned(),
             exit: line.exit,
@@ -127,7 +126,21 @@ impl Daemon {
         self.order(&Order::Note { child: child.0, note });
     }
 
-    fn pid_of(&self, child: ChildId) -> Option<i32> {
-        self.pid_by_child.get(&child.0).copied()
+    /// A child's main process is there. Told here, and not when it was ordered: whoever is killed
+    /// in between, a start is told once.
+    pub(crate) fn lives(&mut self, child: u64, pid: i32) {
+        self.pid_by_child.insert(child, pid);
+        self.pids.insert(pid, child);
+        let Some(note) = self.notes.get(&child) else { return };
+        let Some((instance, _)) = note.worker else { return };
+        let detail = format!("started as child {child}");
+        let line = Line::of("start", note.app.clone(), Some(instance), detail, NOBODY);
+        let line = self.about(ChildId(child), line);
+        self.log(line);
+    }
+
+    fn about<'a>(&self, child: ChildId, line: Line<'a>) -> Line<'a> {
+        let pid = self.pid_by_child.get(&child.0).copied();
+        Line { pid, child: Some(child.0), ..line }
     }
 }

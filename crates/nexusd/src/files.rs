@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{self, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use nexus_spec::Listen;
@@ -53,10 +53,13 @@ pub(crate) fn log(path: &Path) -> io::Result<OwnedFd> {
             .mode(0o600)
             .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
             .open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+        let kind = file.metadata()?.file_type();
+        if kind.is_file() {
+            file.seek(SeekFrom::End(0))?;
+        } else if !kind.is_char_device() {
+            // A device takes bytes as /dev/null does; a pipe or a socket would need a reader.
+            return Err(io::Error::other("it is neither a file nor a device"));
         }
-        file.seek(SeekFrom::End(0))?;
         Ok(OwnedFd::from(file))
     };
     open().map_err(|error| named(&path.display(), &error))
@@ -106,7 +109,6 @@ fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
 /// A socket file that nobody listens on any more is replaced; one that somebody listens on, or
 /// that is no socket, is refused.
 fn unix(path: &Path) -> io::Result<OwnedFd> {
-    use std::os::unix::fs::FileTypeExt;
     if let Ok(meta) = path.symlink_metadata() {
         if !meta.file_type().is_socket() {
             return Err(io::Error::other("something that is no socket is there"));

@@ -41,8 +41,13 @@ impl Journal {
         Ok(Journal { lines, recent, next })
     }
 
-    /// Write one event; `id` and `schema` are filled in here.
+    /// Write one event; `id` and `schema` are filled in here. What has been told of a child is not
+    /// told again: after a death of the daemon the same exit is judged twice.
     pub(crate) fn write(&mut self, mut event: EventView) {
+        let told = |old: &EventView| old.child == event.child && old.kind == event.kind;
+        if event.child.is_some() && self.recent.iter().rev().any(told) {
+            return;
+        }
         event.schema = "nexus.event/1".into();
         event.id = self.next;
         self.next += 1;

@@ -79,12 +79,6 @@ impl Daemon {
         }
     }
 
-    /// A child's main process is there.
-    pub(crate) fn lives(&mut self, child: u64, pid: i32) {
-        self.pid_by_child.insert(child, pid);
-        self.pids.insert(pid, child);
-    }
-
     /// Keep what a cold start needs to find the child again after the death of both of us.
     fn keep_run(&mut self, child: u64) {
         if let Some(run) = self.run(child) {

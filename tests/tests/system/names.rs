@@ -54,7 +54,7 @@ fn exit_codes_mean_one_thing_each() {
 #[test]
 fn without_a_daemon_changes_end_with_7_and_nothing_is_started() {
     let home = Home::new();
-    for args in [["stop", "x"].as_slice(), &["restart", "x"], &["delete", "x"], &["save"]] {
+    for args in [["stop", "x"].as_slice(), &["delete", "x"], &["save"]] {
         home.ctl(args).expect_code(7);
     }
     assert_eq!(home.processes(), []);

@@ -12,9 +12,12 @@ fn a_file_with_flaws_is_refused_whole_with_each_place_shown() {
         "[[apps]]\nname = \"bad\"\nscript = \"/bin/true\"\nintances = 2\nkill_timeout = \"soon\"\n";
     home.write("ecosystem.toml", &(good + bad));
     for verb in ["check", "start"] {
-        let output = home.ctl(&[verb]).expect_code(6);
+        let output = home.ctl(&[verb, "--ascii"]).expect_code(6);
         let said = &output.stderr;
-        assert!(said.contains("ecosystem.toml:9"), "{said}");
+        assert!(
+            said.contains("ecosystem.toml:10:1") && said.contains("ecosystem.toml:11:16"),
+            "{said}"
+        );
         assert!(said.contains("intances") && said.contains("instances"), "{said}");
         assert!(said.contains("kill_timeout") && said.contains("^^^"), "{said}");
         assert!(output.stdout.is_empty());

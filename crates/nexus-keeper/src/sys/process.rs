@@ -190,10 +190,22 @@ pub(crate) fn exit_now(code: i32) -> ! {
 /// Every signal's disposition back to the default, none blocked: what a program expects at its
 /// start. Handlers are lost by exec anyway; "ignored" and the mask are not.
 pub(crate) fn default_signals() {
+    // The kernel's own struct: handler, flags, restorer, mask; all zero is SIG_DFL.
+    let default = [0_usize; 4];
     for signal in 1..=libc::SIGRTMAX() {
-        // SAFETY: SIG_DFL runs no code of ours. EINVAL for SIGKILL, SIGSTOP and the two that the
-        // C library keeps for itself is expected.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // By system call: the C library refuses the two signals that it keeps for itself, and its
+        // posix_spawn leaves them ignored in whoever it starts, us too.
+        // SAFETY: SIG_DFL runs no code of ours, and the kernel only reads `default`, which is as
+        // long as its struct. EINVAL for SIGKILL and SIGSTOP is expected.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<usize>(),
+                size_of::<u64>(),
+            )
+        };
     }
     // SAFETY: an empty set is initialised by sigemptyset before it is used.
     unsafe {

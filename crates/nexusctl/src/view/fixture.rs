@@ -156,6 +156,7 @@ pub(crate) fn story() -> Vec<EventView> {
             kind: kind.into(),
             app: Some(Name::new("settlement").unwrap()),
             instance: Some(0),
+            child: None,
             pid: None,
             detail: detail.into(),
             by: by.into(),

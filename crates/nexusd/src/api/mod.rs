@@ -81,6 +81,8 @@ async fn connection(stream: UnixStream, routes: axum::Router) {
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
+        // A client may close its half when it has said all, and still wait for the answer.
+        .half_close(true)
         .header_read_timeout(HEADER_PATIENCE)
         .max_buf_size(HEADERS_MAX)
         .serve_connection(TokioIo::new(stream), service)

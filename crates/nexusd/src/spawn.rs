@@ -59,6 +59,12 @@ impl Daemon {
         let note = Note::new(app.clone(), purpose, generation);
         self.notes.insert(child.0, note.clone());
         if let Err(excuse) = self.try_spawn(child, &note, on_exit) {
+            if is_of_a_dead_keeper(excuse.errno) {
+                // Not the child's fault: whoever takes the keeper's place finds the slot empty and
+                // orders it again.
+                tracing::warn!(%app, child = child.0, "the keeper died before this order");
+                return;
+            }
             let words = format!("could not be started: {}", excuse.words);
             tracing::warn!(%app, child = child.0, "{words}");
             self.remember(child.0, words);
@@ -234,6 +240,11 @@ fn exec_excuse(program: &Path, cwd: &Path, errno: i32, words: &str) -> String {
         );
     }
     format!("could not run {}: {words}", path.display())
+}
+
+/// What a send over the link says when the other end is closed.
+fn is_of_a_dead_keeper(errno: i32) -> bool {
+    [Errno::EPIPE, Errno::ECONNRESET, Errno::ENOTCONN].contains(&Errno::from_raw(errno))
 }
 
 /// Whether another try may help.

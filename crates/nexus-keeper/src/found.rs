@@ -13,9 +13,9 @@ use nix::sys::stat::{Mode, umask};
 use crate::arena::Arena;
 use crate::handoff::Limits;
 use crate::keeper::cgroup;
-use crate::link::Trees;
 use crate::lock::{self, Taken};
 use crate::sys::{self, files};
+use crate::wire::Trees;
 
 /// The longest path that a socket's address holds.
 const SUN_PATH_MAX: usize = 107;

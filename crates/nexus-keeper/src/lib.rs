@@ -27,10 +27,10 @@ pub use arena::Counters;
 pub use found::{FoundError, Founding, found};
 pub use handoff::Limits;
 pub use keeper::{adopt, run};
-pub use link::{Handoff, Link, QUEUE_MAX, Trees};
+pub use link::{Handoff, Link, QUEUE_MAX};
 pub use wire::{
     CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Ended, HoldId, Kept, KeptState, LISTEN_MAX, NOTE_MAX,
-    OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template,
+    OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
 };
 
 /// First argument of a process that becomes the keeper; the second is the handoff's number.

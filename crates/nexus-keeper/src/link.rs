@@ -9,19 +9,10 @@ use crate::arena::{Arena, Counters, Phase};
 use crate::codec::{self, Flaw, MESSAGE_MAX};
 use crate::handoff::{self, Limits, Table};
 use crate::sys::{files, process, socket};
-use crate::wire::{HoldId, Kept, KeptState, Order, Report};
+use crate::wire::{HoldId, Kept, KeptState, Order, Report, Trees};
 
 /// The most bytes of orders that wait for a keeper that does not read.
 pub const QUEUE_MAX: usize = 8 * 1024 * 1024;
-
-/// How the keeper finds what belongs to a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trees {
-    /// Each child has its own cgroup: nothing escapes.
-    Cgroup,
-    /// By session, group, descent and `NEXUS_WORKER` in the environment.
-    Sweep,
-}
 
 /// What a new nexusd finds when it begins.
 pub struct Handoff {

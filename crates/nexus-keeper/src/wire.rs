@@ -32,7 +32,7 @@ impl HoldId {
 /// parses nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// The program's path, then its arguments as it will see them (argv[0] included).
+    /// The program's path, then its arguments as it will see them (`argv[0]` included).
     pub program: Vec<u8>,
     /// argv.
     pub argv: Vec<Vec<u8>>,
@@ -279,4 +279,13 @@ pub enum KeptState {
         /// The errno.
         errno: i32,
     },
+}
+
+/// How the keeper finds what belongs to a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trees {
+    /// Each child has its own cgroup: nothing escapes.
+    Cgroup,
+    /// By session, group, descent and `NEXUS_WORKER` in the environment.
+    Sweep,
 }

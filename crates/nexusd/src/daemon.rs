@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use nexus_core::{Action, Event, OpId, State, Time, step};
-use nexus_keeper::{Order, Trees};
+use nexus_keeper::{Counters, Order, Trees};
 use nexus_proto::Operation;
 use nexus_spec::Name;
 use tokio::sync::{mpsc, watch};
@@ -85,6 +85,37 @@ pub(crate) struct Published {
     pub(crate) generation: watch::Sender<u64>,
     pub(crate) operations: watch::Sender<u64>,
     pub(crate) events: watch::Sender<u64>,
+}
+
+impl Published {
+    pub(crate) fn new() -> Published {
+        Published {
+            generation: watch::Sender::new(1),
+            operations: watch::Sender::new(0),
+            events: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Standing {
+    pub(crate) fn new(
+        keeper_pid: i32,
+        counters: Counters,
+        trees: Trees,
+        home_id: String,
+        notify: String,
+    ) -> Standing {
+        Standing {
+            began: clock::now(),
+            pair_began: Time(counters.pair_started_ms),
+            nexusd_restarts: counters.nexusd_restarts,
+            keeper_restarts: counters.keeper_restarts,
+            keeper_pid,
+            trees,
+            home_id,
+            notify,
+        }
+    }
 }
 
 impl Daemon {

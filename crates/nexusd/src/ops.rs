@@ -37,8 +37,14 @@ pub(crate) struct Ops {
 }
 
 impl Ops {
-    /// Take back an operation from disk.
-    pub(crate) fn restore(&mut self, op: Op) {
+    /// Take back operations from disk.
+    pub(crate) fn restored(kept: impl Iterator<Item = Op>) -> Ops {
+        let mut ops = Ops::default();
+        kept.for_each(|op| ops.restore(op));
+        ops
+    }
+
+    fn restore(&mut self, op: Op) {
         let id = OpId(op.id);
         self.last = self.last.max(op.id);
         self.by_key.insert(op.view.key.clone(), id);

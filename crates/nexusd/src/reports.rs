@@ -23,18 +23,9 @@ impl Daemon {
         }
         match report {
             Report::Exited { child, ended, at_ms, tree_gone } => {
-                self.turn(
-                    Event::Exited {
-                        child: ChildId(child),
-                        exit: exit(ended),
-                        at: Time(at_ms),
-                        tree_gone,
-                    },
-                    NOBODY,
-                );
-                if let Some(pid) = self.pid_by_child.remove(&child) {
-                    self.pids.remove(&pid);
-                }
+                let (exit, at) = (exit(ended), Time(at_ms));
+                self.turn(Event::Exited { child: ChildId(child), exit, at, tree_gone }, NOBODY);
+                self.dies(child);
             }
             Report::Refused { child, errno, why } => {
                 tracing::error!(child, errno, "the keeper refuses an order: {why}");
@@ -67,15 +58,19 @@ impl Daemon {
                 self.excuse(child, stage, errno);
                 let error = spawn_error(errno);
                 self.turn(Event::SpawnFailed { child: ChildId(child), error }, NOBODY);
-                if let Some(pid) = self.pid_by_child.remove(&child) {
-                    self.pids.remove(&pid);
-                }
+                self.dies(child);
             }
             Report::Stop => self.shut_down(),
             Report::TreeGone { child } => {
                 self.turn(Event::TreeGone { child: ChildId(child) }, NOBODY);
             }
             Report::Pong { .. } => {}
+        }
+    }
+
+    fn dies(&mut self, child: u64) {
+        if let Some(pid) = self.pid_by_child.remove(&child) {
+            self.pids.remove(&pid);
         }
     }
 

@@ -5,10 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use nexus_core::Event;
-use nexus_keeper::{Handoff, Link, Order};
+use nexus_keeper::{Handoff, Link, Order, Stage};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::command::{COMMANDS_MAX, Command, Front};
@@ -18,6 +18,7 @@ use crate::held::Held;
 use crate::holdings::Holdings;
 use crate::home::Home;
 use crate::journal::Journal;
+use crate::note::Note;
 use crate::ops::Ops;
 use crate::outputs::Outputs;
 use crate::roll;
@@ -121,13 +122,7 @@ async fn turns(
     // keeper's pidfd, which is the proof of its death and may come a moment later.
     let mut broken = false;
     loop {
-        let deadline = daemon.next_deadline().map(clock::instant_of);
-        let tick = async {
-            match deadline {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let tick = tick(daemon.next_deadline());
         let flush = async {
             if daemon.holdings.link.wants_write() && !broken {
                 watch.link.writable().await
@@ -147,17 +142,13 @@ async fn turns(
                 match daemon.reports() {
                     Ok(true) => {}
                     Ok(false) => ready.clear_ready(),
-                    Err(error) => {
-                        tracing::warn!(%error, "the link to the keeper is broken");
-                        broken = true;
-                    }
+                    Err(error) => broken = is_broken(&error),
                 }
             }
             ready = flush => {
                 ready?.clear_ready();
                 if let Err(error) = daemon.holdings.link.flush() {
-                    tracing::warn!(%error, "orders cannot be sent");
-                    broken = true;
+                    broken = is_broken(&error);
                 }
             }
             ready = watch.notify.readable() => {
@@ -181,6 +172,28 @@ async fn turns(
     }
 }
 
+/// NOTIFY_SOCKET of all workers: the one that is held, or a new one.
+fn notify_socket(holdings: &mut Holdings) -> io::Result<String> {
+    if holdings.notify().is_none() {
+        let (socket, name) = crate::notify::open()?;
+        holdings.hold(Held::Notify(name), socket)?;
+    }
+    Ok(holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default())
+}
+
+/// Comes when the deadline does, if there is one.
+async fn tick(deadline: Option<nexus_core::Time>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(clock::instant_of(at)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn is_broken(error: &io::Error) -> bool {
+    tracing::warn!(%error, "the link to the keeper is broken");
+    true
+}
+
 /// Everything in place, nothing decided yet.
 fn begin(
     link: Link,
@@ -195,11 +208,7 @@ fn begin(
     for aside in &image.aside {
         tracing::error!("{aside}");
     }
-    if holdings.notify().is_none() {
-        let (socket, name) = crate::notify::open()?;
-        holdings.hold(Held::Notify(name), socket)?;
-    }
-    let notify = holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default();
+    let notify = notify_socket(&mut holdings)?;
     let last_child = handoff.last_child.max(image.last_child);
     let mut reading = roll::read(handoff.children, last_child);
     let (intents, origins) = image.intents();
@@ -210,11 +219,9 @@ fn begin(
         reading.notes.push((entry.child.0, note, Some(entry.pid.0)));
         reading.roll.living.push(entry);
     }
-    let mut ops = Ops::default();
-    for op in std::mem::take(&mut image.ops).into_values() {
-        ops.restore(op);
-    }
+    let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
+    let facts = Standing::new(keeper_pid, handoff.counters, handoff.trees, home_id, notify);
     let mut daemon = Daemon {
         home,
         state,
@@ -232,32 +239,11 @@ fn begin(
         queue: VecDeque::new(),
         course: Course::Serve,
         shutdown: None,
-        published: Published {
-            generation: watch::Sender::new(1),
-            operations: watch::Sender::new(0),
-            events: watch::Sender::new(0),
-        },
+        published: Published::new(),
         own,
-        facts: Standing {
-            began: clock::now(),
-            pair_began: nexus_core::Time(handoff.counters.pair_started_ms),
-            nexusd_restarts: handoff.counters.nexusd_restarts,
-            keeper_restarts: handoff.counters.keeper_restarts,
-            keeper_pid,
-            trees: handoff.trees,
-            home_id,
-            notify,
-        },
+        facts,
     };
-    for (child, note, pid) in reading.notes {
-        daemon.notes.insert(child, note);
-        if let Some(pid) = pid {
-            daemon.lives(child, pid);
-        }
-    }
-    for (child, stage, errno) in reading.failed {
-        daemon.excuse(child, stage, errno);
-    }
+    daemon.know(reading.notes, reading.failed);
     for child in reading.strange {
         daemon.order(&Order::Kill { child });
     }
@@ -267,6 +253,19 @@ fn begin(
 }
 
 impl Daemon {
+    /// What the roll says of each child.
+    fn know(&mut self, notes: Vec<(u64, Note, Option<i32>)>, failed: Vec<(u64, Stage, i32)>) {
+        for (child, note, pid) in notes {
+            self.notes.insert(child, note);
+            if let Some(pid) = pid {
+                self.lives(child, pid);
+            }
+        }
+        for (child, stage, errno) in failed {
+            self.excuse(child, stage, errno);
+        }
+    }
+
     /// Tell the keeper that from here on we decide.
     fn resume(&mut self) {
         let detail = format!(

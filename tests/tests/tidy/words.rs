@@ -14,6 +14,11 @@ const PLACED: &[(&str, &str)] = &[];
 
 /// Tests that may sleep, with the reason.
 const SLEEPERS: &[(&str, &str)] = &[
+    ("crates/nexus-keeper/tests/pair/soak.rs", "the moment of a kill is drawn at random"),
+    ("crates/nexus-keeper/tests/pair/workers.rs", "a worker that writes at random moments"),
+    ("crates/nexus-log/tests/kill.rs", "the moment of a kill is drawn at random"),
+    ("crates/nexus-log/tests/moving.rs", "looks whether an idle thread sleeps, and lets time pass"),
+    ("crates/trading-api/tests/worker/drain.rs", "clients that think between two requests"),
     ("tests/src/bin/nexus-test-worker.rs", "an app under test that takes the time it is told to"),
     ("tests/src/wait.rs", "the one place that waits: it polls with a deadline"),
 ];

@@ -144,6 +144,11 @@ impl Keeper {
         }
         let born = now + Span(1 + rng.below(20));
         self.later(born, Fate::Born(child));
+        self.live(rng, born, child, purpose);
+    }
+
+    /// What becomes of one that was born.
+    fn live(&mut self, rng: &mut Rng, born: Time, child: ChildId, purpose: Purpose) {
         match purpose {
             Purpose::Build => {
                 let death = if rng.chance(65) { Death::Finish } else { Death::Crash };

@@ -1,4 +1,7 @@
+//! Torn records, and what is read back.
+
 use super::*;
+use crate::wire::Ended;
 
 fn sample() -> Changing {
     Changing {

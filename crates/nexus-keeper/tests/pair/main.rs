@@ -5,6 +5,13 @@
 //! nexusd: `Puppet::life` tells which one it is. Cases are named after the facts that they try to
 //! break, see `nexus_keeper::facts`. Run one with `cargo test -p nexus-keeper --test pair -- NAME`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test, though without the harness"
+)]
+
 mod endings;
 mod kernel;
 mod pairs;

@@ -35,7 +35,7 @@ fn soak(puppet: &mut Puppet) {
     if puppet.life < KILLS {
         // Killed from a thread, so that it comes at any instant; by turns, so that there are as
         // many of each.
-        let victim = if puppet.life % 2 == 0 {
+        let victim = if puppet.life.is_multiple_of(2) {
             puppet.link().keeper_pid()
         } else {
             std::process::id() as i32

@@ -125,7 +125,6 @@ impl Keeper {
             respawn_of,
             ended: None,
         };
-        let (deaf, leaves_tree) = (rng.chance(20), rng.chance(25));
         let kept = Kept {
             entry,
             on_exit,
@@ -134,8 +133,8 @@ impl Keeper {
             terminated: false,
             asked: false,
             told: false,
-            deaf,
-            leaves_tree,
+            deaf: rng.chance(20),
+            leaves_tree: rng.chance(25),
         };
         self.kept.insert(child, kept);
         if rng.chance(6) {

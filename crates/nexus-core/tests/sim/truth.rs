@@ -16,9 +16,10 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    /// The core has been told that a worker that it had in this slot has ended by itself.
-    pub(crate) fn ended(&mut self, slot: SlotId, child: ChildId) {
-        if self.counted.insert(child) {
+    /// The core has been told that a worker that it had in this slot has ended by itself; `stays` =
+    /// it is not to come back.
+    pub(crate) fn ended(&mut self, slot: SlotId, child: ChildId, stays: bool) {
+        if self.counted.insert(child) && !stays {
             self.owed.insert(slot);
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use nexus_core::{
-    Action, Ask, ChildId, Event, Exit, Fact, Goal, OpId, Outcome, PendingAsk, Purpose, SlotId,
-    State, Time, resume, step,
+    Action, Ask, ChildId, Event, Exit, Fact, Goal, Next, OpId, Outcome, PendingAsk, Purpose,
+    SlotId, State, Time, resume, step,
 };
 use nexus_spec::{Name, Span};
 
@@ -254,8 +254,11 @@ impl World {
         let last = slot.and_then(|slot| slot.last_exit).filter(|last| last.child == child);
         // The core ends an heir that came too late on its own account.
         let late_heir = |asked: bool| asked && kept.entry.respawn_of.is_some();
+        // A slot that stays down is owed nothing, though the keeper, which knew only the spec that
+        // the worker was started with, may have respawned it.
+        let stays = slot.is_some_and(|slot| matches!(slot.next, Next::GivenUp | Next::Stay));
         if last.is_some_and(|last| !late_heir(last.asked)) {
-            self.truth.ended(id, child);
+            self.truth.ended(id, child, stays);
         }
     }
 

@@ -123,3 +123,20 @@ fn a_restart_without_a_new_spec_overtakes_a_build() {
         ",
     );
 }
+
+#[test]
+fn two_clients_may_wait_for_one_build() {
+    tell(
+        built(),
+        "
+        0     start 2          | spawn #1 build alone
+        5     restart 1        | op1 superseded
+        6     start known 0    |
+        9     #1 exits 0       | ack #1, spawn #3 0, spawn #5 1
+        10    #3 spawned       |
+        11    #5 spawned       |
+        60    tick             | op3 done
+        61    tick             | op2 done
+        ",
+    );
+}

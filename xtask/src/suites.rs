@@ -63,16 +63,24 @@ fn all() -> Result<Tally, String> {
 
 /// Once, so that no suite waits for it and none runs an old program.
 fn build() -> Result<(), String> {
-    let mut command = cargo();
-    command.arg("build");
+    let mut programs = cargo();
+    programs.arg("build");
     for program in PROGRAMS {
-        command.args(["-p", program]);
+        programs.args(["-p", program]);
     }
     if std::env::var("NEXUS_TEST_PROFILE").as_deref() == Ok("release") {
-        command.arg("--release");
+        programs.arg("--release");
     }
-    let status = command.stdin(Stdio::null()).status().map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(format!("the programs do not build: {status}")) }
+    // Cargo builds examples beside tests only where no single test is asked for by name.
+    let mut examples = cargo();
+    examples.args(["build", "--workspace", "--examples"]);
+    for mut command in [programs, examples] {
+        let status = command.stdin(Stdio::null()).status().map_err(|error| error.to_string())?;
+        if !status.success() {
+            return Err(format!("the programs do not build: {status}"));
+        }
+    }
+    Ok(())
 }
 
 fn plan(workspace: &Workspace) -> Vec<Suite> {

@@ -68,7 +68,7 @@ fn wait_for_the_signal() {
     println!("signal {:?}", stop.signal());
 }
 
-/// The example, which `cargo test` builds beside the tests.
+/// The example, which `cargo test` builds beside the tests, and `cargo xtask test` before them.
 fn hello() -> PathBuf {
     let hello = env::current_exe().unwrap().with_file_name("../examples/hello");
     assert!(hello.exists(), "{hello:?} is built by `cargo test -p nexus-worker` as a whole");

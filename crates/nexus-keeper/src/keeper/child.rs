@@ -96,8 +96,15 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
 /// Leave the keeper's descriptor table, wait at the gate, and take what comes through it.
 fn pass_gate(birth: &Birth<'_>) -> Result<(OwnedFd, Vec<OwnedFd>), Failed> {
     let never_ran = |_| None;
-    files::close_range(files::LOW_END, RawFd::MAX, true).map_err(never_ran)?;
-    files::place(birth.gate, GATE_PLACE).map_err(never_ran)?;
+    if birth.gate >= files::LOW_END {
+        // The table is ours alone then (see `Keeper::fork_child`), and the gate is about to be
+        // among what is closed.
+        files::place(birth.gate, GATE_PLACE).map_err(never_ran)?;
+        files::close_range(files::LOW_END, RawFd::MAX, false).map_err(never_ran)?;
+    } else {
+        files::close_range(files::LOW_END, RawFd::MAX, true).map_err(never_ran)?;
+        files::place(birth.gate, GATE_PLACE).map_err(never_ran)?;
+    }
     files::set_cloexec(GATE_PLACE, true).map_err(never_ran)?;
     files::close_range(GATE_PLACE + 1, RawFd::MAX, false).map_err(never_ran)?;
     let gate = files::borrow(GATE_PLACE);

@@ -6,8 +6,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 
 use nexus_keeper::{Ended, HoldId, Order, Report, Stage, Template};
+use nix::sys::signal::Signal;
 
-use crate::puppet::{Puppet, kill};
+use crate::puppet::{Puppet, kill, signal};
 use crate::{Case, case};
 
 pub(crate) const CASES: &[Case] = &[
@@ -18,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     case("spawn_reports_in_order", spawn_reports_in_order),
     case("nonblock_of_the_dead_does_not_reach_the_successor", nonblock),
     case("bounds_and_bad_orders_are_refused", refusals),
+    case("more_spawns_in_a_turn_than_low_descriptors", burst),
 ];
 
 fn probe(puppet: &mut Puppet, change: impl FnOnce(&mut Template)) -> BTreeMap<String, String> {
@@ -169,6 +171,27 @@ fn nonblock(puppet: &mut Puppet) {
     let template = puppet.role(&["flags"]);
     puppet.start(2, &template);
     assert_eq!(lines.next().unwrap().unwrap(), "0");
+}
+
+/// A keeper that was stopped finds a burst of orders: more gates are open at once than there are
+/// low numbers for them.
+fn burst(puppet: &mut Puppet) {
+    const BURST: u64 = 500;
+    puppet.pipe(1);
+    let template = puppet.program("/bin/sleep", &["sleep", "1000"]);
+    puppet.template(3, &template);
+    puppet.sync();
+    let keeper = puppet.link().keeper_pid();
+    signal(keeper, Signal::SIGSTOP);
+    (1..=BURST).for_each(|child| puppet.spawn(child));
+    signal(keeper, Signal::SIGCONT);
+    for child in 1..=BURST {
+        puppet.until(|r| match r {
+            Report::SpawnFailed { .. } => panic!("{r:?}"),
+            Report::Running { child: c } => *c == child,
+            _ => false,
+        });
+    }
 }
 
 fn refusals(puppet: &mut Puppet) {

@@ -7,7 +7,7 @@
 
 use nexus_spec::{Name, Signal, Span};
 
-use crate::event::{ChildId, Exit, OpId, SlotId, SpawnError, Time};
+use crate::event::{Breach, ChildId, Exit, OpId, SlotId, SpawnError, Time};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +103,8 @@ pub enum Keep {
 #[expect(missing_docs, reason = "the same few fields throughout, each named by its type")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
+    /// A worker is replaced: it went beyond a limit. `after` is how long it had lived.
+    Breached { app: Name, instance: u16, child: ChildId, breach: Breach, after: Span },
     /// The build ended.
     Built { app: Name, exit: Exit, after: Span },
     /// The build began.

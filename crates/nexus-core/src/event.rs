@@ -51,6 +51,8 @@ pub enum Exit {
     NeverReady,
     /// It never ran.
     NotSpawned(SpawnError),
+    /// It went beyond a limit, and we replaced it.
+    OverLimit,
     /// It is gone and the kernel could not say how. Counts as a crash, matches no stop code.
     Unknown,
 }
@@ -65,6 +67,26 @@ pub enum SpawnError {
     Resources(i32),
 }
 
+/// What a worker went beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// The memory of its whole tree, in bytes.
+    Memory,
+}
+
+/// A worker has gone beyond a limit for as long as its spec allows: the figures that say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Breach {
+    /// Which limit.
+    pub limit: Limit,
+    /// What was measured, in the limit's unit.
+    pub measured: u64,
+    /// What is allowed, in the limit's unit.
+    pub allowed: u64,
+    /// How long it had been beyond it.
+    pub lasted: Span,
+}
+
 /// Everything that can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -74,6 +96,15 @@ pub enum Event {
         op: OpId,
         /// What it wants.
         ask: Ask,
+    },
+    /// A child is beyond a limit. To be told again with each measurement for as long as that is
+    /// true: one that comes at a bad moment (the child is not online, its app is being reloaded) is
+    /// ignored.
+    Breach {
+        /// Which.
+        child: ChildId,
+        /// By how much.
+        breach: Breach,
     },
     /// A child's main process is gone; `at` is when.
     Exited {

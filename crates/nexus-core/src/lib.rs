@@ -17,6 +17,7 @@
 mod action;
 mod app;
 mod ask;
+mod breach;
 mod build;
 mod check;
 mod event;
@@ -37,7 +38,7 @@ mod worker;
 pub use action::{Action, Fact, Keep, OnExit, Outcome, Purpose};
 pub use app::{App, Build, Counts};
 pub use build::BUILD_TIMEOUT;
-pub use event::{Ask, ChildId, Event, Exit, OpId, Pid, SlotId, SpawnError, Time};
+pub use event::{Ask, Breach, ChildId, Event, Exit, Limit, OpId, Pid, SlotId, SpawnError, Time};
 pub use phase::{Next, Phase, Want, explain};
 pub use record::{AppRecord, Goal, Intents, PendingAsk, Plan, SlotRecord, Waiting};
 pub use restart::{EXITS_MAX, Past, STAY_CODES_MAX, Verdict};

@@ -5,7 +5,7 @@ use crate::event::{ChildId, Event, Exit, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::state::{Seat, State};
 use crate::turn::Turn;
-use crate::{ask, build, stray, worker};
+use crate::{ask, breach, build, stray, worker};
 
 /// Decide. Reads nothing but its arguments: the same state, moment and event always give the same
 /// answer.
@@ -13,6 +13,11 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
     let mut turn = Turn::new(state, now);
     match event {
         Event::Asked { op, ask } => ask::asked(&mut turn, op, ask),
+        Event::Breach { child, breach } => {
+            if let Some(Seat::Worker(name, instance)) = seat(&turn, child) {
+                breach::breached(&mut turn, &name, instance, breach);
+            }
+        }
         Event::Exited { child, exit, at, tree_gone } => {
             exited(&mut turn, child, exit, at, tree_gone);
         }

@@ -87,8 +87,8 @@ fn online(turn: &mut Turn, name: &Name, instance: u16, online_at: Time) {
 }
 
 /// What an exit was and what it led to.
-struct Told {
-    last: LastExit,
+pub(crate) struct Told {
+    pub(crate) last: LastExit,
     again_at: Option<Time>,
     /// It was judged now: how many unstable exits there are in the window; whether it had been
     /// ready.
@@ -146,7 +146,7 @@ fn settle_before(turn: &mut Turn, name: &Name, instance: u16, at: Time) {
 }
 
 /// An exit that nobody asked for.
-fn judge(
+pub(crate) fn judge(
     rule: &nexus_spec::Restart,
     slot: &mut Slot,
     child: ChildId,
@@ -192,13 +192,12 @@ fn report(turn: &mut Turn, name: &Name, instance: u16, told: &Told) {
     let LastExit { child, exit, lived, asked, .. } = told.last;
     let (app, again_at) = (name.clone(), told.again_at);
     turn.note(Fact::Exited { app, instance, child, exit, after: lived, asked, again_at });
-    if let Some((exits, was_ready)) = told.judged {
-        failed(turn, name, instance, told, exits, was_ready);
-    }
+    judged(turn, name, instance, told);
 }
 
-/// Tell whoever must know that a worker has failed.
-fn failed(turn: &mut Turn, name: &Name, instance: u16, told: &Told, exits: usize, was_ready: bool) {
+/// Tell whoever must know that a worker has failed, if this was judged now.
+pub(crate) fn judged(turn: &mut Turn, name: &Name, instance: u16, told: &Told) {
+    let Some((exits, was_ready)) = told.judged else { return };
     let next = turn.state.slot(name, instance).map(|slot| slot.next);
     if next == Some(Next::GivenUp) {
         let exits = u32::try_from(exits).unwrap_or(u32::MAX);
@@ -263,9 +262,7 @@ fn never_ready(turn: &mut Turn, name: &Name, instance: u16) {
     let Some(Some(told)) = told else { return };
     turn.keep(Keep::Slot(name.clone(), instance));
     terminate(turn, name, instance);
-    if let Some((exits, was_ready)) = told.judged {
-        failed(turn, name, instance, &told, exits, was_ready);
-    }
+    judged(turn, name, instance, &told);
 }
 
 /// Begin to end a running worker; its exit is no failure then.

@@ -201,7 +201,7 @@ pub struct EventView {
     /// RFC 3339, UTC, milliseconds.
     pub at: String,
     /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
-    /// `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
+    /// `limit`, `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
     pub kind: String,
     /// The app, if it is about one.
     pub app: Option<Name>,

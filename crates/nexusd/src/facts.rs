@@ -1,6 +1,6 @@
 //! Facts of the core become lines of the journal, for people.
 
-use nexus_core::{ChildId, Fact};
+use nexus_core::{ChildId, Exit, Fact};
 use nexus_keeper::Order;
 use nexus_proto::EventView;
 use nexus_spec::Name;
@@ -44,6 +44,12 @@ impl Daemon {
     /// Something happened.
     pub(crate) fn fact(&mut self, fact: Fact, by: &str) {
         let line = match fact {
+            Fact::Breached { app, instance, child, breach, after } => {
+                let (after, what) = (words::span(after), words::breach(breach));
+                let detail = format!("to be replaced after {after}: {what}");
+                let line = Line::of("limit", app, Some(instance), detail, NOBODY);
+                Line { exit: Some(words::exit(Exit::OverLimit)), ..self.about(child, line) }
+            }
             Fact::BuildStarted { app } => {
                 Line::of("build", app, None, "the build command runs".into(), by)
             }
@@ -56,16 +62,13 @@ impl Daemon {
                 Line::of("delete", app, None, "forgotten".into(), by)
             }
             Fact::Errored { app, instance, exit, exits } => {
-                let detail = if exits > 0 {
-                    format!(
-                        "given up after {exits} unstable exits; the last: {}",
-                        words::exit(exit)
-                    )
-                } else {
-                    format!("given up: {}", words::exit(exit))
+                let exit = words::exit(exit);
+                let detail = match exits {
+                    0 => format!("given up: {exit}"),
+                    _ => format!("given up after {exits} unstable exits; the last: {exit}"),
                 };
-                let exit = Some(words::exit(exit));
-                Line { exit, ..Line::of("errored", app, Some(instance), detail, NOBODY) }
+                let line = Line::of("errored", app, Some(instance), detail, NOBODY);
+                Line { exit: Some(exit), ..line }
             }
             Fact::Exited { app, instance, child, exit, after, asked, again_at } => {
                 let how = self.excuses.get(&child.0).cloned().unwrap_or_else(|| {

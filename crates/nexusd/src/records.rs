@@ -114,6 +114,7 @@ enum How {
     NeverReady,
     CannotRun(i32),
     NoRoom(i32),
+    OverLimit,
     Unknown,
 }
 
@@ -277,6 +278,7 @@ impl StoredExit {
                 Exit::NeverReady => How::NeverReady,
                 Exit::NotSpawned(SpawnError::Permanent(errno)) => How::CannotRun(errno),
                 Exit::NotSpawned(SpawnError::Resources(errno)) => How::NoRoom(errno),
+                Exit::OverLimit => How::OverLimit,
                 Exit::Unknown => How::Unknown,
             },
             at: exit.at.0,
@@ -294,6 +296,7 @@ impl StoredExit {
                 How::NeverReady => Exit::NeverReady,
                 How::CannotRun(errno) => Exit::NotSpawned(SpawnError::Permanent(errno)),
                 How::NoRoom(errno) => Exit::NotSpawned(SpawnError::Resources(errno)),
+                How::OverLimit => Exit::OverLimit,
                 How::Unknown => Exit::Unknown,
             },
             at: Time(self.at),

@@ -113,6 +113,7 @@ impl Daemon {
                 nexus_core::Exit::Code(code) => Some(code),
                 nexus_core::Exit::NeverReady
                 | nexus_core::Exit::NotSpawned(_)
+                | nexus_core::Exit::OverLimit
                 | nexus_core::Exit::Signal(_)
                 | nexus_core::Exit::Unknown => None,
             }),

@@ -1,6 +1,6 @@
 //! How exits, failures and states are said.
 
-use nexus_core::{Exit, Outcome, SpawnError, Time};
+use nexus_core::{Breach, Exit, Limit, Outcome, SpawnError, Time};
 use nexus_proto::{AppResult, Verdict};
 use nexus_spec::{Name, Ready, Restart, Span};
 use nix::errno::Errno;
@@ -13,6 +13,7 @@ pub(crate) fn exit(exit: Exit) -> String {
         Exit::Signal(number) => signal(number),
         Exit::NeverReady => "never ready".into(),
         Exit::NotSpawned(error) => format!("not started: {}", errno(error)),
+        Exit::OverLimit => "over its limit".into(),
         Exit::Unknown => "unknown".into(),
     }
 }
@@ -24,8 +25,28 @@ pub(crate) fn ended(exit: Exit) -> String {
         Exit::Signal(number) => format!("was ended by {}", signal(number)),
         Exit::NeverReady => "was not ready in time".into(),
         Exit::NotSpawned(error) => format!("could not be started: {}", errno(error)),
+        Exit::OverLimit => "was replaced because it went beyond its limit".into(),
         Exit::Unknown => "is gone; how it ended is not known".into(),
     }
+}
+
+/// `its memory was 612.0 MiB, 512.0 MiB are allowed, for 5s`: what a worker went beyond.
+pub(crate) fn breach(breach: Breach) -> String {
+    let Breach { limit, measured, allowed, lasted } = breach;
+    let figures = match limit {
+        Limit::Memory => {
+            format!("its memory was {}, {} are allowed", mib(measured), mib(allowed))
+        }
+    };
+    match lasted.0 {
+        0 => figures,
+        _ => format!("{figures}, for {}", span(lasted)),
+    }
+}
+
+fn mib(bytes: u64) -> String {
+    let tenths = bytes / (1024 * 1024 / 10);
+    format!("{}.{} MiB", tenths / 10, tenths % 10)
 }
 
 /// `SIGTERM`, or the number of one without a name.
@@ -116,11 +137,13 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
                 (Exit::NeverReady, None) => {
                     format!("{app}/{instance} was not ready after {}{again}", span(*after))
                 }
-                (Exit::Code(_) | Exit::Signal(_) | Exit::Unknown, None) => format!(
-                    "{app}/{instance} {} after {}, before it was ready{again}",
-                    ended(*exit),
-                    span(*after)
-                ),
+                (Exit::Code(_) | Exit::OverLimit | Exit::Signal(_) | Exit::Unknown, None) => {
+                    format!(
+                        "{app}/{instance} {} after {}, before it was ready{again}",
+                        ended(*exit),
+                        span(*after)
+                    )
+                }
             };
             (Verdict::StartFailed, Some(*instance), message)
         }

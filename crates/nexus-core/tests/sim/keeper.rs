@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{
-    ChildId, Ended, Entry, Event, Exit, OnExit, Pid, Purpose, Roll, SlotId, SpawnError, Time,
+    Breach, ChildId, Ended, Entry, Event, Exit, Limit, OnExit, Pid, Purpose, Roll, SlotId,
+    SpawnError, Time,
 };
 use nexus_spec::{Name, Span};
 
@@ -15,6 +16,7 @@ use crate::rng::Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fate {
     Born(ChildId),
+    Breaches(ChildId),
     Dies(ChildId, Death),
     Ready(ChildId),
     Respawn(ChildId),
@@ -157,6 +159,11 @@ impl Keeper {
                 if rng.chance(80) {
                     self.later(born + Span(rng.below(200)), Fate::Ready(child));
                 }
+                if rng.chance(15) {
+                    let at = born + Span(rng.below(4_000));
+                    self.later(at, Fate::Breaches(child));
+                    self.later(at + Span(10), Fate::Breaches(child));
+                }
                 if rng.chance(35) {
                     let lived = if rng.chance(50) { 100 } else { 8_000 };
                     let death = if rng.chance(20) { Death::Finish } else { Death::Crash };
@@ -220,6 +227,13 @@ impl Keeper {
                 let pid = kept.entry.pid;
                 self.report(rng, now, Event::Spawned { child, pid });
             }
+            Fate::Breaches(child) => {
+                if self.kept.get(&child).is_some_and(|kept| kept.alive) {
+                    let (limit, lasted) = (Limit::Memory, Span(0));
+                    let breach = Breach { limit, measured: 2, allowed: 1, lasted };
+                    self.report(rng, now, Event::Breach { child, breach });
+                }
+            }
             Fate::Dies(child, death) => self.dies(rng, now, child, death),
             Fate::Ready(child) => {
                 let kept = self.kept.get_mut(&child).filter(|kept| kept.alive);
@@ -253,7 +267,11 @@ impl Keeper {
             Exit::NotSpawned(error) => {
                 self.report(rng, now, Event::SpawnFailed { child, error });
             }
-            Exit::Code(_) | Exit::NeverReady | Exit::Signal(_) | Exit::Unknown => {
+            Exit::Code(_)
+            | Exit::NeverReady
+            | Exit::OverLimit
+            | Exit::Signal(_)
+            | Exit::Unknown => {
                 self.report(rng, now, Event::Exited { child, exit, at: now, tree_gone });
             }
         }
@@ -283,7 +301,11 @@ impl Keeper {
         match exit {
             Exit::Code(code) if stay_codes.contains(&code) => return,
             Exit::NotSpawned(_) => return,
-            Exit::Code(_) | Exit::NeverReady | Exit::Signal(_) | Exit::Unknown => {}
+            Exit::Code(_)
+            | Exit::NeverReady
+            | Exit::OverLimit
+            | Exit::Signal(_)
+            | Exit::Unknown => {}
         }
         let asked = kept.asked;
         let Entry { app, purpose, generation, .. } = kept.entry.clone();

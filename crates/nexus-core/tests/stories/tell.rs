@@ -1,8 +1,8 @@
 //! Reads a story, plays it against the core, and compares line by line.
 
 use nexus_core::{
-    Action, Ask, ChildId, Ended, Entry, Event, Exit, Fact, Keep, OpId, Outcome, Pid, Purpose, Roll,
-    SpawnError, State, Time, resume, step,
+    Action, Ask, Breach, ChildId, Ended, Entry, Event, Exit, Fact, Keep, Limit, OpId, Outcome, Pid,
+    Purpose, Roll, SpawnError, State, Time, resume, step,
 };
 use nexus_spec::{
     AppSpec, Backoff, Instances, LogFiles, Name, Ready, Restart, RunAs, Signal, Span, Stop,
@@ -224,6 +224,11 @@ fn reported(now: Time, child: u64, words: &[&str]) -> Event {
     match *words {
         ["spawned"] => Event::Spawned { child, pid: Pid(1) },
         ["ready"] => Event::Ready { child },
+        ["uses", measured] => {
+            let measured = measured.parse().expect("bytes");
+            let breach = Breach { limit: Limit::Memory, measured, allowed: 100, lasted: Span(0) };
+            Event::Breach { child, breach }
+        }
         ["exits", "unknown"] => exit(Exit::Unknown, true),
         ["exits", word] => exit(code(word), true),
         ["exits", word, "leaving"] => exit(code(word), false),
@@ -288,6 +293,9 @@ fn answer(outcome: &Outcome) -> String {
 fn fact_word(fact: &Fact) -> String {
     match fact {
         Fact::Built { exit, .. } => format!("(built {exit:?})"),
+        Fact::Breached { breach, after, .. } => {
+            format!("(breach {} of {} after {})", breach.measured, breach.allowed, after.0)
+        }
         Fact::BuildStarted { .. } => "(build)".into(),
         Fact::Deleted { .. } => "(deleted)".into(),
         Fact::Errored { exits, .. } => format!("(errored after {exits})"),

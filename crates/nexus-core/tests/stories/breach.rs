@@ -1,0 +1,66 @@
+//! A worker that goes beyond a limit.
+
+use crate::tell::{api, notify, tell, tell_all};
+
+#[test]
+fn a_worker_beyond_a_limit_is_stopped_and_started_and_the_figures_are_told() {
+    tell_all(
+        api(),
+        "
+        0     start            | keep app, keep pending, spawn #1 0
+        5     #1 spawned       | (started)
+        55    tick             | keep pending, op1 done, (ready after 50)
+        2000  #1 uses 120      | keep slot 0, (breach 120 of 100 after 1995), term15 #1, (stopping)
+        2001  #1 uses 130      |
+        2010  #1 exits 0       | keep slot 0, (exited after 1995), ack #1, spawn #3 0
+        2011  look             | api/0 g1 r1: being started
+        ",
+    );
+}
+
+#[test]
+fn only_an_online_worker_is_judged_by_its_limit() {
+    tell(
+        notify(),
+        "
+        0     start            | spawn #1 0
+        1     #1 uses 120      |
+        5     #1 spawned       |
+        6     #1 uses 120      |
+        40    #1 ready         | op1 done
+        41    stop             | term15 #1
+        42    #1 uses 120      |
+        43    #1 exits 0       | op2 done, ack #1
+        44    #1 uses 120      |
+        ",
+    );
+}
+
+#[test]
+fn a_limit_that_is_too_small_to_start_with_is_found_out_like_any_crash() {
+    tell(
+        api(),
+        "
+        0     start            | spawn #1 0
+        5     #1 spawned       |
+        55    tick             | op1 done
+        56    #1 uses 120      | term15 #1
+        57    #1 exits 0       | ack #1, spawn #3 0 +100
+        58    #3 spawned       |
+        108   tick             |
+        109   #3 uses 120      | term15 #3
+        110   #3 exits 0       | ack #3
+        209   tick             | spawn #5 0 +200
+        210   #5 spawned       |
+        260   tick             |
+        261   #5 uses 120      | term15 #5
+        262   #5 exits 0       | ack #5
+        461   tick             | spawn #7 0 alone
+        462   #7 spawned       |
+        512   tick             |
+        513   #7 uses 120      | term15 #7
+        514   #7 exits 0       | ack #7
+        515   look             | api/0 g1 r3: given up after its last exit; start it to try again
+        ",
+    );
+}

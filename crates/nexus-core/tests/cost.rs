@@ -3,23 +3,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
+use std::path::Path;
+
 use nexus_core::{Action, Ask, ChildId, Event, Exit, OpId, Pid, State, Time, step};
-use nexus_spec::{
-    AppSpec, Backoff, Instances, LogFiles, Name, Ready, Restart, RunAs, Signal, Span, Stop,
-};
+use nexus_spec::{AppSpec, Backoff, Instances, Name, Ready, Restart, Signal, Span, Stop};
 
 /// Turns that are measured.
 const TURNS: u64 = 200;
 
 fn spec(number: u64) -> AppSpec {
     AppSpec {
-        name: Name::new(&format!("app-{number}")).unwrap(),
-        namespace: "default".into(),
-        script: "/srv/worker".into(),
-        args: Vec::new(),
-        interpreter: Vec::new(),
-        cwd: "/srv".into(),
-        env: Default::default(),
         instances: Instances::Count(1),
         restart: Restart {
             auto: true,
@@ -37,12 +30,13 @@ fn spec(number: u64) -> AppSpec {
             stop_exit_codes: Vec::new(),
         },
         stop: Stop { signal: Signal(15), kill_timeout: Span(500) },
-        listen: Vec::new(),
         ready: Ready::Notify,
         ready_timeout: Span(1_000_000),
-        build: None,
-        run_as: RunAs::default(),
-        log: LogFiles::default(),
+        ..AppSpec::default_for(
+            Name::new(&format!("app-{number}")).unwrap(),
+            Path::new("/srv/worker"),
+            Path::new("/srv"),
+        )
     }
 }
 

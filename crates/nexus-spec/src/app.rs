@@ -5,12 +5,17 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cron::{Cron, Schedule};
 use crate::instances::Instances;
+use crate::limits::Limits;
 use crate::listen::Listen;
+use crate::log::LogFiles;
+use crate::memory::Memory;
 use crate::name::Name;
 use crate::ready::Ready;
 use crate::restart::{Restart, Stop};
 use crate::span::Span;
+use crate::watch::Watch;
 
 /// One application. Paths are absolute, except `script` when it is a bare word to be looked up in
 /// the app's `PATH`, or a command line for a shell (`interpreter` ends with `-c`).
@@ -50,8 +55,26 @@ pub struct AppSpec {
     pub build: Option<String>,
     /// Whose rights the workers have; default the daemon's.
     pub run_as: RunAs,
-    /// Where output goes.
+    /// Where output goes, in which form, and how much of it is kept.
     pub log: LogFiles,
+    /// How much memory a worker's tree may use; default whatever it takes.
+    #[serde(default)]
+    pub memory: Memory,
+    /// What the kernel grants a worker; default the caller's own.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What a worker reads as its standard input; default nothing.
+    #[serde(default)]
+    pub stdin: Stdin,
+    /// Which changes of files restart the app; default none.
+    #[serde(default)]
+    pub watch: Watch,
+    /// `cron_restart`: when the app is restarted; default never.
+    #[serde(default)]
+    pub cron_restart: Option<Cron>,
+    /// When the app runs as a job; default never: it is none.
+    #[serde(default)]
+    pub schedule: Schedule,
 }
 
 /// Whose rights the workers have. Names or numbers, resolved by the daemon at each spawn.
@@ -65,15 +88,15 @@ pub struct RunAs {
     pub umask: Option<u32>,
 }
 
-/// Where output goes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogFiles {
-    /// `out_file`; default `$NEXUS_HOME/logs/<app>-out.log`.
-    pub out_file: Option<PathBuf>,
-    /// `error_file`; default `$NEXUS_HOME/logs/<app>-error.log`.
-    pub error_file: Option<PathBuf>,
-    /// `merge_logs`: all instances write into one file; default false.
-    pub merge_logs: bool,
+/// What a worker reads as its standard input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stdin {
+    /// Nothing: /dev/null.
+    #[default]
+    Null,
+    /// What is sent to it.
+    Pipe,
 }
 
 impl AppSpec {
@@ -102,6 +125,12 @@ impl AppSpec {
             build: None,
             run_as: RunAs::default(),
             log: LogFiles::default(),
+            memory: Memory::default(),
+            limits: Limits::default(),
+            stdin: Stdin::default(),
+            watch: Watch::default(),
+            cron_restart: None,
+            schedule: Schedule::default(),
         }
     }
 }

@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::app::{AppSpec, LogFiles, RunAs, interpreter_of};
+use crate::app::{AppSpec, RunAs, Stdin, interpreter_of};
+use crate::cron::{Cron, Schedule};
 use crate::flaw::Code;
 use crate::given::Given;
 use crate::instances::Instances;
+use crate::limits::Limits;
 use crate::listen::Listen;
+use crate::log::LogFiles;
+use crate::memory::Memory;
 use crate::name::Name;
 use crate::ready::Ready;
 use crate::restart::{Restart, Stop};
 use crate::settings;
 use crate::span::Span;
+use crate::watch::Watch;
 use crate::wrong::{Wrong, Wrongs};
 
 /// The options of one app. [`Options::set`] reads every value as the project file does;
@@ -37,7 +42,16 @@ pub struct Options {
     pub(crate) run_as: RunAs,
     pub(crate) out_file: Option<String>,
     pub(crate) error_file: Option<String>,
-    pub(crate) merge_logs: bool,
+    pub(crate) log: LogFiles,
+    pub(crate) time: bool,
+    pub(crate) memory: Memory,
+    pub(crate) limits: Limits,
+    pub(crate) stdin: Option<Stdin>,
+    pub(crate) watch: Vec<String>,
+    pub(crate) ignore_watch: Option<Vec<String>>,
+    pub(crate) watch_delay: Option<Span>,
+    pub(crate) cron_restart: Option<Cron>,
+    pub(crate) schedule: Schedule,
 }
 
 /// Why an option cannot be taken.
@@ -104,12 +118,7 @@ impl Options {
     ) -> Result<AppSpec, Wrongs> {
         let mut wrongs = Wrongs::default();
         let cwd = wrongs.keep(self.directory(base_dir));
-        let backoff = &self.restart.backoff;
-        if backoff.min > backoff.max {
-            let problem =
-                format!("has a `min` of {} above its `max` of {}", backoff.min, backoff.max);
-            wrongs.0.push(Wrong::of("backoff", Code::Value, problem, "raise `max` or lower `min`"));
-        }
+        self.ranges(&mut wrongs);
         let script = wrongs.keep(self.script.as_deref().ok_or_else(|| {
             let remedy = "write `script = \"...\"`: the program or the file to run";
             Wrong::of("script", Code::Missing, "is missing", remedy)
@@ -121,6 +130,7 @@ impl Options {
         };
         let Some(name) = wrongs.keep(self.app_name(word)) else { return Err(wrongs) };
         let log_file = |file: &Option<String>| file.as_ref().map(|file| join(&cwd, file));
+        let stamp = || self.time.then(|| LogFiles::TIME.to_owned());
         let interpreter = self.interpreter.clone().unwrap_or_else(|| interpreter_of(&script));
         wrongs.unless(AppSpec {
             name,
@@ -140,10 +150,42 @@ impl Options {
             log: LogFiles {
                 out_file: log_file(&self.out_file),
                 error_file: log_file(&self.error_file),
-                merge_logs: self.merge_logs,
+                date_format: self.log.date_format.clone().or_else(stamp),
+                ..self.log.clone()
             },
+            memory: self.memory,
+            limits: self.limits.clone(),
+            stdin: self.stdin.unwrap_or_default(),
+            watch: self.watch(&cwd),
+            cron_restart: self.cron_restart.clone(),
+            schedule: self.schedule.clone(),
             cwd,
         })
+    }
+
+    /// Options that cannot both hold.
+    fn ranges(&self, wrongs: &mut Wrongs) {
+        let backoff = &self.restart.backoff;
+        if backoff.min > backoff.max {
+            let problem =
+                format!("has a `min` of {} above its `max` of {}", backoff.min, backoff.max);
+            wrongs.0.push(Wrong::of("backoff", Code::Value, problem, "raise `max` or lower `min`"));
+        }
+        if let (Some(high), Some(max)) = (self.memory.high, self.memory.max)
+            && high > max
+        {
+            let problem = format!("has a `high` of {high} above its `max` of {max}");
+            wrongs.0.push(Wrong::of("memory", Code::Value, problem, "raise `max` or lower `high`"));
+        }
+    }
+
+    fn watch(&self, cwd: &Path) -> Watch {
+        let default = Watch::default();
+        Watch {
+            paths: self.watch.iter().map(|path| join(cwd, path)).collect(),
+            ignore: self.ignore_watch.clone().unwrap_or(default.ignore),
+            delay: self.watch_delay.unwrap_or(default.delay),
+        }
     }
 
     fn directory(&self, base_dir: &Path) -> Result<PathBuf, Wrong> {

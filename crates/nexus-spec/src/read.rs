@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::given::{Given, What};
+use crate::size::Size;
 use crate::span::Span;
 use crate::words;
 use crate::wrong::{Wrong, Wrongs};
@@ -104,6 +105,40 @@ pub(crate) fn span(given: &Given) -> Result<Span, Wrong> {
         }
     };
     parsed.map_err(|clause| Wrong::value(given, clause, TIME_REMEDY))
+}
+
+/// How to write an amount of bytes, as a remedy.
+const SIZE_REMEDY: &str = "write a number of bytes, or \"64K\", \"512M\", \"1.5G\"";
+
+/// An amount of bytes.
+pub(crate) fn size(given: &Given) -> Result<Size, Wrong> {
+    let parsed = match &given.what {
+        What::Int(bytes, _) => match u64::try_from(*bytes) {
+            Ok(bytes) if bytes <= Size::MAX.0 => Ok(Size(bytes)),
+            Ok(_) => Err("is more than 8192 T".to_owned()),
+            Err(_) => Err("is below zero".to_owned()),
+        },
+        What::HugeInt => Err("is more than 8192 T".to_owned()),
+        What::Text(text) | What::Flag(text) => Size::parse(text),
+        What::Float(_) | What::Bool(_) | What::Date | What::List(_) | What::Table(_) => {
+            return Err(Wrong {
+                remedy: SIZE_REMEDY.to_owned(),
+                ..Wrong::form(given, "an amount of bytes")
+            });
+        }
+    };
+    parsed.map_err(|clause| Wrong::value(given, clause, SIZE_REMEDY))
+}
+
+/// An amount of bytes that is not zero; `none` for no limit.
+pub(crate) fn some_size(given: &Given) -> Result<Option<Size>, Wrong> {
+    if matches!(&given.what, What::Text(text) | What::Flag(text) if text == "none") {
+        return Ok(None);
+    }
+    match size(given)? {
+        Size(0) => Err(Wrong::value(given, "is zero", "write an amount, or \"none\"")),
+        size => Ok(Some(size)),
+    }
 }
 
 /// A length of time that is not zero.

@@ -6,16 +6,22 @@
 mod later_ours;
 mod later_pm2;
 mod life;
+mod limits;
+mod log;
+mod memory;
+mod not_yet;
 mod output;
 mod program;
 mod restart;
+mod schedule;
+mod watch;
 
 use std::fmt;
 
 use crate::app::AppSpec;
-use crate::flaw::Code;
-use crate::given::{Given, Key};
+use crate::given::{Given, Key, What};
 use crate::options::Options;
+use crate::size::Size;
 use crate::span::Span;
 use crate::suggest;
 use crate::wrong::{Wrong, Wrongs};
@@ -29,6 +35,25 @@ pub enum Scope {
     App,
     /// `backoff` within an app.
     Backoff,
+    /// `memory` within an app.
+    Memory,
+    /// `log` within an app.
+    Log,
+}
+
+impl Scope {
+    /// The tables within an app.
+    const INNER: [Scope; 3] = [Scope::Backoff, Scope::Memory, Scope::Log];
+
+    /// The key of an app that the table stands under; empty for the two outer ones.
+    pub fn table(self) -> &'static str {
+        match self {
+            Scope::File | Scope::App => "",
+            Scope::Backoff => "backoff",
+            Scope::Memory => "memory",
+            Scope::Log => "log",
+        }
+    }
 }
 
 /// One key.
@@ -54,23 +79,32 @@ pub(crate) enum Work {
     Done { set: Set, get: fn(&AppSpec) -> Option<toml::Value> },
     /// Read by the walk over the file itself.
     Walked,
-    /// Not carried out yet; what to write in its place, or nothing.
-    Later { instead: &'static str },
+    /// Known by its name alone.
+    Named,
 }
 
 /// Reads a value into the options.
 pub(crate) type Set = fn(&mut Options, &Given) -> Result<(), Wrongs>;
 
+/// The value to write, `None` for the default.
+type Get = fn(&AppSpec) -> Option<toml::Value>;
+
 impl Setting {
-    /// Whether a value is acted upon; otherwise it is refused by name.
-    pub fn carried_out(&self) -> bool {
-        !matches!(self.work, Work::Later { .. })
+    /// A row that is read into the options.
+    const fn new(
+        key: &'static str,
+        takes: &'static str,
+        doc: &'static str,
+        set: Set,
+        get: Get,
+    ) -> Setting {
+        let work = Work::Done { set, get };
+        Setting { key, takes, default: "none", doc, also: &[], own: false, work }
     }
 
-    /// A row of what is not carried out yet.
-    const fn later(key: &'static str, takes: &'static str, doc: &'static str) -> Setting {
-        let work = Work::Later { instead: "" };
-        Setting { key, takes, default: "none", doc, also: &[], own: false, work }
+    /// A row of what is known by its name alone.
+    const fn named(key: &'static str, takes: &'static str, doc: &'static str) -> Setting {
+        Setting { key, takes, default: "none", doc, also: &[], own: false, work: Work::Named }
     }
 
     const fn default(self, default: &'static str) -> Setting {
@@ -79,10 +113,6 @@ impl Setting {
 
     const fn also(self, also: &'static [&'static str]) -> Setting {
         Setting { also, ..self }
-    }
-
-    const fn instead(self, instead: &'static str) -> Setting {
-        Setting { work: Work::Later { instead }, ..self }
     }
 }
 
@@ -112,22 +142,28 @@ static FILE: [Setting; 6] = [
         own: false,
         work: Work::Walked,
     },
-    Setting::later("daemon", "a table", "The daemon's own settings."),
-    Setting::later("alerts", "a table", "Whom to tell of what."),
-    Setting::later("deploy", "a table", "Deployment over ssh, by environment."),
-    Setting::later("static", "an array of tables", "Directories to serve over HTTP."),
+    Setting::named("daemon", "a table", "The daemon's own settings."),
+    Setting::named("alerts", "a table", "Whom to tell of what."),
+    Setting::named("deploy", "a table", "Deployment over ssh, by environment."),
+    Setting::named("static", "an array of tables", "Directories to serve over HTTP."),
 ];
 
 /// All tables of rows.
-static TABLES: [(Scope, &[Setting]); 8] = [
+static TABLES: [(Scope, &[Setting]); 14] = [
     (Scope::File, &FILE),
     (Scope::App, &program::ROWS),
     (Scope::App, &life::ROWS),
     (Scope::App, &restart::ROWS),
     (Scope::App, &output::ROWS),
+    (Scope::App, &limits::ROWS),
+    (Scope::App, &watch::ROWS),
+    (Scope::App, &schedule::ROWS),
     (Scope::App, &later_ours::ROWS),
     (Scope::App, &later_pm2::ROWS),
     (Scope::Backoff, &restart::BACKOFF),
+    (Scope::App, &memory::ROWS),
+    (Scope::Memory, &memory::TABLE),
+    (Scope::Log, &log::TABLE),
 ];
 
 /// Every setting with the table that it stands in: what is carried out first, then the rest.
@@ -151,13 +187,14 @@ pub(crate) fn find(scope: Scope, key: &str) -> Result<&'static Setting, Wrong> {
 
 /// Reads one value into the options. `key` may reach into a table: `backoff.min`.
 pub(crate) fn set(options: &mut Options, key: &str, given: &Given) -> Result<(), Wrongs> {
-    let (scope, key) = match key.split_once('.') {
-        Some(("backoff", key)) => (Scope::Backoff, key),
-        Some(_) | None => (Scope::App, key),
+    let (table, inner) = key.split_once('.').unwrap_or(("", key));
+    let (scope, key) = match Scope::INNER.into_iter().find(|scope| scope.table() == table) {
+        Some(scope) => (scope, inner),
+        None => (Scope::App, key),
     };
-    let parent = if scope == Scope::Backoff { "backoff" } else { "" };
-    let row = find(scope, key).map_err(|wrong| wrong.of_key(parent))?;
-    row.read(key, options, given).map_err(|wrongs| wrongs.map(|wrong| wrong.of_key(parent)))
+    let in_table = |wrong: Wrong| wrong.of_key(scope.table());
+    let row = find(scope, key).map_err(in_table)?;
+    row.read(scope, key, options, given).map_err(|wrongs| wrongs.map(in_table))
 }
 
 /// Reads the keys of a table into the options and tells everything that is wrong.
@@ -172,7 +209,7 @@ pub(crate) fn set_all(scope: Scope, options: &mut Options, entries: &[(Key, Give
                 continue;
             }
         };
-        if let Err(found) = row.read(&key.text, options, given) {
+        if let Err(found) = row.read(scope, &key.text, options, given) {
             wrongs.0.extend(found.0.into_iter().map(|wrong| match wrong.at {
                 Some(_) => wrong,
                 None => at_key(wrong),
@@ -182,15 +219,49 @@ pub(crate) fn set_all(scope: Scope, options: &mut Options, entries: &[(Key, Give
     wrongs
 }
 
+/// Reads a table within an app.
+fn set_table(scope: Scope, options: &mut Options, given: &Given) -> Result<(), Wrongs> {
+    match &given.what {
+        What::Table(entries) => set_all(scope, options, entries).unless(()),
+        What::Text(_)
+        | What::Flag(_)
+        | What::Int(..)
+        | What::HugeInt
+        | What::Float(_)
+        | What::Bool(_)
+        | What::Date
+        | What::List(_) => Err(Wrong::form(given, "a table").into()),
+    }
+}
+
+/// What a table within an app is written as.
+fn get_table(scope: Scope, app: &AppSpec) -> Option<toml::Value> {
+    let table = written(scope, app);
+    (!table.is_empty()).then_some(toml::Value::Table(table))
+}
+
 impl Setting {
+    /// Whether a value is acted upon; otherwise it is refused by name.
+    pub fn carried_out(&self, scope: Scope) -> bool {
+        not_yet::find(scope, self.key).is_none()
+    }
+
     /// Reads a value that was written under `key`, which is this row's.
-    fn read(&self, key: &str, options: &mut Options, given: &Given) -> Result<(), Wrongs> {
+    fn read(
+        &self,
+        scope: Scope,
+        key: &str,
+        options: &mut Options,
+        given: &Given,
+    ) -> Result<(), Wrongs> {
+        if let Some(instead) = not_yet::find(scope, self.key) {
+            return Err(not_yet::wrong(key, instead).into());
+        }
         match &self.work {
             Work::Done { set, .. } => {
                 set(options, given).map_err(|wrongs| wrongs.map(|wrong| self.complete(wrong, key)))
             }
-            Work::Later { instead } => Err(not_yet(key, instead).into()),
-            Work::Walked => Ok(()),
+            Work::Walked | Work::Named => Ok(()),
         }
     }
 
@@ -204,17 +275,11 @@ impl Setting {
     }
 }
 
-/// The flaw of a key that is known and not acted upon.
-pub(crate) fn not_yet(key: &str, instead: &str) -> Wrong {
-    let remedy = if instead.is_empty() { "leave it out" } else { instead };
-    Wrong::of(key, Code::NotYet, "is not carried out yet", remedy)
-}
-
 /// What of an app differs from the defaults, as it is written in a file, in the order of the rows.
 pub(crate) fn written(scope: Scope, app: &AppSpec) -> toml::Table {
     let value = |row: &Setting| match row.work {
         Work::Done { get, .. } => get(app).map(|value| (row.key.to_owned(), value)),
-        Work::Walked | Work::Later { .. } => None,
+        Work::Walked | Work::Named => None,
     };
     of(scope).filter_map(value).collect()
 }
@@ -223,3 +288,14 @@ pub(crate) fn written(scope: Scope, app: &AppSpec) -> toml::Table {
 fn time(span: Span, default: Span) -> Option<toml::Value> {
     (span != default).then(|| span.to_string().into())
 }
+
+/// An amount of bytes as it is written, unless it is the default.
+fn size(size: Option<Size>, default: Option<Size>) -> Option<toml::Value> {
+    (size != default).then(|| size.map_or_else(|| NONE.to_owned(), |size| size.to_string()).into())
+}
+
+/// The word for no limit.
+const NONE: &str = "none";
+
+#[cfg(test)]
+mod tests;

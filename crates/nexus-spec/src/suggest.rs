@@ -13,15 +13,17 @@ const KEY_MAX: usize = 64;
 /// The flaw of a key that is in no row of `scope`, with the nearest one that is.
 pub(crate) fn unknown(scope: Scope, key: &str) -> Wrong {
     let remedy = match (spelled(scope, key), elsewhere(scope, key)) {
-        (Some(row), _) => name(row),
+        (Some(row), _) => name(scope, row),
         (None, Some(place)) => format!("`{key}` stands {place}"),
-        (None, None) => nearest(scope, key).map_or_else(|| "leave it out".to_owned(), name),
+        (None, None) => {
+            nearest(scope, key).map_or_else(|| "leave it out".to_owned(), |row| name(scope, row))
+        }
     };
     Wrong::of(key, Code::UnknownKey, "unknown key", remedy)
 }
 
-fn name(row: &Setting) -> String {
-    match row.carried_out() {
+fn name(scope: Scope, row: &Setting) -> String {
+    match row.carried_out(scope) {
         true => format!("write `{}`", row.key),
         false => format!("`{}` has such a name, but is not carried out yet", row.key),
     }
@@ -48,7 +50,9 @@ fn nearest(scope: Scope, key: &str) -> Option<&'static Setting> {
     settings::of(scope)
         .map(|row| (likeness(row), row))
         .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|(a, x), (b, y)| a.total_cmp(b).then(x.carried_out().cmp(&y.carried_out())))
+        .max_by(|(a, x), (b, y)| {
+            a.total_cmp(b).then(x.carried_out(scope).cmp(&y.carried_out(scope)))
+        })
         .map(|(_, row)| row)
 }
 
@@ -59,6 +63,8 @@ fn elsewhere(scope: Scope, key: &str) -> Option<&'static str> {
         Scope::File => "at the top of the file",
         Scope::App => "in an app, below `[[apps]]`",
         Scope::Backoff => "in `backoff`",
+        Scope::Memory => "in `memory`",
+        Scope::Log => "in `log`",
     })
 }
 

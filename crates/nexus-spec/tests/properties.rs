@@ -108,7 +108,12 @@ fn run_as() -> impl Strategy<Value = RunAs> {
 
 fn log() -> impl Strategy<Value = LogFiles> {
     (option::of(path()), option::of(path()), any::<bool>()).prop_map(
-        |(out_file, error_file, merge_logs)| LogFiles { out_file, error_file, merge_logs },
+        |(out_file, error_file, merge_logs)| LogFiles {
+            out_file,
+            error_file,
+            merge_logs,
+            ..LogFiles::default()
+        },
     )
 }
 
@@ -138,12 +143,10 @@ fn app() -> impl Strategy<Value = AppSpec> {
             let (name, namespace, script, args, interpreter, cwd, env) = program;
             let (instances, restart, signal, kill_timeout, listen, ready, ready_timeout) = life;
             AppSpec {
-                name,
+                name: name.clone(),
                 namespace: namespace.as_str().to_owned(),
                 interpreter: interpreter.unwrap_or_else(|| interpreter_of(&script)),
-                script,
                 args,
-                cwd,
                 env,
                 instances,
                 restart,
@@ -154,6 +157,7 @@ fn app() -> impl Strategy<Value = AppSpec> {
                 build,
                 run_as,
                 log,
+                ..AppSpec::default_for(name, &script, &cwd)
             }
         },
     )

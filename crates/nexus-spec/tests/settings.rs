@@ -51,11 +51,13 @@ fn no_spelling_leads_to_two_keys() {
 
 #[test]
 fn what_is_not_carried_out_is_refused_by_name() {
-    for (scope, row) in settings().filter(|(_, row)| !row.carried_out()) {
+    for (scope, row) in settings().filter(|(scope, row)| !row.carried_out(*scope)) {
         let text = match scope {
             Scope::File => format!("{} = 1\n[[apps]]\nscript = 'a'", row.key),
             Scope::App => format!("[[apps]]\nscript = 'a'\n'{}' = 1", row.key),
-            Scope::Backoff => panic!("all of backoff is carried out"),
+            Scope::Backoff | Scope::Memory | Scope::Log => {
+                panic!("{} is refused with its table or not at all", row.key)
+            }
         };
         let flaws = project(&text, Path::new("f"), Path::new("/"), &|_| false).unwrap_err();
         let [flaw] = flaws.flaws.as_slice() else { panic!("{flaws:?}") };
@@ -70,12 +72,15 @@ fn a_default_that_is_written_changes_nothing() {
     let mut plain = Options::new();
     plain.set("script", "app.js").unwrap();
     let mut literal = 0;
-    for (scope, row) in settings().filter(|(_, row)| row.carried_out()) {
+    for (scope, row) in settings().filter(|(scope, row)| row.carried_out(*scope)) {
         let key = match scope {
             Scope::File => continue,
             Scope::App => row.key.to_owned(),
-            Scope::Backoff => format!("backoff.{}", row.key),
+            Scope::Backoff | Scope::Memory | Scope::Log => format!("{}.{}", scope.table(), row.key),
         };
+        if !whole(scope) {
+            continue;
+        }
         // A default of several words is prose; `none` stands for nothing written.
         if row.default.contains(' ') || row.default == "none" {
             continue;
@@ -86,4 +91,10 @@ fn a_default_that_is_written_changes_nothing() {
         literal += 1;
     }
     assert!(literal >= 15, "only {literal} defaults are literals");
+}
+
+/// Whether the table that the rows stand in is itself carried out.
+fn whole(scope: Scope) -> bool {
+    let table = settings().find(|(of, row)| *of == Scope::App && row.key == scope.table());
+    table.is_none_or(|(of, row)| row.carried_out(of))
 }

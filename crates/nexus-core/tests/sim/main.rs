@@ -14,10 +14,10 @@ mod rng;
 mod truth;
 mod world;
 
+use std::path::Path;
+
 use nexus_core::{Ask, Phase, Want};
-use nexus_spec::{
-    AppSpec, Backoff, Instances, LogFiles, Name, Ready, Restart, RunAs, Signal, Span, Stop,
-};
+use nexus_spec::{AppSpec, Backoff, Instances, Name, Ready, Restart, Signal, Span, Stop};
 
 use crate::rng::Rng;
 use crate::world::World;
@@ -31,13 +31,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         _ => Ready::Notify,
     };
     AppSpec {
-        name: Name::new(name).unwrap(),
-        namespace: "default".into(),
-        script: "/srv/worker".into(),
         args: vec![rng.below(3).to_string()],
-        interpreter: Vec::new(),
-        cwd: "/srv".into(),
-        env: Default::default(),
         instances: Instances::Count(1),
         restart: Restart {
             auto: rng.chance(90),
@@ -55,12 +49,14 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
             stop_exit_codes: if rng.chance(30) { vec![7] } else { Vec::new() },
         },
         stop: Stop { signal: Signal(15), kill_timeout: Span(rng.below(3) * 250) },
-        listen: Vec::new(),
         ready,
         ready_timeout: Span(300),
         build: rng.chance(30).then(|| "make".to_owned()),
-        run_as: RunAs::default(),
-        log: LogFiles::default(),
+        ..AppSpec::default_for(
+            Name::new(name).unwrap(),
+            Path::new("/srv/worker"),
+            Path::new("/srv"),
+        )
     }
 }
 

@@ -1,12 +1,12 @@
 //! Reads a story, plays it against the core, and compares line by line.
 
+use std::path::Path;
+
 use nexus_core::{
     Action, Ask, Breach, ChildId, Ended, Entry, Event, Exit, Fact, Keep, Limit, OpId, Outcome, Pid,
     Purpose, Roll, SpawnError, State, Time, resume, step,
 };
-use nexus_spec::{
-    AppSpec, Backoff, Instances, LogFiles, Name, Ready, Restart, RunAs, Signal, Span, Stop,
-};
+use nexus_spec::{AppSpec, Backoff, Instances, Name, Ready, Restart, Signal, Span, Stop};
 
 const ENOENT: i32 = 2;
 const EAGAIN: i32 = 11;
@@ -15,13 +15,6 @@ const EAGAIN: i32 = 11;
 /// the fourth in ten seconds is one too many.
 pub(crate) fn api() -> AppSpec {
     AppSpec {
-        name: Name::new("api").unwrap(),
-        namespace: "default".into(),
-        script: "/srv/api".into(),
-        args: Vec::new(),
-        interpreter: Vec::new(),
-        cwd: "/srv".into(),
-        env: Default::default(),
         instances: Instances::Count(1),
         restart: Restart {
             auto: true,
@@ -39,12 +32,9 @@ pub(crate) fn api() -> AppSpec {
             stop_exit_codes: Vec::new(),
         },
         stop: Stop { signal: Signal(15), kill_timeout: Span(500) },
-        listen: Vec::new(),
         ready: Ready::Delay(Span(50)),
         ready_timeout: Span(300),
-        build: None,
-        run_as: RunAs::default(),
-        log: LogFiles::default(),
+        ..AppSpec::default_for(Name::new("api").unwrap(), Path::new("/srv/api"), Path::new("/srv"))
     }
 }
 

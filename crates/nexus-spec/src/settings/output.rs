@@ -1,8 +1,8 @@
-//! Settings of where output goes.
+//! Settings of where output goes, and in which form.
 
 use toml::Value;
 
-use super::{Setting, Work};
+use super::{Scope, Setting, Work, get_table, set_table};
 use crate::given::Given;
 use crate::read;
 use crate::wrong::Wrong;
@@ -10,7 +10,7 @@ use crate::wrong::Wrong;
 /// Where output goes that nobody wants.
 const NOWHERE: &str = "/dev/null";
 
-pub(super) static ROWS: [Setting; 3] = [
+pub(super) static ROWS: [Setting; 7] = [
     Setting {
         key: "out_file",
         takes: "a string: a path relative to `cwd`, or \"/dev/null\" for none",
@@ -54,12 +54,51 @@ pub(super) static ROWS: [Setting; 3] = [
         own: false,
         work: Work::Done {
             set: |options, given| {
-                options.merge_logs = read::boolean(given)?;
+                options.log.merge_logs = read::boolean(given)?;
                 Ok(())
             },
             get: |app| app.log.merge_logs.then_some(Value::Boolean(true)),
         },
     },
+    Setting::new(
+        "log",
+        "a table of `max_size`, `max_age`, `keep`, `total`, `compress`, `rate` and `format`",
+        "How much of the output is kept, and in which form.",
+        |options, given| set_table(Scope::Log, options, given),
+        |app| get_table(Scope::Log, app),
+    ),
+    Setting::new(
+        "log_type",
+        "\"raw\" or \"json\"",
+        "The same as `log.format`.",
+        |options, given| {
+            options.log.format = super::log::format(given)?;
+            Ok(())
+        },
+        |_| None,
+    )
+    .default("raw"),
+    Setting::new(
+        "log_date_format",
+        "a string such as \"YYYY-MM-DD HH:mm:ss.SSS Z\"",
+        "A time before each line of the log files.",
+        |options, given| {
+            options.log.date_format = Some(read::some_text(given)?.to_owned());
+            Ok(())
+        },
+        |app| app.log.date_format.as_deref().map(Value::from),
+    ),
+    Setting::new(
+        "time",
+        "true or false",
+        "The same as `log_date_format = \"YYYY-MM-DDTHH:mm:ss\"`, which wins over it.",
+        |options, given| {
+            options.time = read::boolean(given)?;
+            Ok(())
+        },
+        |_| None,
+    )
+    .default("false"),
 ];
 
 /// A log file. PM2's word for nowhere is kept: nobody wants a file called `NULL`.

@@ -188,7 +188,7 @@ pub(super) static ROWS: [Setting; 11] = [
 ];
 
 /// An array of strings; `None` when there are none.
-fn strings(items: &[String]) -> Option<Value> {
+pub(super) fn strings(items: &[String]) -> Option<Value> {
     (!items.is_empty())
         .then(|| Value::Array(items.iter().map(|item| item.as_str().into()).collect()))
 }

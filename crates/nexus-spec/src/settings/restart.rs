@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::{Scope, Setting, Work, set_all, time};
+use super::{Scope, Setting, Work, get_table, set_table, time};
 use crate::given::{Given, What};
 use crate::read;
 use crate::restart::{Backoff, Restart};
@@ -50,16 +50,8 @@ pub(super) static ROWS: [Setting; 7] = [
         also: &["back_off"],
         own: false,
         work: Work::Done {
-            set: |options, given| {
-                if !matches!(given.what, What::Table(_)) {
-                    return Err(Wrong::form(given, "a table").into());
-                }
-                set_all(Scope::Backoff, options, given.entries()).unless(())
-            },
-            get: |app| {
-                let table = super::written(Scope::Backoff, app);
-                (!table.is_empty()).then_some(Value::Table(table))
-            },
+            set: |options, given| set_table(Scope::Backoff, options, given),
+            get: |app| get_table(Scope::Backoff, app),
         },
     },
     Setting {

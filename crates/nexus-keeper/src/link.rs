@@ -1,5 +1,7 @@
 //! nexusd's end of the pair.
 
+mod child;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -168,12 +170,6 @@ impl Link {
     pub fn held(&self, id: HoldId) -> Option<BorrowedFd<'_>> {
         let (fd, _) = self.mirror.get(&id)?;
         Some(fd.as_fd())
-    }
-
-    /// A child's pid and pidfd, until it is acknowledged.
-    pub fn child(&self, child: u64) -> Option<(i32, BorrowedFd<'_>)> {
-        let (pid, pidfd) = self.children.get(&child)?;
-        Some((*pid, pidfd.as_fd()))
     }
 
     /// Send an order. Orders that do not fit into the socket now are queued here, in order, and

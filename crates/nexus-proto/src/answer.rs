@@ -1,5 +1,6 @@
 //! Small answers of the control API that are neither an operation nor the snapshot.
 
+use nexus_spec::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::op::Target;
@@ -37,6 +38,32 @@ pub struct Version {
 pub struct Targets {
     /// Each app or instance once, in the order typed.
     pub targets: Vec<Target>,
+}
+
+/// Answer of `GET /v1/apps/{name}/env`: the environment of one instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// `nexus.env/1`.
+    pub schema: String,
+    /// The app.
+    pub app: Name,
+    /// The instance.
+    pub instance: u16,
+    /// Whose environment it is; `null` = it does not run: what its next start would get.
+    pub pid: Option<i32>,
+    /// By name.
+    pub variables: Vec<Variable>,
+}
+
+/// One variable of an environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value; `null` = hidden.
+    pub value: Option<String>,
+    /// Whether its value is a secret.
+    pub secret: bool,
 }
 
 /// Answer of `GET /v1/events`.

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 pub use failure::Failure;
 pub use http::HEAD_MAX;
 
-use crate::answer::{Events, Saved, Targets, Version};
-use crate::op::{AppVerb, OpState, Operation, Start};
+use crate::answer::{Environment, Events, Saved, Targets, Version};
+use crate::op::{AppVerb, OpState, Operation, SignalApps, Start};
 use crate::problem::Problem;
 use crate::snapshot::{AppView, Snapshot};
 use http::{Request, Response};
@@ -140,6 +140,29 @@ impl Client {
     /// See [`Failure`].
     pub fn verb(&self, key: &str, verb: &str, body: &AppVerb) -> Result<Operation, Failure> {
         self.post(&format!("/v1/apps/{}", quote(verb)), key, Some(body))
+    }
+
+    /// `POST /v1/apps/signal`: the operation has ended when it is answered.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn signal(&self, key: &str, signal: &SignalApps) -> Result<Operation, Failure> {
+        self.post("/v1/apps/signal", key, Some(signal))
+    }
+
+    /// `GET /v1/apps/{name}/env`: the environment of an instance (`None` = the first that runs).
+    /// `reveal` shows secrets, and is written to the events.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn env(
+        &self,
+        app: &str,
+        instance: Option<u16>,
+        reveal: bool,
+    ) -> Result<Environment, Failure> {
+        let instance = instance.map(|number| format!("&instance={number}")).unwrap_or_default();
+        self.get(&format!("/v1/apps/{}/env?reveal={reveal}{instance}", quote(app)))
     }
 
     /// `POST /v1/resurrect`.

@@ -7,8 +7,8 @@ mod op;
 mod problem;
 mod snapshot;
 
-pub use answer::{Events, Saved, Targets, Version};
-pub use op::{AppResult, AppVerb, OpState, Operation, Start, Target, Verdict};
+pub use answer::{Environment, Events, Saved, Targets, Variable, Version};
+pub use op::{AppResult, AppVerb, OpState, Operation, SignalApps, Start, Target, Verdict};
 pub use problem::{Code, Problem};
 pub use snapshot::{
     AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, Trouble,

@@ -28,6 +28,15 @@ pub struct AppVerb {
     pub specs: Option<Start>,
 }
 
+/// Body of `POST /v1/apps/signal`: a signal for main processes, which changes no intent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignalApps {
+    /// As in [`AppVerb`]; each has to stand for at least one process.
+    pub targets: Vec<String>,
+    /// `SIGUSR2`, `HUP`, `10`.
+    pub signal: String,
+}
+
 /// One app, or one instance of it, that a target stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {

@@ -1,20 +1,24 @@
 //! The command line: verbs, flags, their help.
 
+mod processes;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nexus_spec::Span;
 
+pub(crate) use processes::{Awaited, Env, Id, Pid, SignalTo, StatusOf, Wait};
 pub(crate) use start::{App, Start};
 
 use crate::look::When;
 
 /// All verbs in groups, under `-h`.
 const GROUPS: &str = "\
-Run       start  stop  restart  delete
-Look      list  describe  logs  why  events  jlist
+Run       start  stop  restart  delete  signal  wait
+Look      list  status  describe  logs  why  events  env  pid  id  jlist
 Keep up   save  resurrect  daemon  kill  check
 
 Examples:
@@ -32,12 +36,18 @@ Run:
   stop       Stop apps; they stay known
   restart    Stop and start again
   delete     Stop apps and forget them (del, rm)
+  signal     Send a signal to main processes (sendSignal)
+  wait       Until apps are ready, stopped or gone; or an operation has ended
 Look:
   list       One row an app; what is wrong below (ls, l, ps)
+  status     Do they run? Exit 0 or 3
   describe   One app: why, instances, events, settings (desc, info, show)
   logs       The apps' own output, merged by time (log)
   why        Cause and evidence of an app's state and last restarts
   events     What happened, when, and who asked for it
+  env        What a worker was born with, secrets hidden
+  pid        Pids of main processes
+  id         Numbers of instances (pm_id)
   jlist      PM2's JSON array
 Keep up:
   save       Write down what runs, for resurrect (dump)
@@ -143,9 +153,16 @@ pub(crate) enum Verb {
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]
     Delete(Named),
+    /// Send a signal to main processes
+    #[command(alias = "sendSignal")]
+    Signal(SignalTo),
+    /// Wait until apps are ready, stopped or gone, or an operation has ended
+    Wait(Wait),
     /// One row an app; what is wrong below
     #[command(visible_aliases = ["ls", "l", "ps"])]
     List(List),
+    /// Do they run? Exit 0 or 3
+    Status(StatusOf),
     /// One app: why it is as it is, instances, events, settings
     #[command(visible_aliases = ["desc", "info", "show"])]
     Describe(Targets),
@@ -156,6 +173,12 @@ pub(crate) enum Verb {
     Why(Targets),
     /// What happened, when, and who asked for it
     Events(Events),
+    /// What a worker was born with, secrets hidden
+    Env(Env),
+    /// Pids of main processes
+    Pid(Pid),
+    /// Numbers of instances (pm_id)
+    Id(Id),
     /// PM2's JSON array, one object a process
     Jlist,
     /// Write down what runs, for resurrect
@@ -309,51 +332,4 @@ pub(crate) struct DaemonRun {
     /// Descriptor on which to say that it is ready
     #[arg(long, hide = true, value_name = "FD")]
     pub(crate) ready_fd: Option<i32>,
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn short_help_fits_a_small_terminal_and_long_help_names_every_verb() {
-        let mut command = Cli::command().term_width(80);
-        command.build();
-        for verb in std::iter::once(&command.clone()).chain(command.get_subcommands()) {
-            let text = verb.clone().render_help().to_string();
-            let lines = text.trim_end().lines().count();
-            assert!(lines <= 24, "{} has {lines} lines of help:\n{text}", verb.get_name());
-            assert!(text.lines().all(|line| line.len() <= 80), "too wide:\n{text}");
-        }
-        let long = command.render_long_help().to_string();
-        let short = command.render_help().to_string();
-        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
-            let name = verb.get_name();
-            assert!(long.contains(&format!("  {name} ")), "{name} is not in:\n{long}");
-            assert!(short.contains(name), "{name} is not in:\n{short}");
-        }
-    }
-
-    #[test]
-    fn a_command_after_two_dashes_is_left_alone() {
-        let line = ["nexusctl", "start", "--name", "t", "--", "sh", "-c", "-o json"];
-        let cli = Cli::try_parse_from(line).unwrap();
-        let Verb::Start(start) = cli.verb else { panic!("not start") };
-        assert!(start.targets.is_empty());
-        assert_eq!(start.args, ["sh", "-c", "-o json"]);
-    }
-
-    #[test]
-    fn a_misspelt_verb_is_a_usage_error_with_a_suggestion() {
-        let error = Cli::try_parse_from(["nexusctl", "restrat", "api"]).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
-        assert!(error.to_string().contains("'restart'"), "{error}");
-    }
 }

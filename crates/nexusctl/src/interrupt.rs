@@ -15,7 +15,7 @@ pub(crate) fn watch(key: &str) {
         return;
     }
     let text = format!(
-        "\nstill running as operation {key}\n  help:  nexusctl list      how far it is\n         \
+        "\nstill running as operation {key}\n  help:  nexusctl wait --op {key}\n         \
          nexusctl events -f"
     );
     std::thread::spawn(move || {

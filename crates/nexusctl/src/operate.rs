@@ -40,9 +40,9 @@ pub(crate) struct Outcome {
 }
 
 /// One wait for a newer snapshot.
-const WAIT: Duration = Duration::from_secs(30);
+pub(crate) const WAIT: Duration = Duration::from_secs(30);
 /// At most so often a newer snapshot is fetched: a large fleet changes many times a second.
-const PACE: Duration = Duration::from_millis(50);
+pub(crate) const PACE: Duration = Duration::from_millis(50);
 
 /// How long after a kill a socket that refuses may come back.
 const GONE: Duration = Duration::from_millis(500);

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use nexus_proto::{AppVerb, EventView, Operation, Problem, Snapshot, Start, Target};
+use nexus_proto::{AppVerb, EventView, Operation, Problem, SignalApps, Snapshot, Start, Target};
 use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::environment::Wearer;
 
 /// Commands that may wait for the loop; a client beyond that waits in its connection.
 pub(crate) const COMMANDS_MAX: usize = 256;
@@ -16,6 +18,8 @@ pub(crate) enum Command {
     Begin(Begin, oneshot::Sender<Result<Begun, Problem>>),
     /// The last lines of a failing worker have been read.
     Detail(Detail),
+    /// Whose environment is asked for.
+    Environment(Asked, oneshot::Sender<Result<Wearer, Problem>>),
     /// Recent events after a number.
     Events(u64, oneshot::Sender<Vec<EventView>>),
     /// All output of an app that is gone has been moved: let its descriptors go.
@@ -28,10 +32,34 @@ pub(crate) enum Command {
     Operation(String, oneshot::Sender<Option<Begun>>),
     /// Keep the present list for `resurrect`.
     Save(oneshot::Sender<Result<u64, Problem>>),
+    /// Signal main processes.
+    Signal(Signalling, oneshot::Sender<Result<Begun, Problem>>),
     /// The fleet.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
     /// What targets stand for.
     Targets(Vec<String>, oneshot::Sender<Result<Vec<Target>, Problem>>),
+}
+
+/// The environment of one instance.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) app: String,
+    pub(crate) instance: Option<u16>,
+    /// Secrets too.
+    pub(crate) reveal: bool,
+    /// Who asks: `alice(1000)`.
+    pub(crate) by: String,
+}
+
+/// A signal for main processes: it asks nothing of the core.
+#[derive(Debug)]
+pub(crate) struct Signalling {
+    /// The client's `Idempotency-Key`.
+    pub(crate) key: String,
+    /// Who asks: `alice(1000)`.
+    pub(crate) by: String,
+    /// Which, and to whom.
+    pub(crate) asked: SignalApps,
 }
 
 /// A request that changes something.

@@ -24,6 +24,10 @@ impl Daemon {
                 self.store.commit();
                 self.publish();
             }
+            Command::Environment(asked, reply) => {
+                let wearer = self.wearer(&asked.app, asked.instance, asked.reveal, &asked.by);
+                let _ = reply.send(wearer);
+            }
             Command::Events(after, reply) => {
                 drop(reply.send(self.journal.after(after).cloned().collect()));
             }
@@ -40,6 +44,7 @@ impl Daemon {
                 drop(reply.send(self.save()));
                 self.publish();
             }
+            Command::Signal(signalling, reply) => drop(reply.send(self.signal(signalling))),
             Command::Snapshot(reply) => drop(reply.send(self.snapshot().into())),
             Command::Targets(words, reply) => drop(reply.send(self.targets(&words))),
         }

@@ -187,7 +187,7 @@ impl Daemon {
     }
 }
 
-fn lost(key: &str) -> Problem {
+pub(crate) fn lost(key: &str) -> Problem {
     Problem::new(Code::Internal, format!("the operation `{key}` was lost"))
 }
 

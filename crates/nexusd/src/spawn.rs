@@ -86,21 +86,15 @@ impl Daemon {
         let naming = Naming { home: &self.home, spec: &spec, plain_zero };
         let (stdout, stderr) =
             self.outputs.ensure(&mut self.holdings, naming, line, owner.as_ref())?;
-        let (env, place) = match purpose {
-            Purpose::Build => (Vec::new(), "build".to_owned()),
-            Purpose::Worker { instance, id } => {
-                let env = format!(
-                    "NODE_APP_INSTANCE={instance}\0NEXUS_INSTANCE={instance}\0pm_id={}\0",
-                    id.0
-                );
-                (env.into_bytes(), instance.to_string())
-            }
+        let place = match purpose {
+            Purpose::Build => "build".to_owned(),
+            Purpose::Worker { instance, .. } => instance.to_string(),
         };
         let order = Order::Spawn {
             child: child.0,
             template,
-            env,
-            tag: format!("{}:{}:{place}", self.facts.home_id, spec.name).into_bytes(),
+            env: carried(purpose),
+            tag: tag(&self.facts.home_id, &spec.name, &place).into_bytes(),
             stdout,
             stderr,
             note: note.bytes(),
@@ -210,6 +204,22 @@ impl Daemon {
         };
         self.remember(child, excuse);
     }
+}
+
+/// What one worker is born with beside its template, NUL-terminated each.
+pub(crate) fn carried(purpose: Purpose) -> Vec<u8> {
+    match purpose {
+        Purpose::Build => Vec::new(),
+        Purpose::Worker { instance, id } => {
+            format!("NODE_APP_INSTANCE={instance}\0NEXUS_INSTANCE={instance}\0pm_id={}\0", id.0)
+                .into_bytes()
+        }
+    }
+}
+
+/// NEXUS_WORKER of a child, but for its number.
+pub(crate) fn tag(home_id: &str, app: &Name, place: &str) -> String {
+    format!("{home_id}:{app}:{place}")
 }
 
 fn exec_excuse(program: &Path, cwd: &Path, errno: i32, words: &str) -> String {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test code: a panic is its report")]
 
+mod asking;
 mod cold;
 mod crash;
 mod daemon;
@@ -10,11 +11,13 @@ mod in_flight;
 mod instances;
 mod log_lines;
 mod logs;
+mod manual;
 mod names;
 mod output;
 mod project;
 mod saved;
 mod several;
+mod signals;
 mod socket;
 mod start;
 mod stopping;

@@ -4,17 +4,22 @@ mod check;
 mod daemon;
 mod delete;
 mod describe;
+mod env;
 mod events;
 mod jlist;
 mod kill;
 mod list;
 mod logs;
 mod named;
+mod pid;
 mod restart;
 mod resurrect;
 mod save;
+mod signal;
 mod start;
+mod status;
 mod stop;
+mod wait;
 mod why;
 
 use std::process::ExitCode;
@@ -35,6 +40,12 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Stop(args) => stop::run(context, &args),
         Verb::Restart(args) => restart::run(context, &args),
         Verb::Delete(args) => delete::run(context, &args),
+        Verb::Signal(args) => signal::run(context, &args),
+        Verb::Wait(args) => wait::run(context, &args),
+        Verb::Status(args) => status::run(context, &args),
+        Verb::Env(args) => env::run(context, &args),
+        Verb::Pid(args) => pid::run(context, &args),
+        Verb::Id(args) => pid::ids(context, &args),
         Verb::List(args) => list::run(context, &args),
         Verb::Describe(args) => describe::run(context, &args),
         Verb::Logs(args) => logs::run(context, &args),

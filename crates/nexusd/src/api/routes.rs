@@ -8,12 +8,12 @@ use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::{HeaderMap, StatusCode};
-use nexus_proto::{AppVerb, Code, OpState, Problem, Snapshot, Start};
+use nexus_proto::{AppVerb, Code, OpState, Problem, SignalApps, Snapshot, Start};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Peer, answer, events};
-use crate::command::{Begin, Begun, Command, Front, What};
+use crate::command::{Asked, Begin, Begun, Command, Front, Signalling, What};
 
 /// The largest request body: a project file of thousands of apps.
 const BODY_MAX: usize = 4 << 20;
@@ -30,6 +30,7 @@ pub(super) fn routes(front: Front) -> Router {
         .route("/v1/healthz", get(healthz))
         .route("/v1/apps", get(apps).post(start))
         .route("/v1/apps/{app}", get(app).post(verb))
+        .route("/v1/apps/{app}/env", get(env))
         .route("/v1/targets", get(targets))
         .route("/v1/operations/{key}", get(operation))
         .route("/v1/events", get(events::events))
@@ -83,7 +84,8 @@ impl Wait {
 async fn apps(State(front): State<Front>, query: Query<Wait>) -> Response {
     if let Some(known) = query.newer_than {
         let mut generation = front.generation.clone();
-        let newer = generation.wait_for(|&now| now > known);
+        // A smaller one is that of a new daemon, which began to count anew.
+        let newer = generation.wait_for(|&now| now != known);
         // Nothing newer in time: the present one is the answer.
         let _ = tokio::time::timeout(query.span(), newer).await;
     }
@@ -123,6 +125,30 @@ async fn app(State(front): State<Front>, Path(name): Path<String>) -> Response {
     }
 }
 
+#[derive(Deserialize)]
+struct Env {
+    instance: Option<u16>,
+    reveal: Option<bool>,
+}
+
+async fn env(
+    State(front): State<Front>,
+    Extension(peer): Who,
+    Path(app): Path<String>,
+    query: Query<Env>,
+) -> Response {
+    let reveal = query.reveal.unwrap_or(false);
+    let asked = Asked { app, instance: query.instance, reveal, by: peer.name };
+    match front.ask(|reply| Command::Environment(asked, reply)).await {
+        Some(Ok(wearer)) => match tokio::task::spawn_blocking(move || wearer.read(reveal)).await {
+            Ok(environment) => answer::json(StatusCode::OK, &environment),
+            Err(_) => answer::ending(),
+        },
+        Some(Err(problem)) => answer::problem(&problem),
+        None => answer::ending(),
+    }
+}
+
 async fn targets(State(front): State<Front>, query: Query<Vec<(String, String)>>) -> Response {
     let words = query.0.into_iter().filter(|(key, _)| key == "t").map(|(_, word)| word).collect();
     match front.ask(|reply| Command::Targets(words, reply)).await {
@@ -158,6 +184,12 @@ async fn verb(
         "stop" => What::Stop,
         "restart" => What::Restart,
         "delete" => What::Delete,
+        "signal" => {
+            return match read::<SignalApps>(body).await {
+                Ok(asked) => signal(&front, &peer, &headers, asked).await,
+                Err(problem) => answer::problem(&problem),
+            };
+        }
         _ => return no_such_path().await,
     };
     match read::<AppVerb>(body).await {
@@ -175,15 +207,34 @@ async fn kill(State(front): State<Front>, Extension(peer): Who, head: HeaderMap)
 }
 
 async fn begin(front: &Front, peer: &Peer, headers: &HeaderMap, what: What) -> Response {
-    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
-    let Some(key) = key.filter(|key| !key.is_empty() && key.len() <= KEY_MAX) else {
-        return answer::problem(
-            &Problem::new(Code::BadRequest, "a changing request needs an Idempotency-Key".into())
-                .help("send a header `Idempotency-Key:` with a random text of 1 to 128 characters"),
-        );
+    let key = match key(headers) {
+        Ok(key) => key,
+        Err(problem) => return answer::problem(&problem),
     };
-    let begin = Begin { key: key.to_owned(), by: peer.name.clone(), what };
-    match front.ask(|reply| Command::Begin(begin, reply)).await {
+    let begin = Begin { key, by: peer.name.clone(), what };
+    begun(front, front.ask(|reply| Command::Begin(begin, reply)).await).await
+}
+
+async fn signal(front: &Front, peer: &Peer, headers: &HeaderMap, asked: SignalApps) -> Response {
+    let key = match key(headers) {
+        Ok(key) => key,
+        Err(problem) => return answer::problem(&problem),
+    };
+    let signalling = Signalling { key, by: peer.name.clone(), asked };
+    begun(front, front.ask(|reply| Command::Signal(signalling, reply)).await).await
+}
+
+fn key(headers: &HeaderMap) -> Result<String, Problem> {
+    let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+    let key = key.filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
+    key.map(str::to_owned).ok_or_else(|| {
+        Problem::new(Code::BadRequest, "a changing request needs an Idempotency-Key".into())
+            .help("send a header `Idempotency-Key:` with a random text of 1 to 128 characters")
+    })
+}
+
+async fn begun(front: &Front, begun: Option<Result<Begun, Problem>>) -> Response {
+    match begun {
         Some(Ok(begun)) => operation_answer(front, StatusCode::ACCEPTED, begun).await,
         Some(Err(problem)) => answer::problem(&problem),
         None => answer::ending(),

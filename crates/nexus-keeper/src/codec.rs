@@ -261,6 +261,7 @@ pub(crate) fn stage_to_byte(stage: Stage) -> u8 {
         Stage::Descriptors => 3,
         Stage::Cwd => 4,
         Stage::Exec => 5,
+        Stage::Grants => 6,
     }
 }
 
@@ -272,6 +273,7 @@ pub(crate) fn stage_from_byte(byte: u8) -> Option<Stage> {
         3 => Some(Stage::Descriptors),
         4 => Some(Stage::Cwd),
         5 => Some(Stage::Exec),
+        6 => Some(Stage::Grants),
         _ => None,
     }
 }

@@ -29,8 +29,8 @@ pub use handoff::Limits;
 pub use keeper::{adopt, run};
 pub use link::{Handoff, Link, QUEUE_MAX};
 pub use wire::{
-    CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Ended, HoldId, Kept, KeptState, LISTEN_MAX, NOTE_MAX,
-    OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
+    CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Ended, Grants, HoldId, Kept, KeptState, LISTEN_MAX,
+    NOTE_MAX, OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
 };
 
 /// First argument of a process that becomes the keeper; the second is the handoff's number.

@@ -11,9 +11,11 @@ use std::os::unix::fs::FileExt;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::wire::{HoldId, LISTEN_MAX, TEMPLATE_MAX, Template};
+use crate::wire::{Grants, HoldId, LISTEN_MAX, TEMPLATE_MAX, Template};
 
-const MAGIC: [u8; 8] = *b"NXTMPL01";
+const MAGIC: [u8; 8] = *b"NXTMPL02";
+/// As written by the version before, without grants: an upgraded keeper still spawns from it.
+const MAGIC_1: [u8; 8] = *b"NXTMPL01";
 
 impl Template {
     /// A sealed memfd of this template, to be held by [`crate::Link::hold`].
@@ -62,6 +64,7 @@ impl Template {
         for group in &groups {
             out.extend_from_slice(&group.to_le_bytes());
         }
+        put_grants(&mut out, &self.grants);
         if out.len() > TEMPLATE_MAX {
             return Err(invalid("argv, environment and paths are longer than TEMPLATE_MAX"));
         }
@@ -109,6 +112,10 @@ fn decode(bytes: &[u8]) -> Option<Template> {
     let groups = get_len(rest)?;
     let groups: Option<Vec<u32>> =
         (0..groups).map(|_| take(rest).map(u32::from_le_bytes)).collect();
+    let grants = match bytes.starts_with(&MAGIC_1) {
+        true => Grants::default(),
+        false => get_grants(rest)?,
+    };
     Some(Template {
         program,
         argv,
@@ -116,6 +123,7 @@ fn decode(bytes: &[u8]) -> Option<Template> {
         cwd,
         umask: (umask.0 != [0]).then_some(umask.1),
         ids: (has_ids != [0]).then_some((uid, gid, groups?)),
+        grants,
         listen,
     })
 }
@@ -124,7 +132,7 @@ fn head_of(rest: &mut &[u8]) -> Option<usize> {
     let magic: [u8; 8] = take(rest)?;
     let count = get_len(rest)?;
     get_len(rest)?;
-    (magic == MAGIC && count <= LISTEN_MAX).then_some(count)
+    (matches!(magic, MAGIC | MAGIC_1) && count <= LISTEN_MAX).then_some(count)
 }
 
 fn invalid(why: &'static str) -> io::Error {
@@ -143,6 +151,35 @@ fn put_len(out: &mut Vec<u8>, len: usize) {
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     put_len(out, bytes.len());
     out.extend_from_slice(bytes);
+}
+
+fn put_grants(out: &mut Vec<u8>, grants: &Grants) {
+    let Grants { nice, oom_score_adj, rlimits } = grants;
+    out.extend_from_slice(&[u8::from(nice.is_some()), nice.unwrap_or(0).cast_unsigned()]);
+    out.push(u8::from(oom_score_adj.is_some()));
+    out.extend_from_slice(&oom_score_adj.unwrap_or(0).to_le_bytes());
+    put_len(out, rlimits.len());
+    for (resource, soft, hard) in rlimits {
+        out.push(*resource);
+        out.extend_from_slice(&soft.to_le_bytes());
+        out.extend_from_slice(&hard.to_le_bytes());
+    }
+}
+
+fn get_grants(rest: &mut &[u8]) -> Option<Grants> {
+    let [has_nice, nice] = take(rest)?;
+    let [has_oom] = take(rest)?;
+    let oom_score_adj = i16::from_le_bytes(take(rest)?);
+    let limit = |rest: &mut &[u8]| {
+        let [resource] = take(rest)?;
+        Some((resource, u64::from_le_bytes(take(rest)?), u64::from_le_bytes(take(rest)?)))
+    };
+    let rlimits = (0..get_len(rest)?).map(|_| limit(rest)).collect::<Option<_>>()?;
+    Some(Grants {
+        nice: (has_nice != 0).then_some(nice.cast_signed()),
+        oom_score_adj: (has_oom != 0).then_some(oom_score_adj),
+        rlimits,
+    })
 }
 
 fn put_list(out: &mut Vec<u8>, list: &[Vec<u8>]) {
@@ -186,6 +223,11 @@ mod tests {
             cwd: b"/".to_vec(),
             umask: Some(0o27),
             ids: Some((1, 2, vec![3, 4])),
+            grants: Grants {
+                nice: Some(-7),
+                oom_score_adj: Some(-900),
+                rlimits: vec![(7, 5, u64::MAX), (4, 0, 0)],
+            },
             listen: vec![(HoldId(7), b"http".to_vec()), (HoldId(9), b"".to_vec())],
         }
     }
@@ -213,6 +255,18 @@ mod tests {
         for len in 0..bytes.len() {
             assert_eq!(decode(&bytes[..len]), None, "{len} bytes");
         }
+    }
+
+    #[test]
+    fn a_template_of_the_version_before_is_still_one() {
+        let plain = Template { grants: Grants::default(), ..sample() };
+        let mut bytes = plain.encode().unwrap();
+        let mut grants = Vec::new();
+        put_grants(&mut grants, &Grants::default());
+        bytes.truncate(bytes.len() - grants.len());
+        assert_eq!(decode(&bytes), None);
+        bytes[..8].copy_from_slice(&MAGIC_1);
+        assert_eq!(decode(&bytes), Some(plain));
     }
 
     #[test]

@@ -44,9 +44,23 @@ pub struct Template {
     pub umask: Option<u32>,
     /// uid, gid and all supplementary groups; `None` = the keeper's own.
     pub ids: Option<(u32, u32, Vec<u32>)>,
+    /// What the kernel grants.
+    pub grants: Grants,
     /// Sockets to inherit from descriptor 3 on, each with its LISTEN_FDNAMES name; at most
     /// [`LISTEN_MAX`].
     pub listen: Vec<(HoldId, Vec<u8>)>,
+}
+
+/// What the kernel grants a child; what is not said is the caller's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// The nice value (`setpriority(2)`).
+    pub nice: Option<i8>,
+    /// `/proc/self/oom_score_adj`.
+    pub oom_score_adj: Option<i16>,
+    /// The kernel's number of a limit, then soft and hard; `u64::MAX` = unlimited
+    /// (`setrlimit(2)`). At most 255.
+    pub rlimits: Vec<(u8, u64, u64)>,
 }
 
 /// What the keeper does at a child's exit while no nexusd is there; see
@@ -236,6 +250,8 @@ pub enum Stage {
     Cwd,
     /// execve.
     Exec,
+    /// The nice value, `oom_score_adj` or a limit.
+    Grants,
 }
 
 /// One child as the roll tells it.

@@ -197,6 +197,9 @@ impl Daemon {
         };
         let excuse = match stage {
             Stage::Fork => format!("could not be started: no new process: {words}"),
+            Stage::Grants => {
+                format!("could not be granted its `nice`, `oom_score_adj` or `rlimits`: {words}")
+            }
             Stage::Rights => format!("could not take the rights of its user: {words}"),
             Stage::Descriptors => format!("could not be given its output and sockets: {words}"),
             Stage::Cwd => format!("could not enter {}: {words}", spec.cwd.display()),

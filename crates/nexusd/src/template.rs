@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nexus_keeper::{HoldId, Template};
-use nexus_spec::{AppSpec, RunAs};
+use nexus_keeper::{Grants, HoldId, Template};
+use nexus_spec::{AppSpec, Bound, Limits, Rlimit, RunAs};
 use nix::unistd::{Gid, Group, Uid, User};
 
 /// The shell that runs a `build` command.
@@ -59,6 +59,7 @@ pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Templa
         cwd: spec.cwd.as_os_str().as_bytes().to_vec(),
         umask: spec.run_as.umask,
         ids,
+        grants: grants(&spec.limits),
         listen: around.sockets.iter().map(|(id, name)| (*id, name.clone().into_bytes())).collect(),
     })
 }
@@ -84,8 +85,19 @@ pub(crate) fn build(
         cwd: spec.cwd.as_os_str().as_bytes().to_vec(),
         umask: spec.run_as.umask,
         ids,
+        grants: grants(&spec.limits),
         listen: Vec::new(),
     })
+}
+
+fn grants(limits: &Limits) -> Grants {
+    let bound = |amount: Option<u64>| amount.unwrap_or(u64::MAX);
+    let limit = |(limit, b): (&Rlimit, &Bound)| (limit.number(), bound(b.soft), bound(b.hard));
+    Grants {
+        nice: limits.nice,
+        oom_score_adj: limits.oom_score_adj,
+        rlimits: limits.rlimits.iter().map(limit).collect(),
+    }
 }
 
 /// The caller's base environment; with a user of its own, that user's HOME, USER and so on.

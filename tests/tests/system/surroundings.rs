@@ -111,6 +111,47 @@ fn limits_and_the_oom_score_are_the_callers_not_ours() {
 }
 
 #[test]
+fn limits_priority_and_oom_score_are_as_the_file_says() {
+    let home = Home::new();
+    let more = "nice = 7\noom_score_adj = 512\nuser = \"nobody\"\nrlimits = { core = 4096, \
+                nofile = { soft = 200, hard = 300 }, fsize = \"unlimited\", nproc = 5000 }";
+    // As another user it cannot write a dump: the kernel is asked.
+    home.write("ecosystem.toml", &shell("app", "exec sleep 1000", &format!("{AT_ONCE}\n{more}")));
+    home.ctl(&["start"]).ok();
+    let pid = home.known("app").main().0;
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap();
+    let limits = read("limits");
+    let limit = |name: &str| -> Vec<String> {
+        let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.split_whitespace().take(2).map(str::to_owned).collect()
+    };
+    assert_eq!(limit("Max core file size"), ["4096", "4096"]);
+    assert_eq!(limit("Max open files"), ["200", "300"]);
+    assert_eq!(limit("Max file size"), ["unlimited", "unlimited"]);
+    assert_eq!(limit("Max processes"), ["5000", "5000"]);
+    assert_eq!(read("oom_score_adj").trim(), "512");
+    let nice = |pid: String| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().to_owned()
+    };
+    assert_eq!(nice(pid.to_string()), "7");
+    // Nothing of it is the pair's own.
+    let keeper = home.keeper().unwrap().0;
+    assert_eq!(nice(keeper.to_string()), nice("self".to_owned()));
+}
+
+#[test]
+fn a_limit_that_the_kernel_refuses_is_told_by_its_key() {
+    let home = Home::new();
+    // Beyond fs.nr_open, which binds root as well.
+    let more = format!("rlimits = {{ nofile = {} }}", 1_u64 << 40);
+    home.write("ecosystem.toml", &shell("app", "exec sleep 1000", &more));
+    let start = home.ctl(&["start"]).expect_code(1);
+    assert!(start.stderr.contains("could not be granted its `nice`"), "{start:?}");
+    assert!(start.stderr.contains("Operation not permitted"), "{start:?}");
+}
+
+#[test]
 fn directory_and_umask_are_as_the_file_says() {
     let home = Home::new();
     std::fs::create_dir(home.project().join("inner")).unwrap();

@@ -22,7 +22,7 @@ use nix::unistd::{Gid, Uid};
 use crate::arena::Arena;
 use crate::handoff::Limits;
 use crate::sys::{files, process, socket};
-use crate::wire::{LISTEN_MAX, Stage, TAG_MAX, Template};
+use crate::wire::{Grants, LISTEN_MAX, Stage, TAG_MAX, Template};
 
 /// What the child needs to know.
 pub(super) struct Birth<'a> {
@@ -86,7 +86,9 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     let command = process::Command::new(&template.argv, &environment(birth, &template));
     let program =
         CString::new(template.program.as_slice()).map_err(|_| Some((Stage::Exec, libc::EINVAL)))?;
-    rights(birth, &template).map_err(at(Stage::Rights))?;
+    caller_limits(birth).map_err(at(Stage::Grants))?;
+    grants(&template.grants).map_err(at(Stage::Grants))?;
+    rights(&template).map_err(at(Stage::Rights))?;
     nix::unistd::chdir(Path::new(OsStr::from_bytes(&template.cwd))).map_err(at(Stage::Cwd))?;
     process::default_signals();
     let error = command.exec(&program);
@@ -182,12 +184,31 @@ fn environment(birth: &Birth<'_>, template: &Template) -> Vec<Vec<u8>> {
     env
 }
 
-/// The caller's limits back, umask, and the user's rights.
-fn rights(birth: &Birth<'_>, template: &Template) -> Result<(), Errno> {
+/// The limits that the caller had before we raised ours.
+fn caller_limits(birth: &Birth<'_>) -> Result<(), Errno> {
     let Limits { nofile_soft, nofile_hard, oom_score_adj } = birth.limits;
     setrlimit(Resource::RLIMIT_NOFILE, nofile_soft, nofile_hard)?;
     // Raising it back is always permitted; where it never changed this is a write of the same.
     let _ = crate::found::write_oom_score_adj(oom_score_adj);
+    Ok(())
+}
+
+/// What the app asks of the kernel, while we still have the rights to ask.
+fn grants(grants: &Grants) -> std::io::Result<()> {
+    let Grants { nice, oom_score_adj, rlimits } = grants;
+    if let Some(nice) = nice {
+        process::set_nice(*nice)?;
+    }
+    if let Some(value) = oom_score_adj {
+        crate::found::write_oom_score_adj(i32::from(*value))?;
+    }
+    rlimits
+        .iter()
+        .try_for_each(|(resource, soft, hard)| process::set_rlimit(*resource, *soft, *hard))
+}
+
+/// umask, and the user's rights.
+fn rights(template: &Template) -> Result<(), Errno> {
     if let Some(mask) = template.umask {
         umask(Mode::from_bits_truncate(mask));
     }

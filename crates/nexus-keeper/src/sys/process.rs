@@ -70,6 +70,30 @@ fn plain_fork() -> io::Result<Forked> {
     }
 }
 
+/// Set our own nice value.
+///
+/// # Errors
+/// EACCES where it would go down without the right to.
+pub(crate) fn set_nice(value: i8) -> io::Result<()> {
+    // SAFETY: takes three numbers.
+    check(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value.into()) }.into()).map(|_| ())
+}
+
+/// Set one of our own limits, by the kernel's number for it.
+///
+/// # Errors
+/// EPERM where a hard limit would be raised without the right to, EINVAL where there is no such
+/// limit.
+pub(crate) fn set_rlimit(resource: u8, soft: u64, hard: u64) -> io::Result<()> {
+    let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
+    let none = std::ptr::null_mut::<libc::rlimit64>();
+    // SAFETY: the new limit lives through the call; a null for the old one means not wanted.
+    let done = unsafe {
+        libc::syscall(libc::SYS_prlimit64, 0, libc::c_uint::from(resource), &raw const limit, none)
+    };
+    check(done).map(|_| ())
+}
+
 /// A pidfd for a running process or a zombie.
 pub(crate) fn pidfd_open(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: takes two numbers.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use nexus_keeper::{Ended, Handoff, HoldId, Link, OnExit, Order, Report, Template};
+use nexus_keeper::{Ended, Grants, Handoff, HoldId, Link, OnExit, Order, Report, Template};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// No single answer takes longer, even on a loaded machine.
@@ -99,6 +99,7 @@ impl Puppet {
             cwd: b"/".to_vec(),
             umask: None,
             ids: None,
+            grants: Grants::default(),
             listen: Vec::new(),
         }
     }

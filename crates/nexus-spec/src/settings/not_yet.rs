@@ -12,7 +12,7 @@ type Later = (Scope, &'static str, &'static str);
 /// What replaces the two delays of PM2's that grow or bound restarts.
 const USE_BACKOFF: &str = "write `backoff = { min = \"100ms\", max = \"15s\" }`";
 
-static NOT_YET: [Later; 86] = [
+static NOT_YET: [Later; 83] = [
     (Scope::File, "daemon", ""),
     (Scope::File, "alerts", ""),
     (Scope::File, "deploy", ""),
@@ -32,8 +32,6 @@ static NOT_YET: [Later; 86] = [
     (Scope::App, "drain_timeout", "`kill_timeout` bounds the whole stop"),
     (Scope::App, "memory", ""),
     (Scope::App, "cpu", ""),
-    (Scope::App, "nice", ""),
-    (Scope::App, "rlimits", ""),
     (Scope::App, "no_new_privs", ""),
     (Scope::App, "sandbox", ""),
     (Scope::App, "log", ""),
@@ -102,7 +100,6 @@ static NOT_YET: [Later; 86] = [
     (Scope::App, "node_version", ""),
     (Scope::App, "fresh", ""),
     (Scope::App, "dockerdaemon", ""),
-    (Scope::App, "oom_score_adj", ""),
 ];
 
 /// What to write in place of a setting that is not carried out; `None`: it is.

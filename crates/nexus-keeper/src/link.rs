@@ -146,14 +146,14 @@ impl Link {
         self.keeper.0
     }
 
-    /// The home directory.
-    pub fn home(&self) -> &Path {
-        &self.home
-    }
-
     /// How trees are found.
     pub fn trees(&self) -> Trees {
         if self.cgroup.is_some() { Trees::Cgroup } else { Trees::Sweep }
+    }
+
+    /// The directory of the children's cgroups, where each has its own.
+    pub fn cgroups(&self) -> Option<&Path> {
+        self.cgroup.as_deref()
     }
 
     /// Figures of the pair, as they are now.

@@ -75,6 +75,24 @@ pub struct Events {
     pub events: Vec<EventView>,
 }
 
+/// Answer of `GET /v1/apps/{name}/history`: the last quarter of an hour.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// `nexus.history/1`.
+    pub schema: String,
+    /// The app.
+    pub app: Name,
+    /// From one point to the next: 5,000, or 15,000 where there are thousands of apps.
+    pub step_ms: u64,
+    /// The moment of the last point, in milliseconds of Unix time.
+    pub until_unix_ms: u64,
+    /// CPU time of all its instances, oldest first: 100 = one CPU. `null` = not running, or not
+    /// seen: what was before this nexusd's life is not known.
+    pub cpu_percent: Vec<Option<f64>>,
+    /// Resident memory of all its instances, at the same moments.
+    pub memory_bytes: Vec<Option<u64>>,
+}
+
 /// Answer of `POST /v1/save`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {

@@ -7,7 +7,7 @@ mod op;
 mod problem;
 mod snapshot;
 
-pub use answer::{Environment, Events, Saved, Targets, Variable, Version};
+pub use answer::{Environment, Events, History, Saved, Targets, Variable, Version};
 pub use op::{AppResult, AppVerb, OpState, Operation, SignalApps, Start, Target, Verdict};
 pub use problem::{Code, Problem};
 pub use snapshot::{

@@ -1,5 +1,9 @@
 //! The fleet as a client may see it: plain data, units in the names, `null` for unknown, never
 //! the environment.
+//!
+//! Figures that always move (`cpu_percent`, `memory_bytes`, times, the host's) are no change: they
+//! do not make a new generation. Who shows them live asks with `newer_than=N&wait_ms=1000`: the
+//! answer comes with a change, or after a second with the figures of that moment.
 
 use nexus_spec::Name;
 use serde::{Deserialize, Serialize};
@@ -72,7 +76,10 @@ pub struct AppView {
     pub wanted: u16,
     /// Restarts that nobody asked for, of all instances.
     pub restarts: u64,
-    /// Memory of all main processes, if it could be read.
+    /// CPU time of its instances: 100 = one CPU, all the time.
+    #[serde(default)]
+    pub cpu_percent: Option<f64>,
+    /// Resident memory of its instances.
     pub memory_bytes: Option<u64>,
     /// How long the youngest ready instance has been up.
     pub uptime_ms: Option<u64>,
@@ -139,7 +146,11 @@ pub struct InstanceView {
     pub last_lived_ms: Option<u64>,
     /// Exit code of the last one, if it exited by itself.
     pub last_exit_code: Option<u8>,
-    /// Resident memory of its main process.
+    /// CPU time of its whole tree over the last second, or up to 15 s where there are thousands of
+    /// workers: 100 = one CPU, all the time.
+    #[serde(default)]
+    pub cpu_percent: Option<f64>,
+    /// Resident memory of its whole tree. Pages that its processes share are counted in each.
     pub memory_bytes: Option<u64>,
     /// Where its output goes.
     pub logs: Vec<LogFile>,

@@ -23,6 +23,16 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{value:.decimals$} {}", UNITS.get(unit).copied().unwrap_or_default())
 }
 
+/// Of one CPU: `38%`, `0.4%`, `250%`.
+pub(crate) fn share(percent: f64) -> String {
+    // A tenth is shown only where it is all that there is.
+    if percent > 0.0 && percent < 0.95 {
+        format!("{percent:.1}%")
+    } else {
+        format!("{percent:.0}%")
+    }
+}
+
 /// Two units: `812ms`, `41s`, `3m 10s`, `9h 12m`, `2d 4h`.
 pub(crate) fn span(ms: u64) -> String {
     let seconds = ms / 1000;
@@ -71,6 +81,14 @@ mod tests {
         ];
         for (bytes, text) in table {
             assert_eq!(size(bytes), text);
+        }
+    }
+
+    #[test]
+    fn a_share_is_whole_unless_it_is_less_than_one() {
+        let table = [(0.0, "0%"), (0.4, "0.4%"), (0.97, "1%"), (7.4, "7%"), (250.0, "250%")];
+        for (percent, text) in table {
+            assert_eq!(share(percent), text);
         }
     }
 

@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Save(oneshot::Sender<Result<u64, Problem>>),
     /// Signal main processes.
     Signal(Signalling, oneshot::Sender<Result<Begun, Problem>>),
+    /// The app of a name.
+    Named(String, oneshot::Sender<Result<nexus_spec::Name, Problem>>),
     /// The fleet.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
     /// What targets stand for.
@@ -102,7 +104,7 @@ pub(crate) struct Detail {
 }
 
 /// The front door's end of it all.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Front {
     pub(crate) commands: mpsc::Sender<Command>,
     /// The snapshot's generation.
@@ -113,6 +115,8 @@ pub(crate) struct Front {
     pub(crate) events: watch::Receiver<u64>,
     /// Changes up to this mark are durable.
     pub(crate) synced: watch::Receiver<u64>,
+    /// What workers use.
+    pub(crate) board: crate::sampling::Board,
     /// The home's state folder.
     pub(crate) state: std::path::PathBuf,
 }

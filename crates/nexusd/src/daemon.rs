@@ -17,6 +17,7 @@ use crate::note::Note;
 use crate::ops::Ops;
 use crate::outputs::Outputs;
 use crate::records::{Entry, Origin};
+use crate::sampling::Sampling;
 use crate::store::Store;
 
 /// What the daemon is about to do with itself.
@@ -34,6 +35,7 @@ pub(crate) struct Daemon {
     pub(crate) state: State,
     pub(crate) holdings: Holdings,
     pub(crate) outputs: Outputs,
+    pub(crate) sampling: Sampling,
     pub(crate) store: Store,
     pub(crate) journal: Journal,
     pub(crate) ops: Ops,
@@ -196,7 +198,10 @@ impl Daemon {
                     self.store.keep(Entry::NextSlot { id: self.state.next_slot_id() });
                 }
             }
-            Keep::Gone(name) => self.store.keep(Entry::Gone { app: name.clone() }),
+            Keep::Gone(name) => {
+                self.sampling.forget_app(name);
+                self.store.keep(Entry::Gone { app: name.clone() });
+            }
             Keep::Pending(name) => {
                 let entry = self.pending_entry(name);
                 self.store.keep(entry);

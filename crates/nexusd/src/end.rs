@@ -45,6 +45,7 @@ impl Daemon {
                 self.publish();
             }
             Command::Signal(signalling, reply) => drop(reply.send(self.signal(signalling))),
+            Command::Named(name, reply) => drop(reply.send(self.named(&name))),
             Command::Snapshot(reply) => drop(reply.send(self.snapshot().into())),
             Command::Targets(words, reply) => drop(reply.send(self.targets(&words))),
         }

@@ -29,6 +29,7 @@ mod reports;
 mod requests;
 mod roll;
 mod run;
+mod sampling;
 mod saved;
 mod shutdown;
 mod signals;

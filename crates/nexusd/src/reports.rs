@@ -44,6 +44,7 @@ impl Daemon {
             Report::Running { child } => {
                 tracing::debug!(child, "runs its program");
                 self.keep_run(child);
+                self.sample(child);
             }
             Report::Spawned { child, pid } => {
                 self.lives(child, pid);
@@ -71,6 +72,15 @@ impl Daemon {
     fn dies(&mut self, child: u64) {
         if let Some(pid) = self.pid_by_child.remove(&child) {
             self.pids.remove(&pid);
+        }
+        self.sampling.forget(child);
+    }
+
+    /// A worker runs its program: from here on what it uses is its own.
+    pub(crate) fn sample(&mut self, child: u64) {
+        let note = self.notes.get(&child).filter(|note| note.worker.is_some());
+        if let (Some(note), Some(&pid)) = (note, self.pid_by_child.get(&child)) {
+            self.sampling.watch(child, &note.app, pid);
         }
     }
 

@@ -22,6 +22,7 @@ use crate::note::Note;
 use crate::ops::Ops;
 use crate::outputs::Outputs;
 use crate::roll;
+use crate::sampling::Sampling;
 use crate::store::Store;
 use crate::survivors::{self, Survivor};
 
@@ -60,6 +61,7 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
         operations: daemon.published.operations.subscribe(),
         events: daemon.published.events.subscribe(),
         synced: daemon.store.done(),
+        board: daemon.sampling.board(),
         state: daemon.home.state(),
     };
     daemon.resume();
@@ -222,11 +224,13 @@ fn begin(
     let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let facts = Standing::new(keeper_pid, handoff.counters, handoff.trees, home_id, notify);
+    let sampling = Sampling::new(holdings.link.cgroups());
     let mut daemon = Daemon {
         home,
         state,
         holdings,
         outputs: Outputs::new(own.clone()),
+        sampling,
         store,
         journal,
         ops,
@@ -259,6 +263,7 @@ impl Daemon {
             self.notes.insert(child, note);
             if let Some(pid) = pid {
                 self.lives(child, pid);
+                self.sample(child);
             }
         }
         for (child, stage, errno) in failed {

@@ -119,6 +119,19 @@ pub(crate) fn unknown<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> P
     problem.help("nexusctl list                       shows all apps")
 }
 
+impl crate::daemon::Daemon {
+    /// The app that is called so.
+    ///
+    /// # Errors
+    /// There is none; with the names that may have been meant.
+    pub(crate) fn named(&self, name: &str) -> Result<nexus_spec::Name, Problem> {
+        match self.state.app(name) {
+            Some(app) => Ok(app.spec().name.clone()),
+            None => Err(unknown(name, self.state.apps().map(|(name, _)| name.as_str()))),
+        }
+    }
+}
+
 /// `*` stands for any text, `?` for one character.
 fn glob(pattern: &str, name: &str) -> bool {
     let mut names: Vec<char> = name.chars().collect();

@@ -62,6 +62,7 @@ impl Daemon {
             ready: u16::try_from(counts.online).unwrap_or(u16::MAX),
             wanted: app.instances(),
             restarts: instances.iter().map(|instance| instance.restarts).sum(),
+            cpu_percent: None,
             memory_bytes: None,
             uptime_ms: online.filter_map(|instance| instance.uptime_ms).min(),
             generation: app.generation(),
@@ -117,6 +118,7 @@ impl Daemon {
                 | nexus_core::Exit::Signal(_)
                 | nexus_core::Exit::Unknown => None,
             }),
+            cpu_percent: None,
             memory_bytes: None,
             logs: Stream::BOTH.map(log).into(),
             tree: match self.facts.trees {

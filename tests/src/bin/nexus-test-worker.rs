@@ -1,7 +1,7 @@
 //! A worker that does what its arguments say, in their order, then waits to be told to stop.
 //!
 //! `--dump FILE` · `--err N` · `--long BYTES` · `--lines MICROSECONDS --truth DIR` · `--serve` ·
-//! `--tree DIR` · `--bare-tree DIR` · `--deaf` · `--ready-after MS` · `--exit-after MS --code N`
+//! `--tree DIR` · `--bare-tree DIR` · `--hold BYTES` · `--child-holds BYTES` · `--spin` · `--deaf` · `--ready-after MS` · `--exit-after MS --code N`
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     let mut asked = BTreeMap::new();
     let mut order = Vec::new();
     while let Some(word) = args.next() {
-        let flag = ["--serve", "--deaf"].contains(&word.as_str());
+        let flag = ["--serve", "--spin", "--deaf"].contains(&word.as_str());
         let value = if flag { String::new() } else { args.next().unwrap_or_default() };
         order.push(word.clone());
         asked.insert(word, value);
@@ -54,6 +54,11 @@ fn carry_out(order: &[String], asked: &BTreeMap<String, String>) -> io::Result<u
             "--lines" => lines(Duration::from_micros(number("--lines")), &path("--truth"))?,
             "--serve" => server = Some(thread::spawn(move || serve(stop))),
             "--tree" => tree(asked, "--tree")?,
+            "--hold" => hold(number("--hold")),
+            "--child-holds" => {
+                start("holder", &number("--child-holds").to_string())?;
+            }
+            "--spin" => drop(thread::spawn(spin)),
             "--bare-tree" => tree(asked, "--bare-tree")?,
             "--ready-after" => {
                 thread::sleep(Duration::from_millis(number("--ready-after")));
@@ -177,6 +182,20 @@ fn answer(mut client: Stream, stop: Stop) -> io::Result<()> {
     }
 }
 
+/// So much resident memory until the end.
+fn hold(bytes: u64) {
+    // Written, so that it is resident, with something else than the kernel's page of zeros.
+    let held = vec![1_u8; usize::try_from(bytes).unwrap_or(0)];
+    std::mem::forget(std::hint::black_box(held));
+}
+
+/// One CPU, all the time.
+fn spin() {
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
 /// A child, its child, and a daemon in a session of its own whose parent has gone. `--bare-tree`:
 /// the daemon has dropped its environment, so that only a cgroup knows whose it is.
 fn tree(asked: &BTreeMap<String, String>, word: &str) -> io::Result<()> {
@@ -192,6 +211,12 @@ fn start(role: &str, dir: &str) -> io::Result<Child> {
 }
 
 fn descendant(role: &str, dir: &str) -> ExitCode {
+    if role == "holder" {
+        hold(dir.parse().unwrap_or(0));
+        loop {
+            thread::sleep(IDLE_MAX);
+        }
+    }
     let next = match role {
         "child" => start("grandchild", dir).map(drop),
         "session" | "bare-session" => {

@@ -7,6 +7,7 @@ mod cold;
 mod crash;
 mod daemon;
 mod exec;
+mod figures;
 mod in_flight;
 mod instances;
 mod log_lines;

@@ -82,7 +82,7 @@ fn the_list_in_json_has_its_schema_and_no_environment() {
     let app = &list["apps"][0];
     has(
         app,
-        "name namespace status ready wanted restarts memory_bytes uptime_ms generation listen \
+        "name namespace status ready wanted restarts cpu_percent memory_bytes uptime_ms generation listen \
          command cwd ready_when stop_signal kill_timeout_ms restart_policy env_names user source \
          trouble instances",
     );
@@ -90,7 +90,7 @@ fn the_list_in_json_has_its_schema_and_no_environment() {
     has(
         one,
         "id instance status explain pid child generation restarts uptime_ms started_at_unix_ms \
-         again_in_ms last_exit last_exit_code memory_bytes logs tree",
+         again_in_ms last_exit last_exit_code cpu_percent memory_bytes logs tree",
     );
     assert!(one["memory_bytes"].as_u64() > Some(0), "{one}");
     assert_eq!(app["env_names"], serde_json::json!(["DATABASE_URL", "PLAIN"]));

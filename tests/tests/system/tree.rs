@@ -9,12 +9,12 @@ use crate::worker;
 
 /// How the pair finds a worker's tree.
 #[derive(Clone, Copy, PartialEq)]
-enum Means {
+pub(crate) enum Means {
     Cgroup,
     Sweep,
 }
 
-fn ctl(home: &Home, means: Means, args: &[&str]) -> Output {
+pub(crate) fn ctl(home: &Home, means: Means, args: &[&str]) -> Output {
     let mut command = home.command(&program("nexusctl"));
     if means == Means::Sweep {
         command.env("NEXUS_NO_CGROUP", "1");

@@ -6,7 +6,7 @@ use nexus_proto::{AppView, EventView, LogFile};
 use super::clock::clock;
 use super::list::{exit_of, status_text};
 use super::table::{Cell, Column, Table};
-use crate::human::{ago, size, span};
+use crate::human::{ago, share, size, span};
 use crate::look::{Look, Role, role};
 use crate::text::{cut, last, plain};
 
@@ -75,6 +75,8 @@ fn instances(app: &AppView, look: &Look) -> String {
         Cell::new(status_text(one.status, look)).role(role(one.status))
     };
     table.column(Column::left("STATUS", 1), rows.iter().map(status));
+    let cpu = |percent: Option<f64>| Cell::new(percent.map(share).unwrap_or_default());
+    table.column(Column::right("CPU", 6), rows.iter().map(|one| cpu(one.cpu_percent)));
     let memory = |bytes: Option<u64>| Cell::new(bytes.map(size).unwrap_or_default());
     table.column(Column::right("MEM", 6), rows.iter().map(|one| memory(one.memory_bytes)));
     let restarts = rows.iter().map(|one| Cell::new(one.restarts.to_string()));

@@ -33,6 +33,7 @@ pub(crate) fn instance(id: u32, number: u16, status: Status) -> InstanceView {
         last_exit_ago_ms: None,
         last_lived_ms: None,
         last_exit_code: None,
+        cpu_percent: up.then_some(9.4),
         memory_bytes: up.then_some(108_003_328),
         logs: vec![
             LogFile { stream: "out".into(), path: format!("/h/logs/app-out-{number}.log") },
@@ -54,6 +55,7 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         ready: if up { instances } else { 0 },
         wanted: instances,
         restarts: 0,
+        cpu_percent: up.then_some(9.4 * f64::from(instances)),
         memory_bytes: up.then_some(108_003_328 * u64::from(instances)),
         uptime_ms: up.then_some(187_200_000),
         generation: 3,
@@ -115,6 +117,7 @@ pub(crate) fn snapshot() -> Snapshot {
     gateway.instances[0].restarts = 1;
     gateway.instances[0].last_exit = Some("SIGKILL".into());
     gateway.instances[0].last_exit_ago_ms = Some(33_120_000);
+    gateway.cpu_percent = Some(112.0);
     gateway.memory_bytes = Some(1_299_227_607);
     gateway.uptime_ms = Some(33_120_000);
     let mut wide = app("market-data", 7, 1, Status::Online);

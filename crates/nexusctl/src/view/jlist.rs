@@ -29,7 +29,7 @@ fn process(app: &AppView, one: &InstanceView, now: Option<i64>) -> Value {
         "pid": one.pid.unwrap_or(0),
         "name": app.name,
         "pm_id": one.id,
-        "monit": { "memory": one.memory_bytes.unwrap_or(0), "cpu": 0 },
+        "monit": { "memory": one.memory_bytes.unwrap_or(0), "cpu": one.cpu_percent.unwrap_or(0.0) },
         "pm2_env": {
             "name": app.name,
             "namespace": app.namespace,

@@ -3,7 +3,7 @@
 use nexus_proto::{AppView, InstanceView, Snapshot, Status};
 
 use super::table::{Cell, Column, Flex, Page, Table};
-use crate::human::{ago, size, span};
+use crate::human::{ago, share, size, span};
 use crate::look::{Look, Role, role, word};
 use crate::text::{cut, last, plain};
 
@@ -66,6 +66,7 @@ fn by_app(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
     add(Column::flexible("NAME", 0, Flex::Middle), &|app| Cell::new(app.name.as_str()));
     add(Column::left("INST", 2), &|app| Cell::new(format!("{}/{}", app.ready, app.wanted)));
     add(Column::left("STATUS", 1), &|app| status(app.status, look));
+    add(Column::right("CPU", 4), &|app| Cell::new(app.cpu_percent.map(share).unwrap_or_default()));
     add(Column::right("MEM", 4), &|app| Cell::new(app.memory_bytes.map(size).unwrap_or_default()));
     add(Column::left("RESTARTS", 3), &|app| Cell::new(restarts(app)));
     add(Column::right("UPTIME", 5), &|app| Cell::new(app.uptime_ms.map(span).unwrap_or_default()));
@@ -106,6 +107,9 @@ fn by_instance(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
     add(Column::left("STATUS", 1), &|_, one| status(one.status, look));
     add(Column::right("PID", 3), &|_, one| {
         Cell::new(one.pid.map(|pid| pid.to_string()).unwrap_or_default())
+    });
+    add(Column::right("CPU", 5), &|_, one| {
+        Cell::new(one.cpu_percent.map(share).unwrap_or_default())
     });
     add(Column::right("MEM", 5), &|_, one| {
         Cell::new(one.memory_bytes.map(size).unwrap_or_default())

@@ -2,6 +2,7 @@
 
 mod answer;
 mod events;
+mod figures;
 mod routes;
 
 use std::os::fd::OwnedFd;

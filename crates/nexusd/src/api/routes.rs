@@ -12,7 +12,7 @@ use nexus_proto::{AppVerb, Code, OpState, Problem, SignalApps, Snapshot, Start};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Peer, answer, events};
+use super::{Peer, answer, events, figures};
 use crate::command::{Asked, Begin, Begun, Command, Front, Signalling, What};
 
 /// The largest request body: a project file of thousands of apps.
@@ -31,6 +31,7 @@ pub(super) fn routes(front: Front) -> Router {
         .route("/v1/apps", get(apps).post(start))
         .route("/v1/apps/{app}", get(app).post(verb))
         .route("/v1/apps/{app}/env", get(env))
+        .route("/v1/apps/{app}/history", get(figures::history))
         .route("/v1/targets", get(targets))
         .route("/v1/operations/{key}", get(operation))
         .route("/v1/events", get(events::events))
@@ -100,7 +101,7 @@ async fn snapshot(front: &Front) -> Option<Snapshot> {
     let snapshot = front.ask(Command::Snapshot).await?;
     let mut snapshot = std::sync::Arc::unwrap_or_clone(snapshot);
     crate::measure::host(&mut snapshot.host);
-    crate::measure::memory(&mut snapshot.apps);
+    front.board.fill(&mut snapshot.apps);
     let troubled = snapshot.apps.iter().any(|app| app.trouble.is_some());
     if !troubled {
         return Some(snapshot);

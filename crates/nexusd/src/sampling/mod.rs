@@ -1,0 +1,212 @@
+//! CPU and memory of every worker's whole tree, on a thread of its own.
+//!
+//! Each second, as many trees are read as fit into 2 % of a CPU; with more of them each one's turn
+//! comes later, after 15 s at the latest. Without a worker the thread sleeps. What was seen is laid
+//! on a board, where clients' answers fetch it: figures never wake the loop, nor a client who waits
+//! for a change (a dashboard asks each second with `newer_than=…&wait_ms=1000`).
+
+mod history;
+mod stat;
+mod sweep;
+mod thread;
+mod tree;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nexus_proto::{AppView, History};
+use nexus_spec::Name;
+
+use crate::clock;
+use history::Rings;
+
+/// How often a tree is looked at, when there is time.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How often at the least.
+const PERIOD_MAX: Duration = Duration::from_secs(15);
+/// The share of one CPU that sampling may take.
+const SHARE: f64 = 0.02;
+/// Open files that the thread keeps at the most; beyond, a file is opened for each look.
+const FILES_MAX: usize = 8_192;
+/// The part of our limit of open files that it may take.
+const FILES_SHARE: u64 = 8;
+
+/// What a tree used when it was last looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Figures {
+    /// 100 = one CPU; unknown for a tree that has just begun.
+    pub(crate) cpu_percent: Option<f64>,
+    /// Resident memory.
+    pub(crate) memory_bytes: u64,
+}
+
+impl Figures {
+    fn and(self, other: Figures) -> Figures {
+        let cpu_percent = match (self.cpu_percent, other.cpu_percent) {
+            (Some(one), Some(two)) => Some(((one + two) * 10.0).round() / 10.0),
+            (one, two) => one.or(two),
+        };
+        Figures { cpu_percent, memory_bytes: self.memory_bytes + other.memory_bytes }
+    }
+}
+
+/// The loop's end: says which workers there are.
+pub(crate) struct Sampling {
+    shared: Arc<Shared>,
+    cgroups: Option<PathBuf>,
+    runs: bool,
+}
+
+impl Sampling {
+    /// Nothing to look at yet. `cgroups`: where the workers' cgroups are.
+    pub(crate) fn new(cgroups: Option<&Path>) -> Sampling {
+        let cgroups = cgroups.map(Path::to_path_buf);
+        Sampling { shared: Arc::new(Shared::default()), cgroups, runs: false }
+    }
+
+    /// Where the figures are found.
+    pub(crate) fn board(&self) -> Board {
+        Board(Arc::clone(&self.shared))
+    }
+
+    /// A worker lives. The first one starts the thread.
+    pub(crate) fn watch(&mut self, child: u64, app: &Name, pid: i32) {
+        if !self.runs {
+            let (shared, cgroups) = (Arc::clone(&self.shared), self.cgroups.clone());
+            let thread = std::thread::Builder::new().name("sampling".into());
+            let thread = thread.stack_size(128 * 1024);
+            match thread.spawn(move || thread::run(&shared, cgroups.as_deref())) {
+                Ok(_) => self.runs = true,
+                Err(error) => tracing::error!(%error, "no thread for CPU and memory figures"),
+            }
+        }
+        self.shared.change(child, Some(Watched { app: app.clone(), pid }));
+    }
+
+    /// A worker has ended.
+    pub(crate) fn forget(&mut self, child: u64) {
+        self.shared.change(child, None);
+    }
+
+    /// An app was deleted.
+    pub(crate) fn forget_app(&mut self, app: &Name) {
+        self.shared.seen().rings.forget(app);
+    }
+}
+
+/// The readers' end.
+#[derive(Clone)]
+pub(crate) struct Board(Arc<Shared>);
+
+impl Board {
+    /// Write what is known into the views of apps and instances.
+    pub(crate) fn fill(&self, apps: &mut [AppView]) {
+        let seen = self.0.seen();
+        for app in apps {
+            let mut sum: Option<Figures> = None;
+            for one in &mut app.instances {
+                let figures = one.child.and_then(|child| seen.figures.get(&child)).copied();
+                // A worker that has just begun: its first look is a moment away.
+                let figures = figures.or_else(|| tree::first_look(one.pid?));
+                one.cpu_percent = figures.and_then(|figures| figures.cpu_percent);
+                one.memory_bytes = figures.map(|figures| figures.memory_bytes);
+                sum = figures.map(|figures| sum.unwrap_or_default().and(figures)).or(sum);
+            }
+            app.cpu_percent = sum.and_then(|sum| sum.cpu_percent);
+            app.memory_bytes = sum.map(|sum| sum.memory_bytes);
+        }
+    }
+
+    /// An app's last quarter of an hour.
+    pub(crate) fn history(&self, app: &Name) -> History {
+        self.0.seen().rings.of(app, clock::now().0, clock::unix_ms())
+    }
+}
+
+/// A worker to be looked at.
+struct Watched {
+    app: Name,
+    pid: i32,
+}
+
+/// What the loop, the thread and the front door share.
+#[derive(Default)]
+struct Shared {
+    /// Who has come (`Some`) or gone since the thread last looked: at most one word a child.
+    changes: Mutex<BTreeMap<u64, Option<Watched>>>,
+    changed: Condvar,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    figures: HashMap<u64, Figures>,
+    rings: Rings,
+}
+
+impl Shared {
+    fn change(&self, child: u64, watched: Option<Watched>) {
+        self.changes().insert(child, watched);
+        self.changed.notify_one();
+    }
+
+    fn changes(&self) -> MutexGuard<'_, BTreeMap<u64, Option<Watched>>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has changed, as soon as something has; nothing, when `until` has come before.
+    fn wait(&self, until: Option<Instant>) -> BTreeMap<u64, Option<Watched>> {
+        let mut changes = self.changes();
+        while changes.is_empty() {
+            let Some(until) = until else {
+                changes = self.changed.wait(changes).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let woken = self.changed.wait_timeout(changes, left);
+            changes = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::take(&mut changes)
+    }
+}
+
+/// Open files that may still be kept.
+struct Room(usize);
+
+impl Room {
+    #[cfg(test)]
+    fn new(files: usize) -> Room {
+        Room(files)
+    }
+
+    /// As our limit of open files allows.
+    fn of_this_process() -> Room {
+        let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
+        let soft = limit.map_or(1_024, |(soft, _)| soft);
+        Room(usize::try_from(soft / FILES_SHARE).unwrap_or(FILES_MAX).min(FILES_MAX))
+    }
+
+    fn take(&mut self) -> bool {
+        let there_is = self.0 > 0;
+        self.0 -= usize::from(there_is);
+        there_is
+    }
+
+    fn give(&mut self, files: usize) {
+        self.0 += files;
+    }
+
+    #[cfg(test)]
+    fn left(&self) -> usize {
+        self.0
+    }
+}

@@ -1,0 +1,113 @@
+//! `/proc/PID/stat` (proc_pid_stat(5)): whose a process is, its CPU time and its memory.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::LazyLock;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+/// A line is about 300 bytes; the name in it is at most 64.
+const LINE_MAX: usize = 1_024;
+
+/// What we use of it. CPU times are in clock ticks ([`ticks_a_second`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    /// Field 4.
+    pub(super) parent: i32,
+    /// Field 5.
+    pub(super) group: i32,
+    /// Field 6.
+    pub(super) session: i32,
+    /// Fields 14 and 15: its own time, in user and in kernel mode.
+    pub(super) own_ticks: u64,
+    /// Fields 16 and 17: the time of children that it has waited for.
+    pub(super) reaped_ticks: u64,
+    /// Field 22: when it began, in ticks since boot. With the pid it names one process.
+    pub(super) start_ticks: u64,
+    /// Field 24: resident pages.
+    pub(super) pages: u64,
+}
+
+/// The file of a living process, kept open: of a process that has ended it can never be read
+/// again, whoever has its number then.
+pub(super) fn open(pid: i32) -> Option<File> {
+    File::open(format!("/proc/{pid}/stat")).ok()
+}
+
+/// As it is now; `None` = the process has ended.
+pub(super) fn read(file: &File) -> Option<Stat> {
+    let mut line = [0; LINE_MAX];
+    let length = file.read_at(&mut line, 0).ok()?;
+    parse(line.get(..length)?)
+}
+
+fn parse(line: &[u8]) -> Option<Stat> {
+    // The name may hold blanks and parentheses: the last one ends it.
+    let end = line.iter().rposition(|&byte| byte == b')')?;
+    let text = std::str::from_utf8(line.get(end + 2..)?).ok()?;
+    let mut fields = text.split_ascii_whitespace().skip(1);
+    let mut number = |skip: usize| fields.nth(skip)?.parse::<i64>().ok();
+    let (parent, group, session) = (number(0)?, number(0)?, number(0)?);
+    let (user, system) = (number(7)?, number(0)?);
+    let (reaped_user, reaped_system) = (number(0)?, number(0)?);
+    let (start, pages) = (number(4)?, number(1)?);
+    let ticks = |one: i64, other: i64| u64::try_from(one.saturating_add(other)).unwrap_or(0);
+    Some(Stat {
+        parent: parent as i32,
+        group: group as i32,
+        session: session as i32,
+        own_ticks: ticks(user, system),
+        reaped_ticks: ticks(reaped_user, reaped_system),
+        start_ticks: ticks(start, 0),
+        pages: ticks(pages, 0),
+    })
+}
+
+/// Clock ticks a second, the unit of CPU times.
+pub(super) fn ticks_a_second() -> f64 {
+    static TICKS: LazyLock<f64> = LazyLock::new(|| limit(SysconfVar::CLK_TCK, 100) as f64);
+    *TICKS
+}
+
+/// Bytes of a page.
+pub(super) fn page_bytes() -> u64 {
+    static PAGE: LazyLock<u64> = LazyLock::new(|| limit(SysconfVar::PAGE_SIZE, 4_096));
+    *PAGE
+}
+
+fn limit(name: SysconfVar, usual: u64) -> u64 {
+    sysconf(name).ok().flatten().and_then(|value| u64::try_from(value).ok()).unwrap_or(usual)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_line_is_read_again_and_again() {
+        let file = open(std::process::id().cast_signed()).unwrap();
+        let first = read(&file).unwrap();
+        assert_eq!(first.parent, std::os::unix::process::parent_id().cast_signed());
+        assert!(first.pages > 0 && first.start_ticks > 0);
+        while read(&file).unwrap().own_ticks == first.own_ticks {}
+    }
+
+    #[test]
+    fn a_name_cannot_forge_fields() {
+        let line =
+            b"7 (a) R 1 1) S 3 4 5 0 -1 0 0 0 0 0 10 20 30 40 20 0 1 0 999 8888 77 18446744\n";
+        let stat = parse(line).unwrap();
+        assert_eq!((stat.parent, stat.group, stat.session), (3, 4, 5));
+        assert_eq!((stat.own_ticks, stat.reaped_ticks), (30, 70));
+        assert_eq!((stat.start_ticks, stat.pages), (999, 77));
+        assert_eq!(parse(b"7 (cut) S 3 4"), None);
+    }
+
+    #[test]
+    fn the_file_of_a_process_that_has_ended_says_nothing() {
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let file = open(child.id().cast_signed()).unwrap();
+        child.wait().unwrap();
+        assert_eq!(read(&file), None);
+    }
+}

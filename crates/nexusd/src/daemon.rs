@@ -149,6 +149,8 @@ impl Daemon {
             }
         }
         self.store.commit();
+        // A successor first: each order wakes the keeper, and nobody waits for an acknowledgement.
+        acts.sort_by_key(|action| matches!(action, Action::Acknowledge { .. }));
         for action in acts {
             self.act(action);
         }

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering, compiler_fence};
 
 use super::check;
 
-/// A shared mapping of a memfd. Other processes may write to it at any time, so there are no
-/// references into it: only copies.
+/// A shared mapping, of a memfd or of no file. Other processes may write to it at any time, so
+/// there are no references into it: only copies.
 pub(crate) struct Map {
     start: NonNull<u8>,
     len: usize,
@@ -23,10 +23,23 @@ impl Map {
     /// the end would be SIGBUS).
     pub(crate) fn new(fd: BorrowedFd<'_>, len: usize, writable: bool) -> io::Result<Map> {
         let prot = if writable { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_READ };
+        Map::reserve(len, prot, libc::MAP_SHARED, fd.as_raw_fd())
+    }
+
+    /// Zeroes without a file, which only processes that are forked from here on share.
+    pub(crate) fn anonymous(len: usize) -> io::Result<Map> {
+        let prot = libc::PROT_READ | libc::PROT_WRITE;
+        Map::reserve(len, prot, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1)
+    }
+
+    fn reserve(
+        len: usize,
+        prot: libc::c_int,
+        flags: libc::c_int,
+        fd: libc::c_int,
+    ) -> io::Result<Map> {
         // SAFETY: a new mapping at an address of the kernel's choice.
-        let start = unsafe {
-            libc::mmap(std::ptr::null_mut(), len, prot, libc::MAP_SHARED, fd.as_raw_fd(), 0)
-        };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), len, prot, flags, fd, 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }

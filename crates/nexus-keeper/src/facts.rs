@@ -1,5 +1,10 @@
 //! What the pair promises: each fact by name, for this crate's tests against the real kernel and
-//! for any pretended keeper that a simulator plays.
+//! for any pretended keeper that a simulator plays. Those that can be seen in what the two say to
+//! each other are checked in both by a [`Witness`].
+
+mod witness;
+
+pub use witness::{Broken, InRoll, InRollStage, Seen, Witness};
 
 /// One promise of the keeper's, or of the link's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,6 +47,8 @@ pub(crate) struct Kept {
     pub(crate) asked: bool,
     /// A roll has told of it.
     pub(crate) told: bool,
+    /// Its birth has been reported.
+    born: bool,
     deaf: bool,
     leaves_tree: bool,
 }
@@ -135,6 +137,7 @@ impl Keeper {
             terminated: false,
             asked: false,
             told: false,
+            born: false,
             deaf: rng.chance(20),
             leaves_tree: rng.chance(25),
         };
@@ -222,11 +225,7 @@ impl Keeper {
     /// Let a fate happen.
     pub(crate) fn happens(&mut self, rng: &mut Rng, now: Time, fate: Fate) {
         match fate {
-            Fate::Born(child) => {
-                let Some(kept) = self.kept.get(&child).filter(|kept| kept.alive) else { return };
-                let pid = kept.entry.pid;
-                self.report(rng, now, Event::Spawned { child, pid });
-            }
+            Fate::Born(child) => self.is_born(rng, now, child),
             Fate::Breaches(child) => {
                 if self.kept.get(&child).is_some_and(|kept| kept.alive) {
                     let (limit, lasted) = (Limit::Memory, Span(0));
@@ -253,11 +252,23 @@ impl Keeper {
         }
     }
 
-    fn dies(&mut self, rng: &mut Rng, now: Time, child: ChildId, death: Death) {
+    /// Told once, and before anything else of it.
+    fn is_born(&mut self, rng: &mut Rng, now: Time, child: ChildId) {
         let Some(kept) = self.kept.get_mut(&child).filter(|kept| kept.alive) else { return };
-        kept.alive = false;
+        let pid = kept.entry.pid;
+        if !std::mem::replace(&mut kept.born, true) {
+            self.report(rng, now, Event::Spawned { child, pid });
+        }
+    }
+
+    fn dies(&mut self, rng: &mut Rng, now: Time, child: ChildId, death: Death) {
         let exit = exit_of(rng, death);
         let never_ran = matches!(exit, Exit::NotSpawned(_));
+        if !never_ran {
+            self.is_born(rng, now, child);
+        }
+        let Some(kept) = self.kept.get_mut(&child).filter(|kept| kept.alive) else { return };
+        kept.alive = false;
         kept.tree = kept.leaves_tree && !never_ran && death != Death::Killed;
         let tree_gone = !kept.tree;
         kept.entry.ended = Some(Ended { exit, at: now, tree_gone });
@@ -312,6 +323,8 @@ impl Keeper {
         self.spawn(rng, now, new, app, purpose, generation, None, Some(old));
         let heir = self.kept.get_mut(&new).unwrap();
         heir.asked = asked;
+        // Nexusd makes one event of `Respawned` and the `Spawned` that follows it.
+        heir.born = true;
         let pid = heir.entry.pid;
         self.report(rng, now, Event::Respawned { old, new, pid });
     }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "a simulator looks at some of the actions")]
 
+mod contract;
 mod disk;
 mod invariants;
 mod keeper;

@@ -8,6 +8,7 @@ use nexus_core::{
 };
 use nexus_spec::{Name, Span};
 
+use crate::contract::Contract;
 use crate::disk::Disk;
 use crate::keeper::{Fate, Keeper};
 use crate::rng::Rng;
@@ -25,6 +26,7 @@ pub(crate) struct World {
     /// Who waits for an answer.
     pub(crate) asked: BTreeSet<(OpId, Name)>,
     pub(crate) truth: Truth,
+    contract: Contract,
     last_op: u64,
     pub(crate) turns: u64,
     /// When the daemon is back, while it is dead.
@@ -44,6 +46,7 @@ impl World {
             keeper: Keeper::new(),
             asked: BTreeSet::new(),
             truth: Truth::default(),
+            contract: Contract::default(),
             last_op: 0,
             turns: 0,
             back_at: None,
@@ -123,6 +126,7 @@ impl World {
         self.note(|| "the daemon is back".into());
         self.back_at = None;
         let roll = self.keeper.roll();
+        self.contract.begins(&roll);
         // Sometimes the keeper carries an `OnExit` out after it has told its roll.
         let late = self.rng.chance(15);
         self.keeper.resumed = !late;
@@ -135,7 +139,8 @@ impl World {
                     let again = Event::Exited { child: entry.child, exit, at, tree_gone };
                     self.keeper.reports.push((self.now, again));
                 }
-                if let (Some(old), None) = (entry.respawn_of, entry.ended) {
+                let old = entry.respawn_of.filter(|old| self.keeper.kept.contains_key(old));
+                if let (Some(old), None) = (old, entry.ended) {
                     let again = Event::Respawned { old, new: entry.child, pid: entry.pid };
                     self.keeper.reports.push((self.now, again));
                 }
@@ -151,6 +156,7 @@ impl World {
         self.carry_out(ended, None, &BTreeSet::new(), actions);
         self.keeper.resumed = self.back_at.is_none();
         if self.back_at.is_none() {
+            self.contract.resumes();
             self.check();
         }
     }
@@ -170,6 +176,7 @@ impl World {
 
     fn turn(&mut self, event: Event) {
         self.note(|| format!("{event:?}"));
+        self.contract.reads(self.now, &event);
         let running = self.running();
         let asked = match &event {
             Event::Asked { op, ask } => Some((*op, ask.clone())),
@@ -181,6 +188,9 @@ impl World {
         };
         let actions = step(&mut self.state, self.now, event);
         self.carry_out(ended, asked, &running, actions);
+        if self.keeper.reports.is_empty() {
+            self.contract.settles();
+        }
         if self.back_at.is_none() {
             self.check();
         }
@@ -339,6 +349,7 @@ impl World {
     }
 
     fn perform(&mut self, action: Action) {
+        self.contract.orders(&action);
         let World { rng, now, keeper, .. } = self;
         match action {
             Action::Acknowledge { child } => keeper.acknowledge(child),

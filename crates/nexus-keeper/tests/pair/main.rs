@@ -3,7 +3,7 @@
 //! This executable plays every role: the runner, who founds a pair for each case; the keeper; and
 //! nexusd, in which the case itself runs. A case that kills one of the pair goes on in the next
 //! nexusd: `Puppet::life` tells which one it is. Cases are named after the facts that they try to
-//! break, see `nexus_keeper::facts`. Run one with `cargo test -p nexus-keeper --test pair -- NAME`.
+//! break; those that can be seen in what is said are watched in all of them (`contract.rs`). Run one with `cargo test -p nexus-keeper --test pair -- NAME`.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +12,7 @@
     reason = "a test, though without the harness"
 )]
 
+mod contract;
 mod endings;
 mod kernel;
 mod pairs;

@@ -148,7 +148,7 @@ fn fresh_keeper(puppet: &mut Puppet) {
     let old = puppet.link().keeper_pid();
     kill(old);
     assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
-    puppet.link().found_fresh_keeper().unwrap();
+    puppet.found_fresh_keeper();
     puppet.reports.clear();
     puppet.sync();
     assert_ne!(puppet.link().keeper_pid(), old);
@@ -195,7 +195,7 @@ fn take(puppet: &mut Puppet) {
         .spawn()
         .unwrap();
     let pid = worker.id().cast_signed();
-    puppet.link().take(9, pid, kernel::pidfd(pid), b"home/app/0", b"found").unwrap();
+    puppet.take(9, pid, kernel::pidfd(pid));
     puppet.sync();
     assert_eq!(puppet.link().child(9).unwrap().0, pid);
     assert!(puppet.link().held(HoldId(9)).is_none());

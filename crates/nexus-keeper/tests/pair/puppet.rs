@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use nexus_keeper::{Ended, Grants, Handoff, HoldId, Link, OnExit, Order, Report, Template};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::contract::Contract;
+
 /// No single answer takes longer, even on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -23,6 +25,8 @@ pub(crate) struct Puppet {
     pub(crate) reports: Vec<Report>,
     /// What the verdict's line says besides "ok".
     pub(crate) said: String,
+    /// Watches what the two say to each other.
+    contract: Contract,
 }
 
 /// Play the case that the environment names.
@@ -30,14 +34,6 @@ pub(crate) fn be_nexusd(fd: RawFd) -> ExitCode {
     nix::sys::prctl::set_name(c"nexusd").unwrap();
     let (link, handoff) = Link::inherit(fd).unwrap();
     let counters = handoff.counters;
-    let mut puppet = Puppet {
-        life: counters.nexusd_restarts + counters.keeper_restarts,
-        home: handoff.home.clone(),
-        handoff,
-        link: Some(link),
-        reports: Vec::new(),
-        said: String::new(),
-    };
     let name = std::env::var("NEXUS_CASE").unwrap();
     let case = crate::all().find(|case| case.name == name).unwrap();
     std::panic::set_hook(Box::new(|info| {
@@ -46,6 +42,16 @@ pub(crate) fn be_nexusd(fd: RawFd) -> ExitCode {
             trace.lines().filter(|line| line.contains("tests/pair")).take(6).collect();
         verdict(&format!("{info}\n{}\nFAILED\n", ours.join("\n")));
     }));
+    let contract = Contract::begin(&handoff.home, &handoff);
+    let mut puppet = Puppet {
+        life: counters.nexusd_restarts + counters.keeper_restarts,
+        home: handoff.home.clone(),
+        handoff,
+        link: Some(link),
+        reports: Vec::new(),
+        said: String::new(),
+        contract,
+    };
     (case.run)(&mut puppet);
     verdict(&format!("ok:{}\n", puppet.said));
     // The runner ends the home; until then the keeper has its nexusd.
@@ -67,7 +73,21 @@ impl Puppet {
     }
 
     pub(crate) fn send(&mut self, order: Order) {
-        self.link().send(&order).unwrap();
+        self.try_send(&order).unwrap();
+    }
+
+    /// Send to a keeper that may be dead.
+    pub(crate) fn try_send(&mut self, order: &Order) -> std::io::Result<()> {
+        self.contract.orders(order);
+        self.link().send(order)
+    }
+
+    /// The next report, if there is one.
+    pub(crate) fn read(&mut self) -> std::io::Result<bool> {
+        let Some(report) = self.link().recv()? else { return Ok(false) };
+        self.contract.reads(&report);
+        self.reports.push(report);
+        Ok(true)
     }
 
     /// Hold a new pipe; the write end gets `id`, the read end `id + 1`.
@@ -110,16 +130,20 @@ impl Puppet {
     }
 
     pub(crate) fn spawn_with(&mut self, child: u64, template: u64, on_exit: OnExit) {
-        self.send(Order::Spawn {
-            child,
-            template: HoldId(template),
-            env: b"CARRIED=1\0".to_vec(),
-            tag: b"home/app/0".to_vec(),
-            stdout: HoldId(1),
-            stderr: HoldId(1),
-            note: format!("note of {child}").into_bytes(),
-            on_exit,
-        });
+        self.send(spawn_order(child, template, on_exit));
+    }
+
+    /// Have a worker kept that runs already.
+    pub(crate) fn take(&mut self, child: u64, pid: i32, pidfd: OwnedFd) {
+        let (tag, note) = (b"home/app/0".to_vec(), b"found".to_vec());
+        let order = Order::Take { child, pid, tag: tag.clone(), note: note.clone() };
+        self.contract.orders(&order);
+        self.link().take(child, pid, pidfd, &tag, &note).unwrap();
+    }
+
+    pub(crate) fn found_fresh_keeper(&mut self) {
+        self.link().found_fresh_keeper().unwrap();
+        self.contract.refounded();
     }
 
     /// A pipe, a template and a child: the usual beginning.
@@ -155,20 +179,15 @@ impl Puppet {
     fn receive(&mut self, end: Instant) -> bool {
         loop {
             self.link().flush().unwrap();
-            match self.link().recv().unwrap() {
-                Some(report) => {
-                    if let Report::Refused { child, errno, why } = &report {
-                        eprintln!("refused: {child:?} {errno} {why}");
-                    }
-                    self.reports.push(report);
-                    return true;
+            if self.read().unwrap() {
+                if let Some(Report::Refused { child, errno, why }) = self.reports.last() {
+                    eprintln!("refused: {child:?} {errno} {why}");
                 }
-                None => {
-                    let left = end.saturating_duration_since(Instant::now());
-                    if left.is_zero() || !wait_for(self.link().socket(), left) {
-                        return false;
-                    }
-                }
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || !wait_for(self.link().socket(), left) {
+                return false;
             }
         }
     }
@@ -228,6 +247,20 @@ impl Puppet {
 
     pub(crate) fn recall(&self, name: &str) -> String {
         std::fs::read_to_string(self.home.join(name)).unwrap()
+    }
+}
+
+/// Streams are the pipe 1/2.
+pub(crate) fn spawn_order(child: u64, template: u64, on_exit: OnExit) -> Order {
+    Order::Spawn {
+        child,
+        template: HoldId(template),
+        env: b"CARRIED=1\0".to_vec(),
+        tag: b"home/app/0".to_vec(),
+        stdout: HoldId(1),
+        stderr: HoldId(1),
+        note: format!("note of {child}").into_bytes(),
+        on_exit,
     }
 }
 

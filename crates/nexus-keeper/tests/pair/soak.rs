@@ -84,10 +84,10 @@ impl Brain {
             taken_in: 0,
         };
         // From the Pong on nobody but us decides; until then the keeper may have respawned.
-        if puppet.link().send(&Order::Resumed).is_err() {
+        if puppet.try_send(&Order::Resumed).is_err() {
             return brain;
         }
-        let _ = puppet.link().send(&Order::Ping { number: 1 });
+        let _ = puppet.try_send(&Order::Ping { number: 1 });
         while !puppet.reports.iter().any(|r| matches!(r, Report::Pong { .. })) {
             brain.wait(puppet);
         }
@@ -174,7 +174,7 @@ impl Brain {
             on_exit: OnExit { next: Some(child + 1), delay_ms: 2, stay_codes: vec![] },
         };
         // A keeper that is gone reads it no more: the roll will not have it.
-        let _ = puppet.link().send(&order);
+        let _ = puppet.try_send(&order);
     }
 
     fn exited(&mut self, puppet: &mut Puppet, child: u64, ended: Ended, tree_gone: bool) {
@@ -187,7 +187,7 @@ impl Brain {
     }
 
     fn over(&mut self, puppet: &mut Puppet, child: u64) {
-        let _ = puppet.link().send(&Order::Acknowledge { child });
+        let _ = puppet.try_send(&Order::Acknowledge { child });
         self.current.retain(|_, now| *now != child);
     }
 
@@ -205,9 +205,9 @@ impl Brain {
         self.splice(puppet);
         loop {
             let _ = puppet.link().flush();
-            match puppet.link().recv() {
-                Ok(Some(report)) => puppet.reports.push(report),
-                Ok(None) => break,
+            match puppet.read() {
+                Ok(true) => {}
+                Ok(false) => break,
                 Err(_) => {
                     // Proof of death is its pidfd, never the closed socket alone.
                     puppet.promote();

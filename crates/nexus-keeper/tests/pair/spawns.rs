@@ -5,10 +5,10 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 
-use nexus_keeper::{Ended, HoldId, Order, Report, Stage, Template};
+use nexus_keeper::{Ended, HoldId, OnExit, Order, Report, Stage, Template};
 use nix::sys::signal::Signal;
 
-use crate::puppet::{Puppet, kill, signal};
+use crate::puppet::{Puppet, kill, signal, spawn_order};
 use crate::{Case, case};
 
 pub(crate) const CASES: &[Case] = &[
@@ -197,7 +197,8 @@ fn burst(puppet: &mut Puppet) {
 fn refusals(puppet: &mut Puppet) {
     let template = puppet.program("/bin/sleep", &["sleep", "1000"]);
     puppet.start(1, &template);
-    puppet.spawn(1);
+    // Past the witness, who takes nexusd at its word that a number is new.
+    puppet.link().send(&spawn_order(1, 3, OnExit::default())).unwrap();
     puppet.send(Order::Acknowledge { child: 1 });
     puppet.send(Order::Kill { child: 99 });
     puppet.send(Order::Release { id: HoldId(99) });

@@ -2,9 +2,11 @@
 //! for any pretended keeper that a simulator plays. Those that can be seen in what the two say to
 //! each other are checked in both by a [`Witness`].
 
+mod seen;
 mod witness;
 
-pub use witness::{Broken, InRoll, InRollStage, Seen, Witness};
+pub use seen::{InRoll, InRollStage, Seen};
+pub use witness::{Broken, Witness};
 
 /// One promise of the keeper's, or of the link's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

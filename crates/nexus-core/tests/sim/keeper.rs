@@ -189,7 +189,12 @@ impl Keeper {
     pub(crate) fn kill(&mut self, rng: &mut Rng, now: Time, child: ChildId) {
         assert!(self.ever.contains(&child), "a signal to a child never ordered: {child:?}");
         // One in ten sits in the kernel and does not go yet.
-        let Some(kept) = self.kept.get(&child).filter(|_| !rng.chance(10)) else { return };
+        let Some(kept) = self.kept.get_mut(&child) else { return };
+        // As with `terminate`: whatever is killed by an order has no successor by the keeper.
+        kept.on_exit = None;
+        if rng.chance(10) {
+            return;
+        }
         let fate =
             if kept.alive { Fate::Dies(child, Death::Killed) } else { Fate::TreeEnds(child) };
         self.later(now + Span(1), fate);

@@ -1,5 +1,6 @@
 //! The command line: verbs, flags, their help.
 
+mod helping;
 mod processes;
 mod start;
 #[cfg(test)]
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nexus_spec::Span;
 
+pub(crate) use helping::{Completion, Init, Man, Shell};
 pub(crate) use processes::{Awaited, Env, Id, Pid, SignalTo, StatusOf, Wait};
 pub(crate) use start::{App, Start};
 
@@ -19,7 +21,8 @@ use crate::look::When;
 const GROUPS: &str = "\
 Run       start  stop  restart  delete  signal  wait
 Look      list  status  describe  logs  why  events  env  pid  id  jlist
-Keep up   save  resurrect  daemon  kill  check
+Keep up   save  resurrect  daemon  kill
+Begin     init  check  completion  man
 
 Examples:
   nexusctl start                           what ./ecosystem.toml says
@@ -54,7 +57,11 @@ Keep up:
   resurrect  Start what was saved
   daemon     Run, stop or ask the daemon
   kill       Stop all apps, then the daemon
+Begin:
+  init       Write a commented ecosystem.toml of what is found here (ecosystem)
   check      Check a project file and change nothing
+  completion A script that makes bash, fish or zsh complete names
+  man        Manual pages
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 not running, 4 unknown name, 5 refused,
 6 bad configuration, 7 no daemon, 8 not permitted, 10 some of several failed,
@@ -190,6 +197,13 @@ pub(crate) enum Verb {
     Kill(Kill),
     /// Check a project file and change nothing
     Check(Check),
+    /// Write a commented ecosystem.toml of what is found here
+    #[command(alias = "ecosystem")]
+    Init(Init),
+    /// A script that makes bash, fish or zsh complete names
+    Completion(Completion),
+    /// Manual pages
+    Man(Man),
     /// Run, stop or ask the daemon
     Daemon(Daemon),
 }

@@ -4,8 +4,10 @@ mod base_env;
 mod build_log;
 mod cli;
 mod commands;
+mod completion;
 mod confirm;
 mod context;
+mod draft;
 mod ensure;
 mod exit;
 mod failure;
@@ -14,6 +16,7 @@ mod human;
 mod interrupt;
 mod log_files;
 mod look;
+mod manual;
 mod near;
 mod operate;
 mod out;
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
         ));
         std::process::exit(i32::from(Exit::Internal.code()));
     }));
+    if completion::answered() {
+        return ExitCode::SUCCESS;
+    }
     let cli = match cli::Cli::try_parse_from(words(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => return told_by_clap(&error),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "test code: a panic is its report")]
 
 mod asking;
+mod beginning;
 mod cold;
 mod crash;
 mod daemon;

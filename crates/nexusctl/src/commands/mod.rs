@@ -1,15 +1,18 @@
 //! One file a verb: what it asks, and what it shows.
 
 mod check;
+mod completion;
 mod daemon;
 mod delete;
 mod describe;
 mod env;
 mod events;
+mod init;
 mod jlist;
 mod kill;
 mod list;
 mod logs;
+mod man;
 mod named;
 mod pid;
 mod restart;
@@ -56,6 +59,9 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Resurrect(args) => resurrect::run(context, &args),
         Verb::Kill(args) => kill::run(context, &args),
         Verb::Check(args) => check::run(context, &args),
+        Verb::Init(args) => init::run(context, &args),
+        Verb::Completion(args) => completion::run(&args),
+        Verb::Man(args) => man::run(context, &args),
         Verb::Daemon(args) => daemon::run(context, &args),
     }
 }

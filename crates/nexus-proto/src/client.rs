@@ -9,7 +9,10 @@ mod failure;
 mod http;
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -43,12 +46,37 @@ pub struct Client {
     socket: PathBuf,
     answer: Duration,
     reconnect: Duration,
+    reviver: Option<Reviver>,
+}
+
+#[derive(Clone)]
+struct Reviver(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl fmt::Debug for Reviver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reviver")
+    }
 }
 
 impl Client {
     /// A client of the daemon that listens at `socket`. Nothing is connected yet.
     pub fn new(socket: impl Into<PathBuf>) -> Client {
-        Client { socket: socket.into(), answer: ANSWER, reconnect: RECONNECT }
+        Client { socket: socket.into(), answer: ANSWER, reconnect: RECONNECT, reviver: None }
+    }
+
+    /// The same client, which brings back a daemon that was killed together with its keeper: the
+    /// socket's file is there and nobody listens. `revive` returns whether one listens again.
+    #[must_use]
+    pub fn with_reviver(mut self, revive: impl Fn() -> bool + Send + Sync + 'static) -> Client {
+        self.reviver = Some(Reviver(Arc::new(revive)));
+        self
+    }
+
+    /// The same client, which brings nothing back.
+    #[must_use]
+    pub fn without_reviver(mut self) -> Client {
+        self.reviver = None;
+        self
     }
 
     /// The same client with other limits: how long an answer may take, and how long a daemon that
@@ -278,11 +306,23 @@ impl Client {
         }
     }
 
+    fn connect(&self, patience: Duration) -> Result<UnixStream, Failure> {
+        let open = || {
+            connect::open(&self.socket, patience)
+                .map_err(|error| Failure::from_connect(&self.socket, error))
+        };
+        match (open(), &self.reviver) {
+            (Err(Failure::NoDaemon { stale: true, .. }), Some(Reviver(revive))) if revive() => {
+                open()
+            }
+            (opened, _) => opened,
+        }
+    }
+
     /// One try: connect, ask, read the head; a problem document is a failure.
     fn once(&self, request: &Request<'_>, patience: Duration) -> Result<Response, Failure> {
         let deadline = Instant::now() + patience;
-        let stream = connect::open(&self.socket, patience)
-            .map_err(|error| Failure::from_connect(&self.socket, error))?;
+        let stream = self.connect(patience)?;
         let mut response = http::exchange(stream, request, Some(deadline))?;
         if (200..300).contains(&response.status) {
             return Ok(response);

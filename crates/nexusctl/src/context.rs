@@ -3,6 +3,7 @@
 use nexus_proto::client::Client;
 
 use crate::cli::{Format, Global};
+use crate::ensure::ensure;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::home::Home;
@@ -35,14 +36,22 @@ impl Context {
         let home = Home::from_env().map_err(|error| {
             Failure::new(Exit::Usage, "no home for the daemon").cause(error.to_string())
         })?;
-        Ok(Context {
+        let mut context = Context {
             client: Client::new(home.socket()),
             home,
             out: Look::of(Stream::Out, global.color, global.ascii),
             err: Look::of(Stream::Err, global.color, global.ascii),
             format: format(global),
             quiet: global.quiet,
-        })
+        };
+        let plain = context.clone();
+        context.client = context.client.with_reviver(move || revive(&plain));
+        Ok(context)
+    }
+
+    /// The same, for verbs that only ask whether a daemon is there.
+    pub(crate) fn as_it_is(&self) -> Context {
+        Context { client: self.client.clone().without_reviver(), ..self.clone() }
     }
 
     /// One line on stderr, unless `-q`.
@@ -83,6 +92,17 @@ impl Context {
         if columns > 0 {
             let columns = crate::human::count(columns as u64, "column");
             self.note(&format!("{columns} hidden; -o wide shows them"));
+        }
+    }
+}
+
+/// Both of the pair were killed: whoever comes next brings them back, and the apps with them.
+fn revive(context: &Context) -> bool {
+    match ensure(context, "nexusd and its keeper were killed; started them anew") {
+        Ok(()) => true,
+        Err(failure) => {
+            context.tell(&failure);
+            false
         }
     }
 }

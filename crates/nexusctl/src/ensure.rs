@@ -26,12 +26,17 @@ const LAST_WORDS_MAX: usize = 4096;
 /// The longest report of a new daemon.
 const REPORT_MAX: u64 = 4096;
 
-/// See to it that a daemon answers; says so when one had to be started.
+/// What is said when a daemon had to be started.
+pub(crate) const STARTED: &str = "nexusd is not running; started it";
+
+/// See to it that a daemon answers; says `started` when one had to be started.
 ///
 /// # Errors
 /// Nobody answers and none could be started (exit 7), or the socket is not ours (exit 8).
-pub(crate) fn ensure(context: &Context) -> Result<(), Failure> {
-    match context.client.version() {
+pub(crate) fn ensure(context: &Context, started: &str) -> Result<(), Failure> {
+    // One that was killed is brought back here, and not by the client.
+    let client = context.client.clone().without_reviver();
+    match client.version() {
         Ok(_) => return Ok(()),
         Err(client::Failure::NoDaemon { .. }) => {}
         Err(failure) => return Err(failure.into()),
@@ -40,7 +45,7 @@ pub(crate) fn ensure(context: &Context) -> Result<(), Failure> {
         spawn(context).map_err(|error| failed(context, &error.to_string()))?;
     let report = read_report(report).map_err(|error| failed(context, &error.to_string()))?;
     if report == READY {
-        context.note("nexusd is not running; started it");
+        context.note(started);
         return Ok(());
     }
     // A clear complaint: nobody is on the way.
@@ -51,7 +56,7 @@ pub(crate) fn ensure(context: &Context) -> Result<(), Failure> {
     // the winner's daemon.
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match context.client.version() {
+        match client.version() {
             Ok(_) => return Ok(()),
             Err(client::Failure::NoDaemon { .. }) if Instant::now() < deadline => {
                 // Reaped here, or it would stay a zombie of ours while we wait.

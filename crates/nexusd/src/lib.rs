@@ -44,3 +44,4 @@ mod view;
 mod words;
 
 pub use run::run;
+pub use store::known;

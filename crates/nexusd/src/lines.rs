@@ -78,6 +78,20 @@ impl Lines {
         Ok((lines, Loaded { entries: Vec::new(), aside }))
     }
 
+    /// Read the newest file that can be read, and change nothing: for those who are not the daemon.
+    ///
+    /// # Errors
+    /// When the folder cannot be read; one that is not there has no entries.
+    pub(crate) fn peek<T: DeserializeOwned>(folder: &Path, stem: &str) -> io::Result<Vec<T>> {
+        let all = match numbers(folder, stem) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other?,
+        };
+        let newest = all.into_iter().rev();
+        let mut read = newest.filter_map(|number| read(&path_of(folder, stem, number)).ok());
+        Ok(read.next().map(|(entries, _)| entries).unwrap_or_default())
+    }
+
     /// Append one entry. It survives our own death at once, and a power cut after a sync.
     ///
     /// # Errors

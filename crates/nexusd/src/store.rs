@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use nexus_core::Intents;
+use nexus_core::{Intents, Want};
 use nexus_spec::Name;
 
 use crate::lines::Lines;
@@ -111,6 +111,22 @@ impl Store {
             tracing::error!(%error, "the state could not be written anew; the old file goes on");
         }
     }
+}
+
+/// The apps that a home knows while no daemon runs there, with how many of their instances are
+/// wanted up.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn known(home: &Path) -> io::Result<Vec<(Name, u16)>> {
+    let mut image = Image::default();
+    let lines = Lines::peek::<Vec<Entry>>(&home.join("state"), STEM)?;
+    lines.into_iter().flatten().for_each(|entry| image.take(entry));
+    let wanted = |app: &StoredApp| {
+        let up = app.record().slots.iter().filter(|slot| slot.want == Want::Up).count();
+        u16::try_from(up).unwrap_or(u16::MAX)
+    };
+    Ok(image.apps.iter().map(|(name, app)| (name.clone(), wanted(app))).collect())
 }
 
 impl Image {

@@ -95,14 +95,52 @@ fn after_sigkill_of_both_the_next_start_adopts_the_workers() {
     let home = Home::new();
     calm(&home);
     let before = home.known("calm");
-    let (keeper, daemon) = (home.keeper().unwrap(), home.daemon().unwrap());
-    [keeper, daemon].iter().for_each(|process| process.signal(Signal::SIGSTOP));
-    [keeper, daemon].iter().for_each(|process| process.signal(Signal::SIGKILL));
-    wait_for(PROMPT, "the end of the pair", || (!keeper.alive() && !daemon.alive()).then_some(()));
+    kill_both(&home);
     assert!(before.main().alive());
     home.ctl(&["start"]).ok();
     assert_eq!(home.known("calm").identity(), before.identity());
     assert_eq!(home.processes().len(), 3);
+}
+
+/// Both at once: killing one of two only makes the other one take its place.
+fn kill_both(home: &Home) {
+    let pair = [home.keeper().unwrap(), home.daemon().unwrap()];
+    pair.iter().for_each(|process| process.signal(Signal::SIGSTOP));
+    pair.iter().for_each(|process| process.signal(Signal::SIGKILL));
+    wait_for(PROMPT, "the end of the pair", || {
+        pair.iter().all(|process| !process.alive()).then_some(())
+    });
+}
+
+#[test]
+fn after_sigkill_of_both_any_question_brings_them_back() {
+    let home = Home::new();
+    calm(&home);
+    for question in [["list"].as_slice(), &["jlist"], &["why", "calm"], &["logs", "calm"]] {
+        let before = home.known("calm");
+        kill_both(&home);
+        home.ctl(&["daemon", "status"]).expect_code(3);
+        let said = home.ctl(question).ok();
+        assert!(said.stderr.contains("were killed; started them anew"), "{said:?}");
+        assert_eq!(home.known("calm").identity(), before.identity());
+    }
+    kill_both(&home);
+    home.ctl(&["kill"]).ok();
+    assert_eq!(home.processes(), []);
+}
+
+#[test]
+fn the_list_tells_what_is_known_while_nobody_looks_after_it() {
+    let home = Home::new();
+    calm(&home);
+    home.ctl(&["start", "--name", "other", "--ready", "delay:0s", "--", "sleep", "1000"]).ok();
+    home.ctl(&["stop", "other"]).ok();
+    home.ctl(&["daemon", "stop"]).ok();
+    let said = home.ctl(&["list"]).ok().stdout;
+    assert!(said.contains("2 apps known"), "{said}");
+    assert!(said.contains("calm  1 instance wanted") && said.contains("other  stopped"), "{said}");
+    home.ctl(&["resurrect"]).ok();
+    home.until("calm", "its adoption", |app| app.status() == "online");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use nexus_proto::Snapshot;
+use nexus_spec::Name;
 use serde_json::json;
 
 use super::fleet;
@@ -10,7 +11,7 @@ use crate::cli::{Format, List};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::view::{Rows, empty, list};
-use crate::{out, text};
+use crate::{human, out, text};
 
 /// Do it.
 pub(super) fn run(context: &Context, args: &List) -> Result<ExitCode, Failure> {
@@ -65,6 +66,28 @@ fn nothing(context: &Context) -> Result<(), Failure> {
             "apps": [],
         })),
         Format::Jsonl | Format::Name => Ok(()),
-        Format::Table | Format::Wide => out::result(&empty(&context.out)),
+        Format::Table | Format::Wide => {
+            // What cannot be read is as good as unknown here: starting a daemon will say why.
+            let known = nexusd::known(context.home.path()).unwrap_or_default();
+            let page = if known.is_empty() { empty(&context.out) } else { unserved(&known) };
+            out::result(&page)
+        }
     }
+}
+
+/// Apps that are known while nobody looks after them.
+fn unserved(known: &[(Name, u16)]) -> String {
+    let mut text = format!("{} known:\n\n", human::count(known.len() as u64, "app"));
+    for (name, wanted) in known {
+        let state = match wanted {
+            0 => "stopped".to_owned(),
+            wanted => format!("{} wanted", human::count(u64::from(*wanted), "instance")),
+        };
+        text.push_str(&format!("  {name}  {state}\n"));
+    }
+    text.push_str(
+        "\nWorkers that run go on, and are not replaced when they end.\n\n  \
+         Look after them again   nexusctl resurrect\n",
+    );
+    text
 }

@@ -62,7 +62,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Init(args) => init::run(context, &args),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man(args) => man::run(context, &args),
-        Verb::Daemon(args) => daemon::run(context, &args),
+        Verb::Daemon(args) => daemon::run(&context.as_it_is(), &args),
     }
 }
 

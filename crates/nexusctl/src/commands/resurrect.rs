@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::cli::{Change, Format};
 use crate::context::Context;
-use crate::ensure::ensure;
+use crate::ensure::{STARTED, ensure};
 use crate::failure::Failure;
 use crate::operate::{Ask, operate};
 use crate::{out, settled};
@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context, args: &Change) -> Result<ExitCode, Failure>
     if args.dry_run {
         return dry_run(context);
     }
-    ensure(context)?;
+    ensure(context, STARTED)?;
     let outcome = operate(context, Ask::Resurrect, args)?;
     settled::show(context, &outcome, args)
 }

@@ -10,7 +10,7 @@ use super::named::plan;
 use crate::base_env;
 use crate::cli::{App, Start};
 use crate::context::Context;
-use crate::ensure::ensure;
+use crate::ensure::{STARTED, ensure};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::operate::{Ask, Outcome, operate};
@@ -35,7 +35,7 @@ pub(super) fn run(context: &Context, args: &Start) -> Result<ExitCode, Failure> 
     if args.change.dry_run {
         return dry_run(context, &what);
     }
-    ensure(context)?;
+    ensure(context, STARTED)?;
     let outcome = match &what {
         What::Specs(start) => operate(context, Ask::Start(start), &args.change)?,
         What::Known(targets) => {
@@ -94,7 +94,7 @@ fn known_or_script(context: &Context, targets: &[String], args: &Start) -> Resul
     let resolved = match context.client.targets(targets) {
         // Without a daemon nothing is known but what a new one would find.
         Err(client::Failure::NoDaemon { .. }) if !is_script(targets) => {
-            ensure(context)?;
+            ensure(context, STARTED)?;
             context.client.targets(targets)
         }
         resolved => resolved,

@@ -142,6 +142,9 @@ pub struct InstanceView {
     pub last_exit: Option<String>,
     /// How long ago that was.
     pub last_exit_ago_ms: Option<u64>,
+    /// Whether we had told the last one to end.
+    #[serde(default)]
+    pub last_exit_asked: Option<bool>,
     /// How long the last one had lived.
     pub last_lived_ms: Option<u64>,
     /// Exit code of the last one, if it exited by itself.

@@ -109,6 +109,7 @@ impl Daemon {
             again_in_ms: slot.again_at().map(|at| (at - now).0),
             last_exit: said,
             last_exit_ago_ms: exit.map(|exit| (now - exit.at).0),
+            last_exit_asked: exit.map(|exit| exit.asked),
             last_lived_ms: exit.map(|exit| exit.lived.0),
             last_exit_code: exit.and_then(|exit| match exit.exit {
                 nexus_core::Exit::Code(code) => Some(code),

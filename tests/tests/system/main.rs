@@ -17,6 +17,7 @@ mod manual;
 mod names;
 mod output;
 mod project;
+mod readme;
 mod saved;
 mod several;
 mod signals;

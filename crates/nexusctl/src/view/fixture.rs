@@ -31,6 +31,7 @@ pub(crate) fn instance(id: u32, number: u16, status: Status) -> InstanceView {
         again_in_ms: None,
         last_exit: None,
         last_exit_ago_ms: None,
+        last_exit_asked: None,
         last_lived_ms: None,
         last_exit_code: None,
         cpu_percent: up.then_some(9.4),

@@ -137,7 +137,9 @@ fn status(status: Status, look: &Look) -> Cell {
 
 /// `0`, or `16 (2s ago)`.
 fn restarts(app: &AppView) -> String {
-    let last = app.instances.iter().filter(|one| one.restarts > 0);
+    // An exit that was asked for is no restart.
+    let unasked = |one: &&InstanceView| one.restarts > 0 && one.last_exit_asked != Some(true);
+    let last = app.instances.iter().filter(unasked);
     match last.filter_map(|one| one.last_exit_ago_ms).min() {
         Some(last) if app.restarts > 0 => format!("{} ({} ago)", app.restarts, ago(last)),
         Some(_) | None => app.restarts.to_string(),

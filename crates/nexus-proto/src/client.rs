@@ -7,8 +7,8 @@
 mod connect;
 mod failure;
 mod http;
+mod lines;
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 pub use failure::Failure;
 pub use http::HEAD_MAX;
+pub use lines::Lines;
 
 use crate::answer::{Environment, Events, Saved, Targets, Version};
 use crate::op::{AppVerb, OpState, Operation, SignalApps, Start};
@@ -151,7 +152,7 @@ impl Client {
         let request = Request { method: "GET", path, key: None, body: None };
         let mut response = self.once(&request, self.answer)?;
         response.wait_for_ever();
-        Ok(Lines { response, partial: Vec::new(), ready: VecDeque::new(), ended: false })
+        Ok(Lines::new(response))
     }
 
     /// `POST /v1/apps`: begin to start apps. The operation may be far from its end.
@@ -333,54 +334,6 @@ impl Client {
             Ok(problem) => Err(Failure::Problem(Box::new(problem))),
             Err(_) => Err(Failure::protocol(format!("HTTP status {status} without a reason"))),
         }
-    }
-}
-
-/// JSON lines as they come.
-pub struct Lines {
-    response: Response,
-    /// The beginning of a line whose end has not come.
-    partial: Vec<u8>,
-    ready: VecDeque<Vec<u8>>,
-    ended: bool,
-}
-
-impl Iterator for Lines {
-    type Item = Result<Vec<u8>, Failure>;
-
-    /// Waits for the next line; `None` = the daemon ended the stream. Empty lines (signs of life)
-    /// are skipped.
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(line) = self.ready.pop_front() {
-                return Some(Ok(line));
-            }
-            if self.ended {
-                return None;
-            }
-            match self.response.more(&mut self.partial) {
-                Ok(true) => self.split(),
-                Ok(false) => self.ended = true,
-                Err(failure) => {
-                    self.ended = true;
-                    return Some(Err(failure));
-                }
-            }
-            if self.partial.len() > LINE_MAX {
-                self.ended = true;
-                return Some(Err(Failure::protocol("a line of the stream is too long")));
-            }
-        }
-    }
-}
-
-impl Lines {
-    fn split(&mut self) {
-        let Some(last) = self.partial.iter().rposition(|&byte| byte == b'\n') else { return };
-        let rest = self.partial.split_off(last + 1);
-        let whole = std::mem::replace(&mut self.partial, rest);
-        let lines = whole.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-        self.ready.extend(lines.map(<[u8]>::to_vec));
     }
 }
 

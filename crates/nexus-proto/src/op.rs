@@ -4,7 +4,7 @@
 //! `GET /v1/operations/{key}?wait_ms=N` answers when it has ended or `N` is over. The same key
 //! posted again begins nothing: it answers with the operation that the key began.
 
-use nexus_spec::{AppSpec, Name};
+use nexus_spec::{AppSpec, Name, Size};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/apps`: start these.
@@ -19,13 +19,16 @@ pub struct Start {
 }
 
 /// Body of `POST /v1/apps/{verb}`: the verb for apps that are known.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AppVerb {
     /// As typed: `NAME`, `NAME/INSTANCE`, an id, `namespace:NAME`, a namespace, `all`, `/regex/`,
     /// a glob.
     pub targets: Vec<String>,
     /// For `restart` with a project file: new specs for the targets.
     pub specs: Option<Start>,
+    /// For `restart`: the most memory that each worker may use from now on, in bytes.
+    #[serde(default)]
+    pub max_memory_restart: Option<Size>,
 }
 
 /// Body of `POST /v1/apps/signal`: a signal for main processes, which changes no intent.

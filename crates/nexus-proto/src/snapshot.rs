@@ -81,6 +81,15 @@ pub struct AppView {
     pub cpu_percent: Option<f64>,
     /// Resident memory of its instances.
     pub memory_bytes: Option<u64>,
+    /// `memory.high`: an instance that stays above it for `memory_hold_ms` is replaced.
+    #[serde(default)]
+    pub memory_high_bytes: Option<u64>,
+    /// `memory.max`: an instance above it is replaced.
+    #[serde(default)]
+    pub memory_max_bytes: Option<u64>,
+    /// `memory.for`.
+    #[serde(default)]
+    pub memory_hold_ms: u64,
     /// How long the youngest ready instance has been up.
     pub uptime_ms: Option<u64>,
     /// The spec's generation: grows with every start with a new spec and every restart.

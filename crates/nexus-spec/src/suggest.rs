@@ -104,11 +104,7 @@ mod tests {
             (Scope::App, "combine_logs", "write `merge_logs`"),
             (Scope::App, "uid", "write `user`"),
             (Scope::App, "gid", "write `group`"),
-            (
-                Scope::App,
-                "max_memry_restart",
-                "`max_memory_restart` has such a name, but is not carried out yet",
-            ),
+            (Scope::App, "max_memry_restart", "write `max_memory_restart`"),
             (Scope::App, "cron", "`cron_restart` has such a name, but is not carried out yet"),
             (Scope::App, "min", "`min` stands in `backoff`"),
             (Scope::App, "factor", "`factor` stands in `backoff`"),

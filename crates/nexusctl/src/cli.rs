@@ -9,7 +9,7 @@ mod tests;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nexus_spec::Span;
+use nexus_spec::{Size, Span};
 
 pub(crate) use helping::{Completion, Init, Man, Shell};
 pub(crate) use processes::{Awaited, Env, Id, Pid, SignalTo, StatusOf, Wait};
@@ -156,7 +156,7 @@ pub(crate) enum Verb {
     /// Stop apps; they stay known
     Stop(Named),
     /// Stop and start again; with a project file, as it says now
-    Restart(Named),
+    Restart(Restart),
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]
     Delete(Named),
@@ -227,6 +227,23 @@ pub(crate) struct Named {
     /// How to wait.
     #[command(flatten)]
     pub(crate) change: Change,
+}
+
+/// `restart`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Restart {
+    /// What, and how to wait.
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// From now on a worker that uses more memory is replaced: 512M, 2G
+    #[arg(long, value_name = "SIZE", value_parser = limit)]
+    pub(crate) max_memory_restart: Option<Size>,
+}
+
+/// A limit of memory.
+fn limit(text: &str) -> Result<Size, String> {
+    let size = Size::parse(text)?;
+    if size.0 == 0 { Err("no worker lives in 0 bytes".to_owned()) } else { Ok(size) }
 }
 
 /// `list`.

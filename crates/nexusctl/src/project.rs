@@ -111,6 +111,7 @@ fn settings(flags: &App, command: bool) -> Vec<(&'static str, String)> {
         ("ready_timeout", flags.ready_timeout.clone()),
         ("kill_timeout", flags.kill_timeout.clone()),
         ("stop_signal", flags.stop_signal.clone()),
+        ("max_memory_restart", flags.max_memory_restart.clone()),
         ("max_restarts", flags.max_restarts.clone()),
         ("restart_delay", flags.restart_delay.clone()),
         ("autorestart", flags.no_autorestart.then(|| "false".to_owned())),

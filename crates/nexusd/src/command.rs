@@ -16,6 +16,8 @@ pub(crate) const COMMANDS_MAX: usize = 256;
 pub(crate) enum Command {
     /// Begin an operation, or find the one that the key began.
     Begin(Begin, oneshot::Sender<Result<Begun, Problem>>),
+    /// A worker is beyond a limit.
+    Breach(nexus_core::ChildId, nexus_core::Breach),
     /// The last lines of a failing worker have been read.
     Detail(Detail),
     /// Whose environment is asked for.

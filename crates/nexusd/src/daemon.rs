@@ -195,6 +195,9 @@ impl Daemon {
         use nexus_core::Keep;
         match keep {
             Keep::App(name) => {
+                if let Some(app) = self.state.app(name.as_str()) {
+                    self.sampling.allow(name, app.spec().memory);
+                }
                 if let Some(entry) = self.app_entry(name) {
                     self.store.keep(entry);
                     self.store.keep(Entry::NextSlot { id: self.state.next_slot_id() });

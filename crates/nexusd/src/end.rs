@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use nexus_core::Event;
 use nexus_keeper::Order;
 use nexus_spec::Name;
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ impl Daemon {
     pub(crate) fn command(&mut self, command: Command) {
         match command {
             Command::Begin(begin, reply) => drop(reply.send(self.begin(begin))),
+            Command::Breach(child, breach) => self.turn(Event::Breach { child, breach }, NOBODY),
             Command::Detail(detail) => {
                 self.answer(detail.op, detail.result);
                 self.store.commit();

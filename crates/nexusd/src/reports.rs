@@ -80,7 +80,9 @@ impl Daemon {
     pub(crate) fn sample(&mut self, child: u64) {
         let note = self.notes.get(&child).filter(|note| note.worker.is_some());
         if let (Some(note), Some(&pid)) = (note, self.pid_by_child.get(&child)) {
-            self.sampling.watch(child, &note.app, pid);
+            let app = self.state.app(note.app.as_str());
+            let allowed = app.map(|app| app.spec().memory).unwrap_or_default();
+            self.sampling.watch(child, &note.app, pid, allowed);
         }
     }
 

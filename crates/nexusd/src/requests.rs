@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nexus_core::{Ask, Event, OpId, Want};
 use nexus_proto::{AppVerb, Code, Problem, Start, Target};
-use nexus_spec::{AppSpec, Name};
+use nexus_spec::{AppSpec, Name, Size};
 
 use crate::clock;
 use crate::command::{Begin, Begun, What};
@@ -94,27 +94,7 @@ impl Daemon {
                     .map(|(name, _)| Ask::Stop { app: name.clone(), instance: None });
                 Ok(Plan { then_leave: true, ..Plan::new("kill", asks.collect()) })
             }
-            What::Restart(AppVerb { specs: Some(start), .. }) => {
-                let (specs, origins) = checked(start)?;
-                let asks = specs.into_iter().map(|(spec, instances)| {
-                    if self.state.app(spec.name.as_str()).is_some() {
-                        let app = spec.name.clone();
-                        Ask::Restart {
-                            app,
-                            instance: None,
-                            spec: Some((Box::new(spec), instances)),
-                        }
-                    } else {
-                        Ask::Start { spec: Box::new(spec), instances }
-                    }
-                });
-                Ok(Plan { origins, ..Plan::new("restart", asks.collect()) })
-            }
-            What::Restart(verb) => {
-                let asks = self.targets(&verb.targets)?.into_iter();
-                let ask = |Target { app, instance }| Ask::Restart { app, instance, spec: None };
-                Ok(Plan::new("restart", asks.map(ask).collect()))
-            }
+            What::Restart(verb) => self.restart(verb),
             What::Resurrect => self.resurrection(),
             What::Start(start) => {
                 let (specs, origins) = checked(start)?;
@@ -134,6 +114,48 @@ impl Daemon {
                 Ok(Plan::new("stop", asks.map(ask).collect()))
             }
         }
+    }
+
+    /// With new specs, with another limit of memory, or as it is.
+    fn restart(&self, verb: AppVerb) -> Result<Plan, Problem> {
+        if let Some(start) = verb.specs {
+            let (specs, origins) = checked(start)?;
+            let asks = specs.into_iter().map(|(spec, instances)| {
+                let app = spec.name.clone();
+                match self.state.app(app.as_str()) {
+                    Some(_) => {
+                        let spec = Some((Box::new(spec), instances));
+                        Ask::Restart { app, instance: None, spec }
+                    }
+                    None => Ask::Start { spec: Box::new(spec), instances },
+                }
+            });
+            return Ok(Plan { origins, ..Plan::new("restart", asks.collect()) });
+        }
+        let asks = self.targets(&verb.targets)?.into_iter().map(|target| {
+            let Target { app, instance } = target.clone();
+            match verb.max_memory_restart {
+                Some(max) => self.restart_with(target, max),
+                None => Ok(Ask::Restart { app, instance, spec: None }),
+            }
+        });
+        Ok(Plan::new("restart", asks.collect::<Result<_, _>>()?))
+    }
+
+    /// A restart with another limit of memory, which is the whole app's.
+    fn restart_with(&self, target: Target, max: Size) -> Result<Ask, Problem> {
+        let Target { app, instance } = target;
+        let Some(known) = self.state.app(app.as_str()) else {
+            return Err(targets::unknown(app.as_str(), std::iter::empty()));
+        };
+        let mut spec = known.spec().clone();
+        if let Some(high) = spec.memory.high.filter(|high| *high > max) {
+            let title = format!("`{app}`: `memory.high` is {high}, above the new limit of {max}");
+            return Err(Problem::new(Code::BadConfig, title)
+                .help("lower `memory.high` in its project file, then restart it with the file"));
+        }
+        spec.memory.max = Some(max);
+        Ok(Ask::Restart { app, instance, spec: Some((Box::new(spec), known.instances())) })
     }
 
     /// What was saved and does not run.

@@ -224,7 +224,7 @@ fn begin(
     let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let facts = Standing::new(keeper_pid, handoff.counters, handoff.trees, home_id, notify);
-    let sampling = Sampling::new(holdings.link.cgroups());
+    let sampling = Sampling::new(holdings.link.cgroups(), own.clone());
     let mut daemon = Daemon {
         home,
         state,

@@ -11,6 +11,7 @@ mod exec;
 mod figures;
 mod in_flight;
 mod instances;
+mod limits;
 mod log_lines;
 mod logs;
 mod manual;

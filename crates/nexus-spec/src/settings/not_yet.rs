@@ -12,7 +12,7 @@ type Later = (Scope, &'static str, &'static str);
 /// What replaces the two delays of PM2's that grow or bound restarts.
 const USE_BACKOFF: &str = "write `backoff = { min = \"100ms\", max = \"15s\" }`";
 
-static NOT_YET: [Later; 83] = [
+static NOT_YET: [Later; 81] = [
     (Scope::File, "daemon", ""),
     (Scope::File, "alerts", ""),
     (Scope::File, "deploy", ""),
@@ -30,7 +30,6 @@ static NOT_YET: [Later; 83] = [
     (Scope::App, "watchdog", ""),
     (Scope::App, "depends_on", ""),
     (Scope::App, "drain_timeout", "`kill_timeout` bounds the whole stop"),
-    (Scope::App, "memory", ""),
     (Scope::App, "cpu", ""),
     (Scope::App, "no_new_privs", ""),
     (Scope::App, "sandbox", ""),
@@ -66,7 +65,6 @@ static NOT_YET: [Later; 83] = [
     (Scope::App, "increment_var", ""),
     (Scope::App, "autostart", ""),
     (Scope::App, "exp_backoff_restart_delay", USE_BACKOFF),
-    (Scope::App, "max_memory_restart", ""),
     (Scope::App, "kill_retry_time", "leave it out: an exit is seen at once"),
     (Scope::App, "treekill", "leave it out: nothing of a worker's tree is left"),
     (Scope::App, "shutdown_with_message", "write `stop_signal`"),

@@ -69,6 +69,9 @@ pub(crate) struct App {
     /// Unstable exits until it is given up [default: 16]
     #[arg(long, value_name = "N", hide_short_help = true)]
     pub(crate) max_restarts: Option<String>,
+    /// A worker that uses more memory is replaced: 512M, 2G
+    #[arg(long, value_name = "SIZE", hide_short_help = true)]
+    pub(crate) max_memory_restart: Option<String>,
     /// Wait before every restart [default: 0]
     #[arg(long, value_name = "TIME", hide_short_help = true)]
     pub(crate) restart_delay: Option<String>,

@@ -23,7 +23,19 @@ pub(super) fn run(
     args: &Named,
     respec: bool,
 ) -> Result<ExitCode, Failure> {
-    let body = body(context, args, respec)?;
+    ask(context, verb, args, body(context, args, respec)?)
+}
+
+/// Ask it, or say what would be asked.
+///
+/// # Errors
+/// An unknown name, no daemon.
+pub(super) fn ask(
+    context: &Context,
+    verb: &str,
+    args: &Named,
+    body: AppVerb,
+) -> Result<ExitCode, Failure> {
     if args.change.dry_run {
         let targets = context.client.targets(&body.targets)?.targets;
         return plan(context, verb, &targets);
@@ -33,7 +45,7 @@ pub(super) fn run(
 }
 
 /// The request: what was typed, project files replaced by the names in them.
-fn body(context: &Context, args: &Named, respec: bool) -> Result<AppVerb, Failure> {
+pub(super) fn body(context: &Context, args: &Named, respec: bool) -> Result<AppVerb, Failure> {
     let mut targets = Vec::new();
     let mut apps = Vec::new();
     let mut source = String::new();
@@ -48,7 +60,7 @@ fn body(context: &Context, args: &Named, respec: bool) -> Result<AppVerb, Failur
         apps.extend(project.apps);
     }
     let specs = (respec && !apps.is_empty()).then(|| base_env::start(apps, source));
-    Ok(AppVerb { targets, specs })
+    Ok(AppVerb { targets, specs, max_memory_restart: None })
 }
 
 /// What would be done.

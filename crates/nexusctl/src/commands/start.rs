@@ -39,7 +39,7 @@ pub(super) fn run(context: &Context, args: &Start) -> Result<ExitCode, Failure> 
     let outcome = match &what {
         What::Specs(start) => operate(context, Ask::Start(start), &args.change)?,
         What::Known(targets) => {
-            let body = AppVerb { targets: targets.clone(), specs: None };
+            let body = AppVerb { targets: targets.clone(), ..AppVerb::default() };
             operate(context, Ask::Verb("start", &body), &args.change)?
         }
     };

@@ -113,6 +113,7 @@ fn settings(app: &AppView, look: &Look) -> String {
     add("build", app.build_log.as_deref().unwrap_or_default());
     add("listen", &app.listen.join(", "));
     add("restart", &app.restart_policy);
+    add("memory", &memory_limits(app));
     add("ready", &app.ready_when);
     add("stop", &format!("{}, SIGKILL after {}", app.stop_signal, span(app.kill_timeout_ms)));
     let trees: std::collections::BTreeSet<&str> =
@@ -128,6 +129,16 @@ fn environment(app: &AppView) -> String {
         0 => "none set by the file".to_owned(),
         number => format!("{number} set: {}", app.env_names.join(", ")),
     }
+}
+
+/// `replaced above 2.00 GiB, or above 512 MiB for 10s`; nothing where it may use any.
+fn memory_limits(app: &AppView) -> String {
+    let high = app
+        .memory_high_bytes
+        .map(|high| format!("above {} for {}", size(high), span(app.memory_hold_ms)));
+    let max = app.memory_max_bytes.map(|max| format!("above {}", size(max)));
+    let limits: Vec<String> = [max, high].into_iter().flatten().collect();
+    if limits.is_empty() { String::new() } else { format!("replaced {}", limits.join(", or ")) }
 }
 
 fn logs(app: &AppView) -> Vec<(String, String)> {

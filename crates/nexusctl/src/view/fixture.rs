@@ -58,6 +58,9 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         restarts: 0,
         cpu_percent: up.then_some(9.4 * f64::from(instances)),
         memory_bytes: up.then_some(108_003_328 * u64::from(instances)),
+        memory_high_bytes: None,
+        memory_max_bytes: None,
+        memory_hold_ms: 10_000,
         uptime_ms: up.then_some(187_200_000),
         generation: 3,
         listen: Vec::new(),
@@ -109,6 +112,8 @@ pub(crate) fn crashing() -> AppView {
 pub(crate) fn snapshot() -> Snapshot {
     let mut api = app("api", 0, 4, Status::Online);
     api.listen = vec!["tcp://127.0.0.1:4100".into(), "unix:/run/api.sock".into()];
+    api.memory_high_bytes = Some(536_870_912);
+    api.memory_max_bytes = Some(2_147_483_648);
     let mut gateway =
         app("order-gateway-primary-of-the-trading-floor-in-frankfurt", 4, 2, Status::Partial);
     gateway.instances[0] = instance(4, 0, Status::Online);

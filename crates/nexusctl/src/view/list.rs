@@ -73,6 +73,9 @@ fn by_app(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
     add(Column::left("LISTEN", 6), &|app| Cell::new(listen(app)));
     add(Column::left("PID", 8), &|app| Cell::new(pids(app)));
     if wide {
+        add(Column::right("LIMIT", 9), &|app| {
+            Cell::new(app.memory_max_bytes.map(size).unwrap_or_default())
+        });
         add(Column::left("LAST EXIT", 9), &|app| Cell::new(last_exit(app)));
         add(Column::right("GEN", 10), &|app| Cell::new(app.generation.to_string()));
         add(Column::left("READY", 11), &|app| Cell::new(plain(&app.ready_when)));

@@ -3,9 +3,11 @@
 //! Each second, as many trees are read as fit into 2 % of a CPU; with more of them each one's turn
 //! comes later, after 15 s at the latest. Without a worker the thread sleeps. What was seen is laid
 //! on a board, where clients' answers fetch it: figures never wake the loop, nor a client who waits
-//! for a change (a dashboard asks each second with `newer_than=…&wait_ms=1000`).
+//! for a change (a dashboard asks each second with `newer_than=…&wait_ms=1000`). Only a worker that is
+//! beyond a limit is told to the loop.
 
 mod history;
+mod limits;
 mod stat;
 mod sweep;
 mod thread;
@@ -17,9 +19,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nexus_proto::{AppView, History};
-use nexus_spec::Name;
+use nexus_spec::{Memory, Name};
+use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::command::Command;
 use history::Rings;
 
 /// How often a tree is looked at, when there is time.
@@ -56,14 +60,15 @@ impl Figures {
 pub(crate) struct Sampling {
     shared: Arc<Shared>,
     cgroups: Option<PathBuf>,
+    own: mpsc::Sender<Command>,
     runs: bool,
 }
 
 impl Sampling {
     /// Nothing to look at yet. `cgroups`: where the workers' cgroups are.
-    pub(crate) fn new(cgroups: Option<&Path>) -> Sampling {
+    pub(crate) fn new(cgroups: Option<&Path>, own: mpsc::Sender<Command>) -> Sampling {
         let cgroups = cgroups.map(Path::to_path_buf);
-        Sampling { shared: Arc::new(Shared::default()), cgroups, runs: false }
+        Sampling { shared: Arc::new(Shared::default()), cgroups, own, runs: false }
     }
 
     /// Where the figures are found.
@@ -72,17 +77,26 @@ impl Sampling {
     }
 
     /// A worker lives. The first one starts the thread.
-    pub(crate) fn watch(&mut self, child: u64, app: &Name, pid: i32) {
+    pub(crate) fn watch(&mut self, child: u64, app: &Name, pid: i32, allowed: Memory) {
         if !self.runs {
             let (shared, cgroups) = (Arc::clone(&self.shared), self.cgroups.clone());
+            let own = self.own.clone();
             let thread = std::thread::Builder::new().name("sampling".into());
             let thread = thread.stack_size(128 * 1024);
-            match thread.spawn(move || thread::run(&shared, cgroups.as_deref())) {
+            match thread.spawn(move || thread::run(&shared, cgroups.as_deref(), &own)) {
                 Ok(_) => self.runs = true,
                 Err(error) => tracing::error!(%error, "no thread for CPU and memory figures"),
             }
         }
-        self.shared.change(child, Some(Watched { app: app.clone(), pid }));
+        self.shared.change(child, Some(Watched { app: app.clone(), pid, allowed }));
+    }
+
+    /// What all workers of an app may use, from now on.
+    pub(crate) fn allow(&mut self, app: &Name, allowed: Memory) {
+        if self.runs {
+            self.shared.changes().allowed.insert(app.clone(), allowed);
+            self.shared.changed.notify_one();
+        }
     }
 
     /// A worker has ended.
@@ -129,13 +143,27 @@ impl Board {
 struct Watched {
     app: Name,
     pid: i32,
+    allowed: Memory,
+}
+
+/// What has changed since the thread last looked: at most one word a child and one an app.
+#[derive(Default)]
+struct Changes {
+    /// Who has come, or gone (`None`).
+    children: BTreeMap<u64, Option<Watched>>,
+    allowed: BTreeMap<Name, Memory>,
+}
+
+impl Changes {
+    fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.allowed.is_empty()
+    }
 }
 
 /// What the loop, the thread and the front door share.
 #[derive(Default)]
 struct Shared {
-    /// Who has come (`Some`) or gone since the thread last looked: at most one word a child.
-    changes: Mutex<BTreeMap<u64, Option<Watched>>>,
+    changes: Mutex<Changes>,
     changed: Condvar,
     seen: Mutex<Seen>,
 }
@@ -148,11 +176,11 @@ struct Seen {
 
 impl Shared {
     fn change(&self, child: u64, watched: Option<Watched>) {
-        self.changes().insert(child, watched);
+        self.changes().children.insert(child, watched);
         self.changed.notify_one();
     }
 
-    fn changes(&self) -> MutexGuard<'_, BTreeMap<u64, Option<Watched>>> {
+    fn changes(&self) -> MutexGuard<'_, Changes> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -161,7 +189,7 @@ impl Shared {
     }
 
     /// What has changed, as soon as something has; nothing, when `until` has come before.
-    fn wait(&self, until: Option<Instant>) -> BTreeMap<u64, Option<Watched>> {
+    fn wait(&self, until: Option<Instant>) -> Changes {
         let mut changes = self.changes();
         while changes.is_empty() {
             let Some(until) = until else {

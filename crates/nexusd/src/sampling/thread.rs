@@ -1,70 +1,104 @@
 //! The thread: whose turn it is, within what sampling may cost.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nexus_core::{Breach, ChildId};
 use nexus_spec::Name;
 use nix::time::{ClockId, clock_gettime};
+use tokio::sync::mpsc;
 
 use super::sweep::Sweep;
 use super::tree::{Pids, Tree};
-use super::{Figures, PERIOD, PERIOD_MAX, Room, SHARE, Shared, Watched};
+use super::{Changes, Figures, PERIOD, PERIOD_MAX, Room, SHARE, Shared};
 use crate::clock;
+use crate::command::Command;
 
 /// Look at trees for ever; sleep while there is none.
-pub(super) fn run(shared: &Shared, cgroups: Option<&Path>) {
+pub(super) fn run(shared: &Shared, cgroups: Option<&Path>, own: &mpsc::Sender<Command>) {
     let mut fleet = Fleet::new();
     let mut due = Instant::now();
     loop {
         let changes = shared.wait((!fleet.trees.is_empty()).then_some(due));
-        if !changes.is_empty() {
+        if changes.is_empty() {
+            fleet.pass(shared);
+            // After a pause of the machine, or of ours, nothing is made up for.
+            due = (due + PERIOD).max(Instant::now() + PERIOD / 2);
+        } else {
             fleet.change(changes, cgroups, shared);
-            continue;
         }
-        fleet.pass(shared);
-        // After a pause of the machine, or of ours, nothing is made up for.
-        due = (due + PERIOD).max(Instant::now() + PERIOD / 2);
+        for (child, breach) in fleet.breaches.drain(..) {
+            // Where the loop has no room for it, the next look says it again.
+            let _ = own.try_send(Command::Breach(ChildId(child), breach));
+        }
     }
 }
 
 struct Fleet {
     trees: BTreeMap<u64, Tree>,
-    /// The child that was looked at last: the next one's turn is next.
-    last: u64,
+    /// Those near a limit: their turns come first.
+    near: Turns,
+    /// All others.
+    far: Turns,
     room: Room,
     pids: Pids,
     sweep: Sweep,
+    /// Who has been found beyond a limit.
+    breaches: Vec<(u64, Breach)>,
     /// The step of history that was last told.
     told: u64,
 }
 
+/// Children that take turns.
+#[derive(Default)]
+struct Turns {
+    children: BTreeSet<u64>,
+    /// Who was looked at last: the next one's turn is next.
+    last: u64,
+}
+
+impl Turns {
+    /// All of them, from the one whose turn is next.
+    fn all(&self) -> Vec<u64> {
+        let after = self.children.range((Bound::Excluded(self.last), Bound::Unbounded));
+        after.chain(self.children.range(..=self.last)).copied().collect()
+    }
+}
+
 impl Fleet {
     fn new() -> Fleet {
-        let (room, pids, sweep) = (Room::of_this_process(), Pids::default(), Sweep::default());
-        Fleet { trees: BTreeMap::new(), last: 0, room, pids, sweep, told: 0 }
+        Fleet {
+            trees: BTreeMap::new(),
+            near: Turns::default(),
+            far: Turns::default(),
+            room: Room::of_this_process(),
+            pids: Pids::default(),
+            sweep: Sweep::default(),
+            breaches: Vec::new(),
+            told: 0,
+        }
     }
 
     /// Who has come is looked at at once, so that no worker is long without figures.
-    fn change(
-        &mut self,
-        changes: BTreeMap<u64, Option<Watched>>,
-        cgroups: Option<&Path>,
-        shared: &Shared,
-    ) {
+    fn change(&mut self, changes: Changes, cgroups: Option<&Path>, shared: &Shared) {
         let (mut came, mut gone) = (Vec::new(), Vec::new());
-        for (child, watched) in changes {
-            if let Some(tree) = self.trees.remove(&child) {
-                self.room.give(tree.files());
-            }
+        for (child, watched) in changes.children {
+            self.remove(child);
             match watched {
-                Some(Watched { app, pid }) => {
-                    let tree = Tree::new(app, pid, cgroups, &mut self.room);
-                    self.trees.insert(child, tree);
+                Some(watched) => {
+                    self.trees.insert(child, Tree::new(watched, cgroups, &mut self.room));
                     came.extend(self.measure(child));
                 }
                 None => gone.push(child),
+            }
+        }
+        if !changes.allowed.is_empty() {
+            for tree in self.trees.values_mut() {
+                if let Some(allowed) = changes.allowed.get(&tree.app) {
+                    tree.limits.allow(*allowed);
+                }
             }
         }
         let mut seen = shared.seen();
@@ -74,37 +108,63 @@ impl Fleet {
         seen.figures.extend(came);
     }
 
+    fn remove(&mut self, child: u64) {
+        if let Some(tree) = self.trees.remove(&child) {
+            self.room.give(tree.files());
+            self.near.children.remove(&child);
+            self.far.children.remove(&child);
+        }
+    }
+
     /// One second's looks.
     fn pass(&mut self, shared: &Shared) {
-        let (begin, budget) = (cpu_time(), PERIOD.mul_f64(SHARE));
+        let until = cpu_time() + PERIOD.mul_f64(SHARE);
         if self.trees.values().any(|tree| !tree.has_group()) {
             let mains = self.trees.iter().map(|(child, tree)| (tree.main, *child)).collect();
             self.sweep.run(&mains);
         }
-        let periods = PERIOD_MAX.as_secs() / PERIOD.as_secs();
-        let least = self.trees.len().div_ceil(periods as usize);
         let mut looked = Vec::new();
-        for child in self.turns() {
-            if looked.len() >= least && cpu_time().saturating_sub(begin) >= budget {
-                break;
-            }
-            looked.extend(self.measure(child));
-            self.last = child;
+        let (near, far) = (self.near.all(), self.far.all());
+        if let Some(last) = self.look(&near, until, &mut looked) {
+            self.near.last = last;
+        }
+        if let Some(last) = self.look(&far, until, &mut looked) {
+            self.far.last = last;
         }
         shared.seen().figures.extend(looked);
         self.tell(shared);
     }
 
-    /// All children, from the one whose turn is next.
-    fn turns(&self) -> Vec<u64> {
-        let after = self.trees.range((Bound::Excluded(self.last), Bound::Unbounded));
-        let before = self.trees.range(..=self.last);
-        after.chain(before).map(|(child, _)| *child).collect()
+    /// Look at as many as there is time for, and at so many at least that each has its turn within
+    /// the longest period; the last one.
+    fn look(
+        &mut self,
+        children: &[u64],
+        until: Duration,
+        looked: &mut Vec<(u64, Figures)>,
+    ) -> Option<u64> {
+        let least = children.len().div_ceil((PERIOD_MAX.as_secs() / PERIOD.as_secs()) as usize);
+        let mut last = None;
+        for (number, &child) in children.iter().enumerate() {
+            if number >= least && cpu_time() >= until {
+                break;
+            }
+            looked.extend(self.measure(child));
+            last = Some(child);
+        }
+        last
     }
 
     fn measure(&mut self, child: u64) -> Option<(u64, Figures)> {
         let tree = self.trees.get_mut(&child)?;
-        tree.measure(self.sweep.of(child), &mut self.pids, &mut self.room);
+        let breach = tree.measure(self.sweep.of(child), &mut self.pids, &mut self.room);
+        self.breaches.extend(breach.map(|breach| (child, breach)));
+        let (here, there) = match tree.limits.is_near() {
+            true => (&mut self.near, &mut self.far),
+            false => (&mut self.far, &mut self.near),
+        };
+        there.children.remove(&child);
+        here.children.insert(child);
         Some((child, tree.figures))
     }
 

@@ -5,10 +5,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use nexus_core::Breach;
 use nexus_spec::Name;
 
+use super::limits::Limits;
 use super::stat::{self, Stat};
-use super::{Figures, Room};
+use super::{Figures, Room, Watched};
 
 /// The most members of a tree that are looked at; more are not counted.
 const MEMBERS_MAX: usize = 16_384;
@@ -21,6 +23,7 @@ pub(super) struct Tree {
     pub(super) main: i32,
     /// What it used when it was last looked at.
     pub(super) figures: Figures,
+    pub(super) limits: Limits,
     group: Option<Group>,
     /// By pid.
     members: Vec<Member>,
@@ -45,12 +48,14 @@ struct Group {
 
 impl Tree {
     /// The tree of a main process, in its cgroup below `cgroups` if it has one.
-    pub(super) fn new(app: Name, main: i32, cgroups: Option<&Path>, room: &mut Room) -> Tree {
+    pub(super) fn new(watched: Watched, cgroups: Option<&Path>, room: &mut Room) -> Tree {
+        let Watched { app, pid: main, allowed } = watched;
         let group = cgroups.and_then(|cgroups| Group::of(main, cgroups, room));
         Tree {
             app,
             main,
             figures: Figures::default(),
+            limits: Limits::new(allowed),
             group,
             members: Vec::new(),
             measured: None,
@@ -68,8 +73,14 @@ impl Tree {
         self.group.is_some()
     }
 
-    /// Read what it uses now. `found`: its members, where there is no cgroup to ask.
-    pub(super) fn measure(&mut self, found: Option<&[i32]>, pids: &mut Pids, room: &mut Room) {
+    /// Read what it uses now, and say if that is too much. `found`: its members, where there is no
+    /// cgroup to ask.
+    pub(super) fn measure(
+        &mut self,
+        found: Option<&[i32]>,
+        pids: &mut Pids,
+        room: &mut Room,
+    ) -> Option<Breach> {
         match (&self.group, found) {
             (Some(group), _) => group.members(pids),
             (None, Some(found)) => pids.take(found),
@@ -109,6 +120,7 @@ impl Tree {
             None => main.and_then(|main| percent(whole, age(&main)?)),
         };
         (self.measured, self.whole_ticks) = (Some(now), whole);
+        self.limits.judge(self.figures.memory_bytes, &pids.list)
     }
 
     /// Let those go that have left, take in those that have come.
@@ -234,14 +246,17 @@ fn age(stat: &Stat) -> Option<f64> {
 mod tests {
     use super::*;
 
+    fn watched(pid: i32) -> Watched {
+        Watched { app: Name::new("a").unwrap(), pid, allowed: Default::default() }
+    }
+
     #[test]
     fn a_tree_without_a_cgroup_is_the_members_that_are_named() {
         let mut room = Room::new(8);
         let mut pids = Pids::default();
         let own = std::process::id().cast_signed();
         let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
-        let app = Name::new("a").unwrap();
-        let mut tree = Tree::new(app, own, None, &mut room);
+        let mut tree = Tree::new(watched(own), None, &mut room);
         tree.measure(None, &mut pids, &mut room);
         assert!(tree.figures.memory_bytes > 0);
         assert_eq!((tree.files(), room.left()), (1, 7));
@@ -256,8 +271,7 @@ mod tests {
     #[test]
     fn without_room_for_open_files_the_figures_are_the_same() {
         let mut room = Room::new(0);
-        let mut tree =
-            Tree::new(Name::new("a").unwrap(), std::process::id().cast_signed(), None, &mut room);
+        let mut tree = Tree::new(watched(std::process::id().cast_signed()), None, &mut room);
         tree.measure(None, &mut Pids::default(), &mut room);
         assert!(tree.figures.memory_bytes > 0);
         assert_eq!(tree.files(), 0);

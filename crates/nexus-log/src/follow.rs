@@ -61,12 +61,12 @@ impl Follow {
                 Some(open) => open.file.metadata()?.len(),
                 None => 0,
             };
-            Ok((open, end))
+            Ok(open.map(|open| (open, end)).into_iter().collect())
         });
         Follow::begin(files, from.collect::<io::Result<_>>()?)
     }
 
-    pub(crate) fn begin(files: &[LogFile], from: Vec<(Option<Open>, u64)>) -> io::Result<Follow> {
+    pub(crate) fn begin(files: &[LogFile], from: Vec<Vec<(Open, u64)>>) -> io::Result<Follow> {
         let watch = Watch::new(files.iter().map(|file| file.path.as_path()))?;
         let followed = files
             .iter()
@@ -79,8 +79,8 @@ impl Follow {
             turn: 0,
             held: BTreeMap::new(),
         };
-        for (number, (open, end)) in from.into_iter().enumerate() {
-            if let Some(open) = open {
+        for (number, generations) in from.into_iter().enumerate() {
+            for (open, end) in generations {
                 follow.push(number, open, end)?;
             }
         }

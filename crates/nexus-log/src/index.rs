@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::OFlag;
 use nix::sys::stat::{FileStat, SFlag, fstat, stat};
@@ -37,6 +38,10 @@ impl Stamp {
     pub(crate) fn to_bytes(self) -> [u8; 16] {
         let both = u128::from(self.time_ns) | (u128::from(self.offset) << 64);
         both.to_le_bytes()
+    }
+
+    pub(crate) fn time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.time_ns)
     }
 
     pub(crate) fn from_bytes(bytes: [u8; 16]) -> Stamp {
@@ -96,6 +101,13 @@ impl Writer {
         // Half a record would shift all that follow.
         self.file.set_len(whole(self.file.metadata()?.len()))?;
         Err(io::Error::from(io::ErrorKind::StorageFull))
+    }
+
+    /// The time of the first record.
+    pub(crate) fn first(&self) -> Option<SystemTime> {
+        let mut first = [0; 16];
+        self.file.read_exact_at(&mut first, 0).ok()?;
+        Some(Stamp::from_bytes(first).time())
     }
 
     /// Forget all: the log was truncated, so the offsets say nothing any more.

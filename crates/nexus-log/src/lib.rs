@@ -4,15 +4,24 @@
 //! pipes into files and stamps them in an index; [`Query`] and [`Follow`] read both by path, with
 //! or without a daemon alive.
 
+mod bytes;
 mod escape;
 mod follow;
 mod index;
+mod janitor;
 mod mover;
+mod open;
+mod packed;
 mod read;
+mod rotated;
+mod rules;
 mod timeline;
 
 pub use escape::printable;
 pub use follow::Follow;
 pub use index::index_path;
 pub use mover::{LineId, Mover, Note, QueueFull, Source};
+pub use open::log_to_write;
 pub use read::{LINE_MAX, LogFile, Query, Reader, Record, Stream, tail_lines};
+pub use rotated::is_generation;
+pub use rules::Rules;

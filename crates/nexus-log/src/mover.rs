@@ -7,6 +7,7 @@
 
 mod line;
 mod scratch;
+mod sink;
 mod thread;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -21,6 +22,8 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::rules::Rules;
+
 /// Orders that wait for the thread: two for each line of 16,384 workers. A disk that hangs while
 /// more come is answered by [`QueueFull`], never by waiting.
 const QUEUE_MAX: usize = 65_536;
@@ -34,10 +37,34 @@ pub struct LineId(pub u64);
 pub struct Source {
     /// The read end of the pipe, O_NONBLOCK.
     pub pipe: OwnedFd,
-    /// The file: not O_APPEND (splice(2) refuses it); the offset is the open description's.
+    /// The file: not O_APPEND (splice(2) refuses it); the offset is the open description's. It may
+    /// have been rotated or deleted since it was opened. Lines of one path share the file of the
+    /// first.
     pub file: OwnedFd,
-    /// The file's path, for its index (`<path>.idx`).
+    /// The file's path. Beside it are its index (`<path>.idx`) and what was rotated.
     pub path: PathBuf,
+    /// What bounds it; lines of one path share those of the last.
+    pub rules: Rules,
+}
+
+/// Where a line goes.
+struct Target {
+    file: OwnedFd,
+    path: PathBuf,
+    rules: Rules,
+}
+
+impl Source {
+    fn split(self) -> (OwnedFd, Target) {
+        let Source { pipe, file, path, rules } = self;
+        (pipe, Target { file, path, rules })
+    }
+
+    /// Of a pipe and a file, without bounds.
+    #[must_use]
+    pub fn new(pipe: OwnedFd, file: OwnedFd, path: PathBuf) -> Source {
+        Source { pipe, file, path, rules: Rules::none() }
+    }
 }
 
 /// What the mover noticed about a line and somebody may want to know.
@@ -50,8 +77,13 @@ pub enum Note {
         /// The file's size in bytes.
         to: u64,
     },
-    /// The file has no name any more. Bytes still go there, until [`Mover::replace`].
-    Unlinked,
+    /// Somebody deleted or renamed the file; another takes its place.
+    Lost,
+    /// Another file is written to, after a rotation or a loss: [`Mover::take_renewed`] has it.
+    Renewed,
+    /// The file cannot be rotated or made anew (the errno, 0 when it is no system error). Bytes go
+    /// to the present one, and we try again.
+    Refused(i32),
     /// The file system knows no splice: bytes are copied, and a kill may double some of them.
     NoSplice,
     /// The file takes no bytes (the errno); they wait in the pipe, and we try again.
@@ -78,6 +110,8 @@ impl std::error::Error for QueueFull {}
 
 /// Called on the mover's thread, which moves nothing meanwhile: be quick.
 type Then = Box<dyn FnOnce() + Send>;
+/// Called on a thread of the mover's, with a number of bytes.
+type ThenFreed = Box<dyn FnOnce(u64) + Send>;
 type Notes = Box<dyn FnMut(LineId, Note) + Send>;
 
 /// What a caller asks of the thread.
@@ -85,7 +119,8 @@ enum Order {
     Add(LineId, Source),
     Remove(LineId),
     Settle(LineId, Then),
-    Replace(LineId, OwnedFd, Then),
+    Rotate(LineId, Then),
+    Clear(LineId, ThenFreed),
 }
 
 /// What the callers and the thread both see.
@@ -97,6 +132,8 @@ struct Shared {
     stopped: Mutex<bool>,
     stopped_bell: Condvar,
     stalled: Mutex<BTreeMap<LineId, i32>>,
+    /// New files that nobody has asked for yet.
+    renewed: Mutex<BTreeMap<LineId, OwnedFd>>,
 }
 
 /// A thread that moves bytes. One per file system, so that a hung disk holds up nobody else.
@@ -129,6 +166,7 @@ impl Mover {
             stopped: Mutex::new(false),
             stopped_bell: Condvar::new(),
             stalled: Mutex::default(),
+            renewed: Mutex::default(),
         });
         let thread = thread::spawn(Arc::clone(&shared), Box::new(notes))?;
         Ok(Mover { shared, thread: Some(thread) })
@@ -143,7 +181,7 @@ impl Mover {
     }
 
     /// Stop moving a pipe's bytes; its descriptors are closed, what is in the pipe stays there.
-    /// What waits for the line ([`Mover::settle`], [`Mover::replace`]) is dropped, not called.
+    /// What waits for the line ([`Mover::settle`], [`Mover::rotate`]) is dropped, not called.
     ///
     /// # Errors
     /// [`QueueFull`]
@@ -161,15 +199,30 @@ impl Mover {
         self.order(Order::Settle(line, then))
     }
 
-    /// From the end of the current line of text on, write to another file, which bears the same
-    /// path (the caller renamed or lost the old one). A line of text that does not end within two
-    /// seconds or 1 MiB is cut. Then close the old file and call `then` on the mover's thread:
-    /// from now on nothing of this line comes to the old file.
+    /// Rotate the line's file now, unless it is empty: it gets another name, and from the end of its
+    /// last line of text on a new one is written to. A line of text that does not end within two
+    /// seconds or 1 MiB is cut. Then `then` is called on the mover's thread.
     ///
     /// # Errors
-    /// [`QueueFull`]; the descriptor is closed, the old file stays in use.
-    pub fn replace(&self, line: LineId, file: OwnedFd, then: Then) -> Result<(), QueueFull> {
-        self.order(Order::Replace(line, file, then))
+    /// [`QueueFull`]; `then` is dropped.
+    pub fn rotate(&self, line: LineId, then: Then) -> Result<(), QueueFull> {
+        self.order(Order::Rotate(line, then))
+    }
+
+    /// Empty the line's file and delete what was rotated. Then `then` is called on a thread of the
+    /// mover's, with the bytes that this freed.
+    ///
+    /// # Errors
+    /// [`QueueFull`]; `then` is dropped.
+    pub fn clear(&self, line: LineId, then: ThenFreed) -> Result<(), QueueFull> {
+        self.order(Order::Clear(line, then))
+    }
+
+    /// The file that a line goes to since [`Note::Renewed`], once: what another process holds in
+    /// the old one's place.
+    #[must_use]
+    pub fn take_renewed(&self, line: LineId) -> Option<OwnedFd> {
+        lock(&self.shared.renewed).remove(&line)
     }
 
     /// The lines whose file takes no bytes now, with the errno of the last attempt.
@@ -241,6 +294,6 @@ impl Shared {
 }
 
 /// Each value behind these locks is whole between two statements, so a panic elsewhere spoils none.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

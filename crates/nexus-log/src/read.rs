@@ -7,9 +7,11 @@
 //! file's last change; what lies before an index is older than everything that has a time.
 
 mod backward;
+mod chain;
 mod lines;
 mod merge;
 mod part;
+mod shelf;
 mod tail;
 
 use std::io;

@@ -1,14 +1,15 @@
 //! Read an index: the time of an offset, the offset of a time.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use nix::fcntl::OFlag;
-
+use crate::bytes::{Bytes, ReadAt, open_file};
 use crate::index::{RECORD, Stamp, index_path, whole};
+use crate::packed::Packed;
+use crate::rotated::{self, Form, Moment};
 
 /// Bytes of the index that one read brings.
 const BLOCK: u64 = 4096;
@@ -21,7 +22,7 @@ pub(crate) struct Timeline {
     log: PathBuf,
     /// The log's device and inode. Its name may get another file at any time, and the index's too.
     identity: (u64, u64),
-    index: Option<File>,
+    index: Option<Bytes>,
     /// The last block read, and the number of its first record.
     block: Vec<u8>,
     block_first: u64,
@@ -54,18 +55,31 @@ impl Timeline {
         timeline
     }
 
+    /// The index of a rotated log, compressed or not.
+    pub(crate) fn of_rotated(log: &Path, at: Moment) -> Timeline {
+        let open = |form| open_file(&rotated::path(log, at, form), false).ok().flatten();
+        // It may be compressed between the two looks, and then the second finds it.
+        let plain = open(Form::Index).map(Bytes::Plain);
+        let packed = || Packed::open(open(Form::PackedIndex)?).ok().map(Bytes::Packed);
+        Timeline {
+            log: rotated::path(log, at, Form::Plain),
+            identity: (0, 0),
+            index: plain.or_else(packed),
+            block: Vec::new(),
+            block_first: 0,
+            known: None,
+        }
+    }
+
     fn open(&mut self) {
-        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-        let index =
-            OpenOptions::new().read(true).custom_flags(flags.bits()).open(index_path(&self.log));
+        let index = open_file(&index_path(&self.log), false).ok().flatten();
         // Asked after the opening: an index loses its name before its log does, so if the log still
         // has its own, the index is the right one.
         let is_ours = || {
             let meta = std::fs::metadata(&self.log);
             meta.is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity)
         };
-        let is_file = |index: &File| index.metadata().is_ok_and(|meta| meta.is_file());
-        self.index = index.ok().filter(|index| is_file(index) && is_ours());
+        self.index = index.filter(|_| is_ours()).map(Bytes::Plain);
     }
 
     /// The log has another name now, and its index too.
@@ -105,7 +119,7 @@ impl Timeline {
         let after = near.unwrap_or_else(|| self.first(count, |stamp| stamp.offset > offset));
         let number = after.checked_sub(1)?;
         let stamp = self.stamp(number)?;
-        let time = time_of(stamp);
+        let time = stamp.time();
         let until = self.stamp(after).map(|next| next.offset);
         self.known = Some(Known { number, time, from: stamp.offset, until, count });
         Some(time)
@@ -114,18 +128,17 @@ impl Timeline {
     /// The offset of the first byte that arrived at `time` or later. None = after all records.
     pub(crate) fn since(&mut self, time: SystemTime) -> Option<u64> {
         let count = self.count();
-        let at = self.first(count, |stamp| time_of(stamp) >= time);
+        let at = self.first(count, |stamp| stamp.time() >= time);
         self.stamp(at).map(|stamp| stamp.offset)
     }
 
     /// The first record: what is before it has no time.
     pub(crate) fn beginning(&mut self) -> Option<(SystemTime, u64)> {
-        self.stamp(0).map(|stamp| (time_of(stamp), stamp.offset))
+        self.stamp(0).map(|stamp| (stamp.time(), stamp.offset))
     }
 
     fn count(&self) -> u64 {
-        let meta = self.index.as_ref().and_then(|index| index.metadata().ok());
-        let len = meta.map_or(0, |meta| meta.len());
+        let len = self.index.as_ref().and_then(|index| index.len().ok()).unwrap_or(0);
         whole(len) / RECORD
     }
 
@@ -161,26 +174,17 @@ impl Timeline {
     fn read_block(&self, offset: u64) -> io::Result<Vec<u8>> {
         let Some(file) = &self.index else { return Ok(Vec::new()) };
         let mut block = vec![0; usize::try_from(BLOCK).unwrap_or(usize::MAX)];
-        let mut len = 0;
-        while len < block.len() {
-            match file.read_at(&mut block[len..], offset + len as u64) {
-                Ok(0) => break,
-                Ok(n) => len += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let len = file.fill_at(&mut block, offset)?;
         block.truncate(len);
         Ok(block)
     }
 }
 
-fn time_of(stamp: Stamp) -> SystemTime {
-    UNIX_EPOCH + Duration::from_nanos(stamp.time_ns)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
     fn timeline(stamps: &[(u64, u64)]) -> (tempfile::TempDir, Timeline) {

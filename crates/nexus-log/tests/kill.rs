@@ -1,5 +1,6 @@
-//! A process that moves log bytes is killed at any instant, again and again, while another holds
-//! duplicates of the pipe and the file: no line is lost, doubled or torn.
+//! A process that moves log bytes, rotates and compresses is killed at any instant, again and again,
+//! while another holds duplicates of the pipe and of the first file: no line is lost, doubled or
+//! torn.
 //!
 //! The program is its own child: called with a path, it moves from its standard input to its
 //! standard output, whose path that is.
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nexus_log::{LineId, LogFile, Mover, Note, Query, Source, Stream};
+use nexus_log::{LineId, LogFile, Mover, Note, Query, Rules, Source, Stream};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 /// Deaths, and the longest life before each.
@@ -25,9 +26,20 @@ const LIFE_MAX_MICROS: u64 = 25_000;
 fn main() -> ExitCode {
     match std::env::args().nth(1) {
         Some(path) if path.starts_with('/') => move_to_the_end(Path::new(&path)),
+        // As a test runner asks for the names of tests.
+        Some(list) if list == "--list" => {
+            if !std::env::args().any(|arg| arg == "--ignored") {
+                println!("kill_often: test");
+            }
+        }
         _ => kill_often(),
     }
     ExitCode::SUCCESS
+}
+
+/// Some hundred rotations in all.
+fn rules() -> Rules {
+    Rules { max_size: Some(100_000), keep: usize::MAX, total: None, ..Rules::default() }
 }
 
 /// The child: moves until nobody writes any more.
@@ -43,6 +55,7 @@ fn move_to_the_end(path: &Path) {
         pipe: std::io::stdin().as_fd().try_clone_to_owned().unwrap(),
         file: std::io::stdout().as_fd().try_clone_to_owned().unwrap(),
         path: path.to_owned(),
+        rules: rules(),
     };
     mover.add(LineId(1), source).unwrap();
     end.recv().unwrap();
@@ -77,6 +90,7 @@ fn kill_often() {
         written
     });
     check(&path, written);
+    check_files(dir.path(), &file, &path);
     println!("{KILLS} kills, {written} lines: none lost, none doubled, none torn");
 }
 
@@ -117,4 +131,35 @@ fn check(path: &Path, written: u64) {
     }
     assert_eq!(number, written);
     println!("read back in {:?}", began.elapsed());
+}
+
+/// Each file is whole lines; the next mover finishes what kills have left of the compressing, and
+/// what is read is the same.
+fn check_files(dir: &Path, file: &File, path: &Path) {
+    for name in names(dir).filter(|name| name.ends_with('Z') || name.ends_with("log")) {
+        let bytes = std::fs::read(dir.join(&name)).unwrap();
+        assert!(bytes.is_empty() || bytes.ends_with(b"\n"), "{name} ends within a line");
+    }
+    let lines = |path: &Path| {
+        let log = LogFile { path: path.to_owned(), label: "app".into(), stream: Stream::Out };
+        Query { files: vec![log], ..Query::default() }.read().unwrap().count()
+    };
+    let before = lines(path);
+    let mover = Mover::start().unwrap();
+    let (pipe, _writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+    let file = file.try_clone().unwrap().into();
+    mover.add(LineId(1), Source { pipe, file, path: path.to_owned(), rules: rules() }).unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while names(dir).any(|name| name.ends_with('Z') || name.ends_with("tmp")) {
+        assert!(Instant::now() < until, "{:?}", names(dir).collect::<Vec<_>>());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let packed = names(dir).filter(|name| name.ends_with("Z.gz")).count();
+    assert!(packed > 20, "hardly anything was rotated: {packed}");
+    assert_eq!(lines(path), before);
+    println!("{packed} files rotated and compressed");
+}
+
+fn names(dir: &Path) -> impl Iterator<Item = String> {
+    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap())
 }

@@ -35,7 +35,7 @@ impl Stage {
 
     fn add(&self, line: LineId, file: File) -> File {
         let (pipe, writer) = pipe();
-        self.mover.add(line, Source { pipe, file: file.into(), path: self.path() }).unwrap();
+        self.mover.add(line, Source::new(pipe, file.into(), self.path())).unwrap();
         writer
     }
 
@@ -110,48 +110,67 @@ fn a_truncated_file_goes_on_at_its_end_without_a_hole() {
 }
 
 #[test]
-fn a_deleted_file_is_noted_once_and_replaced_on_order() {
+fn a_deleted_file_is_noted_once_and_made_anew() {
     let stage = Stage::new();
     let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    writer.write_all(b"to the old one\n").unwrap();
+    stage.settle(LINE);
     std::fs::remove_file(stage.path()).unwrap();
-    for _ in 0..3 {
-        writer.write_all(b"to nobody\n").unwrap();
+    for text in ["to the new one\n", "and this\n"] {
+        writer.write_all(text.as_bytes()).unwrap();
         stage.settle(LINE);
     }
-    assert_eq!(stage.notes.try_iter().collect::<Vec<_>>(), [(LINE, Note::Unlinked)]);
-    replace(&stage, LINE).recv_timeout(DEADLINE).unwrap();
-    writer.write_all(b"to the new one\n").unwrap();
-    stage.settle(LINE);
-    assert_eq!(stage.text(), "to the new one\n");
-}
-
-fn replace(stage: &Stage, line: LineId) -> Receiver<()> {
-    let (tell, replaced) = mpsc::channel();
-    let file = File::create(stage.path()).unwrap().into();
-    stage.mover.replace(line, file, Box::new(move || tell.send(()).unwrap())).unwrap();
-    replaced
+    assert_eq!(stage.text(), "to the new one\nand this\n");
+    let notes: Vec<_> = stage.notes.try_iter().collect();
+    assert_eq!(notes, [(LINE, Note::Lost), (LINE, Note::Renewed)]);
+    let renewed = File::from(stage.mover.take_renewed(LINE).unwrap());
+    let inode = |meta: std::fs::Metadata| std::os::unix::fs::MetadataExt::ino(&meta);
+    assert_eq!(inode(renewed.metadata().unwrap()), inode(std::fs::metadata(stage.path()).unwrap()));
+    assert!(stage.mover.take_renewed(LINE).is_none());
 }
 
 #[test]
-fn a_replacement_cuts_no_line_of_text_in_two() {
+fn a_directory_that_was_deleted_is_made_anew() {
     let stage = Stage::new();
-    let old = stage.dir.path().join("app.log.1");
-    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
-    writer.write_all(b"one\ntw").unwrap();
+    let path = stage.dir.path().join("logs/app.log");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    let (pipe, mut writer) = pipe();
+    let file = File::create(&path).unwrap().into();
+    stage.mover.add(LINE, Source::new(pipe, file, path.clone())).unwrap();
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    writer.write_all(b"here again\n").unwrap();
     stage.settle(LINE);
-    std::fs::rename(stage.path(), &old).unwrap();
-    let replaced = replace(&stage, LINE);
-    writer.write_all(b"o\nthree\nfo").unwrap();
-    replaced.recv_timeout(DEADLINE).unwrap();
-    stage.settle(LINE);
-    assert_eq!(std::fs::read(&old).unwrap(), b"one\ntwo\n");
-    assert_eq!(stage.text(), "three\nfo");
+    assert_eq!(std::fs::read(&path).unwrap(), b"here again\n");
+}
 
-    // A line that never ends does not keep the old file for ever.
-    std::fs::rename(stage.path(), stage.dir.path().join("app.log.2")).unwrap();
-    let before = Instant::now();
-    replace(&stage, LINE).recv_timeout(DEADLINE).unwrap();
-    assert!(before.elapsed() >= Duration::from_secs(2));
+#[test]
+fn a_file_that_somebody_renamed_is_made_anew() {
+    let stage = Stage::new();
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    writer.write_all(b"old\n").unwrap();
+    stage.settle(LINE);
+    std::fs::rename(stage.path(), stage.dir.path().join("app.log.1")).unwrap();
+    let begin = Instant::now();
+    while !stage.path().exists() {
+        assert!(begin.elapsed() < DEADLINE);
+        writer.write_all(b"new\n").unwrap();
+        stage.settle(LINE);
+    }
+    stage.settle(LINE);
+    assert!(stage.text().lines().all(|line| line == "new") && !stage.text().is_empty());
+}
+
+#[test]
+fn what_others_append_is_not_written_over() {
+    let stage = Stage::new();
+    let mut writer = stage.add(LINE, File::create(stage.path()).unwrap());
+    writer.write_all(b"ours\n").unwrap();
+    stage.settle(LINE);
+    let mut other = File::options().append(true).open(stage.path()).unwrap();
+    other.write_all(b"theirs\n").unwrap();
+    writer.write_all(b"ours again\n").unwrap();
+    stage.settle(LINE);
+    assert_eq!(stage.text(), "ours\ntheirs\nours again\n");
 }
 
 #[test]
@@ -221,7 +240,7 @@ fn a_pipe_that_ended_lives_again_with_a_new_writer() {
     let (pipe, writer) = pipe();
     let twin = pipe.try_clone().unwrap();
     let file = File::create(stage.path()).unwrap().into();
-    stage.mover.add(LINE, Source { pipe, file, path: stage.path() }).unwrap();
+    stage.mover.add(LINE, Source::new(pipe, file, stage.path())).unwrap();
     drop(writer);
     for text in ["again\n", "and again\n"] {
         assert_eq!(stage.notes.recv_timeout(DEADLINE).unwrap(), (LINE, Note::Ended));
@@ -259,7 +278,7 @@ fn a_parked_mover_never_moves_again() {
     let (pipe, mut writer) = pipe();
     let twin = pipe.try_clone().unwrap();
     let file = File::create(stage.path()).unwrap().into();
-    stage.mover.add(LINE, Source { pipe, file, path: stage.path() }).unwrap();
+    stage.mover.add(LINE, Source::new(pipe, file, stage.path())).unwrap();
     writer.write_all(b"moved\n").unwrap();
     stage.settle(LINE);
     assert!(stage.mover.park(DEADLINE));
@@ -276,7 +295,7 @@ fn a_flood_delays_no_other_line() {
     let stage = Stage::new();
     let (pipe, mut flood) = pipe();
     let null = File::options().write(true).open("/dev/null").unwrap().into();
-    stage.mover.add(LineId(1), Source { pipe, file: null, path: "/dev/null".into() }).unwrap();
+    stage.mover.add(LineId(1), Source::new(pipe, null, "/dev/null".into())).unwrap();
     let flooding = std::thread::spawn(move || {
         let began = Instant::now();
         let block = vec![b'y'; 64 * 1024];
@@ -308,7 +327,7 @@ fn how_fast_bytes_are_moved() {
     // Where a pipe may not be so large, it is slower, which is no failure.
     let _ = fcntl(&pipe, FcntlArg::F_SETPIPE_SZ(1 << 20));
     let file = File::create(stage.path()).unwrap().into();
-    stage.mover.add(LINE, Source { pipe, file, path: stage.path() }).unwrap();
+    stage.mover.add(LINE, Source::new(pipe, file, stage.path())).unwrap();
     let began = Instant::now();
     let block = vec![b'y'; 64 * 1024];
     for _ in 0..TOTAL / block.len() {

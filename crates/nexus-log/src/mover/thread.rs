@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,7 +15,9 @@ use nix::sys::signal::SigSet;
 
 use super::line::{Line, Round, Tools};
 use super::scratch::Scratch;
-use super::{LineId, Note, Notes, Order, Shared, lock};
+use super::sink::Sink;
+use super::{LineId, Note, Notes, Order, Shared, Source, lock};
+use crate::janitor::Janitor;
 
 /// The epoll's number of the bell; lines count from 1.
 const BELL: u64 = 0;
@@ -33,9 +36,12 @@ pub(super) fn spawn(shared: Arc<Shared>, notes: Notes) -> io::Result<JoinHandle<
         lines: HashMap::new(),
         tokens: HashMap::new(),
         last_token: BELL,
+        sinks: HashMap::new(),
+        paths: HashMap::new(),
         waiting: HashMap::new(),
         replacing: HashSet::new(),
         scratch: Scratch::default(),
+        janitor: Janitor::default(),
         shared,
     };
     Builder::new().name("nexus-log".into()).spawn(move || {
@@ -61,6 +67,12 @@ struct Stall {
     wait: Duration,
 }
 
+/// A sink and how many lines share it.
+struct Shares {
+    sink: Sink,
+    lines: usize,
+}
+
 struct Thread {
     shared: Arc<Shared>,
     epoll: Epoll,
@@ -69,11 +81,15 @@ struct Thread {
     lines: HashMap<u64, Line>,
     tokens: HashMap<LineId, u64>,
     last_token: u64,
+    /// By the number of the line that brought it.
+    sinks: HashMap<u64, Shares>,
+    paths: HashMap<PathBuf, u64>,
     /// Not in the epoll: lines whose file takes nothing.
     waiting: HashMap<u64, Stall>,
-    /// Lines with a new file that waits for the end of a line of text.
+    /// Lines whose sink has a new file that waits for the end of a line of text.
     replacing: HashSet<u64>,
     scratch: Scratch,
+    janitor: Janitor,
 }
 
 impl Thread {
@@ -102,8 +118,10 @@ impl Thread {
     /// Until the next retry or overdue replacement; for ever when there is none.
     fn patience(&self) -> EpollTimeout {
         let retries = self.waiting.values().map(|stall| stall.retry_at);
-        let replacements =
-            self.replacing.iter().filter_map(|token| self.lines.get(token)?.replace_at());
+        let replacements = self.replacing.iter().filter_map(|token| {
+            let line = self.lines.get(token)?;
+            self.sinks.get(&line.sink)?.sink.replace_at()
+        });
         let Some(at) = retries.chain(replacements).min() else { return EpollTimeout::NONE };
         // Rounded up: rounding down would spin for the last millisecond.
         let wait = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -119,25 +137,53 @@ impl Thread {
             }
             let Some(order) = lock(&self.shared.orders).pop_front() else { return };
             match order {
-                Order::Add(id, source) => self.add(Line::new(id, source)),
+                Order::Add(id, source) => self.add(id, source),
                 Order::Remove(id) => self.remove(id),
                 Order::Settle(id, then) => {
-                    self.with_line(id, |line, _| line.settle(then));
+                    self.with_line(id, |line, _, _| line.settle(then));
                 }
-                Order::Replace(id, file, then) => {
-                    self.replacing.extend(self.tokens.get(&id));
-                    self.with_line(id, |line, tools| line.replace(file, then, tools));
+                Order::Rotate(id, then) => {
+                    self.with_line(id, |_, sink, tools| sink.rotate_on_request(then, tools));
+                }
+                Order::Clear(id, then) => {
+                    self.with_line(id, |_, sink, tools| sink.clear(then, tools));
                 }
             }
         }
     }
 
-    fn add(&mut self, line: Line) {
-        self.remove(line.id);
+    fn add(&mut self, id: LineId, source: Source) {
+        self.remove(id);
         self.last_token += 1;
         let token = self.last_token;
-        self.tokens.insert(line.id, token);
-        self.lines.insert(token, line);
+        let (pipe, source) = source.split();
+        let sink = match self.paths.get(&source.path) {
+            Some(sink) => *sink,
+            None => {
+                self.paths.insert(source.path.clone(), token);
+                token
+            }
+        };
+        match self.sinks.get_mut(&sink) {
+            Some(shares) => {
+                shares.lines += 1;
+                shares.sink.rules = source.rules;
+            }
+            None => {
+                let mut tools = Tools {
+                    id,
+                    scratch: &mut self.scratch,
+                    notes: &mut self.notes,
+                    shared: &self.shared,
+                    janitor: &self.janitor,
+                };
+                let opened = Sink::open(source, &mut tools);
+                self.sinks.insert(sink, Shares { sink: opened, lines: 1 });
+            }
+        }
+        self.tokens.insert(id, token);
+        self.lines.insert(token, Line::new(id, pipe, sink));
+        self.note_replacing(token);
         self.watch(token);
     }
 
@@ -160,22 +206,36 @@ impl Thread {
         let Some(token) = self.tokens.remove(&id) else { return };
         if let Some(line) = self.lines.remove(&token) {
             self.unwatch(&line);
+            self.let_go(line.sink);
         }
         self.waiting.remove(&token);
         self.replacing.remove(&token);
         lock(&self.shared.stalled).remove(&id);
+        lock(&self.shared.renewed).remove(&id);
+    }
+
+    /// One line less for a sink.
+    fn let_go(&mut self, number: u64) {
+        let Some(shares) = self.sinks.get_mut(&number) else { return };
+        shares.lines -= 1;
+        if shares.lines == 0
+            && let Some(gone) = self.sinks.remove(&number)
+        {
+            self.paths.remove(&gone.sink.path);
+        }
     }
 
     /// Do something to a line out of turn, then give it a round if it has bytes.
-    fn with_line(&mut self, id: LineId, act: impl FnOnce(&mut Line, &mut Tools<'_>)) {
+    fn with_line(&mut self, id: LineId, act: impl FnOnce(&mut Line, &mut Sink, &mut Tools<'_>)) {
         let Some(token) = self.tokens.get(&id).copied() else { return };
-        let Some(line) = self.lines.get_mut(&token) else { return };
-        let mut tools =
-            Tools { scratch: &mut self.scratch, notes: &mut self.notes, stop: &self.shared.stop };
-        act(line, &mut tools);
+        if self.reach(token, act).is_none() {
+            return;
+        }
+        self.note_replacing(token);
         if self.waiting.contains_key(&token) {
             return;
         }
+        let Some(line) = self.lines.get_mut(&token) else { return };
         let mut pipe = [PollFd::new(line.pipe.as_fd(), PollFlags::POLLIN)];
         match poll(&mut pipe, PollTimeout::ZERO) {
             Ok(0) => line.emptied(),
@@ -183,21 +243,49 @@ impl Thread {
         }
     }
 
+    /// A line with its sink and the tools.
+    fn reach<T>(
+        &mut self,
+        token: u64,
+        act: impl FnOnce(&mut Line, &mut Sink, &mut Tools<'_>) -> T,
+    ) -> Option<T> {
+        let line = self.lines.get_mut(&token)?;
+        let sink = &mut self.sinks.get_mut(&line.sink)?.sink;
+        let mut tools = Tools {
+            id: line.id,
+            scratch: &mut self.scratch,
+            notes: &mut self.notes,
+            shared: &self.shared,
+            janitor: &self.janitor,
+        };
+        Some(act(line, sink, &mut tools))
+    }
+
     fn serve(&mut self, token: u64) {
-        let Some(line) = self.lines.get_mut(&token) else { return };
-        let mut tools =
-            Tools { scratch: &mut self.scratch, notes: &mut self.notes, stop: &self.shared.stop };
         let drain = self.waiting.contains_key(&token);
-        match line.round(drain, &mut tools) {
-            Round::Moved => {
+        let round = self.reach(token, |line, sink, tools| line.round(sink, drain, tools));
+        self.note_replacing(token);
+        match round {
+            Some(Round::Moved) => {
                 self.heal(token);
                 self.set_over(token, false);
             }
-            Round::Ended => {
+            Some(Round::Ended) => {
                 self.heal(token);
                 self.set_over(token, true);
             }
-            Round::Stalled(errno) => self.stall(token, errno),
+            Some(Round::Stalled(errno)) => self.stall(token, errno),
+            None => {}
+        }
+    }
+
+    /// Remember whether somebody has to look after a new file that waits.
+    fn note_replacing(&mut self, token: u64) {
+        let replacing = self.reach(token, |_, sink, _| sink.is_replacing());
+        if replacing == Some(true) {
+            self.replacing.insert(token);
+        } else {
+            self.replacing.remove(&token);
         }
     }
 
@@ -243,18 +331,13 @@ impl Thread {
     fn serve_overdue(&mut self) {
         let now = Instant::now();
         let mut replaced = Vec::new();
-        for token in &self.replacing {
-            let Some(line) = self.lines.get_mut(token) else { continue };
-            line.end_replacement(&mut Tools {
-                scratch: &mut self.scratch,
-                notes: &mut self.notes,
-                stop: &self.shared.stop,
-            });
-            if line.replace_at().is_none() {
-                replaced.push(*token);
+        for token in self.replacing.clone() {
+            self.reach(token, |_, sink, tools| sink.end_replacement(tools));
+            self.note_replacing(token);
+            if !self.replacing.contains(&token) {
+                replaced.push(token);
             }
         }
-        self.replacing.retain(|token| !replaced.contains(token));
         // A stalled line has another file now, perhaps on another disk: no need to wait longer.
         let retries: Vec<u64> = self
             .waiting

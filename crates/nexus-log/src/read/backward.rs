@@ -1,8 +1,8 @@
 //! From the end of a file towards its beginning: where lines begin.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use crate::bytes::ReadAt;
 
 /// Bytes that the first read brings, and the most that one brings: the last lines of thousands of
 /// files are short, and those of one file may be long.
@@ -10,8 +10,8 @@ const BLOCK_MIN: u64 = 4 * 1024;
 const BLOCK_MAX: u64 = 64 * 1024;
 
 /// Gives the offsets where lines begin, last first. Holds one block, whatever the lines are like.
-pub(crate) struct Backward<'a> {
-    file: &'a File,
+pub(crate) struct Backward<'a, F> {
+    file: &'a F,
     floor: u64,
     /// All lines that begin here or later have been given.
     edge: u64,
@@ -20,9 +20,9 @@ pub(crate) struct Backward<'a> {
     size: u64,
 }
 
-impl<'a> Backward<'a> {
+impl<'a, F: ReadAt> Backward<'a, F> {
     /// Lines that begin in `floor..limit`; a line begins at `floor`.
-    pub(crate) fn new(file: &'a File, floor: u64, limit: u64) -> Backward<'a> {
+    pub(crate) fn new(file: &'a F, floor: u64, limit: u64) -> Backward<'a, F> {
         Backward { file, floor, edge: limit, block: Vec::new(), block_at: limit, size: BLOCK_MIN }
     }
 
@@ -60,15 +60,8 @@ impl<'a> Backward<'a> {
         self.size = BLOCK_MAX.min(self.size * 2);
         self.block.clear();
         self.block.resize(usize::try_from(end - self.block_at).unwrap_or(usize::MAX), 0);
-        let mut len = 0;
-        while len < self.block.len() {
-            match self.file.read_at(&mut self.block[len..], self.block_at + len as u64) {
-                Ok(0) => break,
-                Ok(n) => len += n,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let len = self.file.fill_at(&mut self.block, self.block_at)?;
+        self.block.truncate(len);
         Ok(())
     }
 }

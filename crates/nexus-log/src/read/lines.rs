@@ -1,10 +1,11 @@
 //! From an offset onwards: lines cut out of a file that may still grow.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+
+use memchr::memchr;
 
 use super::LINE_MAX;
+use crate::bytes::ReadAt;
 
 /// Bytes that one read brings. Thousands of files may be read side by side.
 const BLOCK: usize = 16 * 1024;
@@ -58,10 +59,10 @@ impl Lines {
     }
 
     /// The next line that has its end before `stop`. None = there is none now.
-    pub(crate) fn next_line(&mut self, file: &File, stop: u64) -> io::Result<Option<Cut>> {
+    pub(crate) fn next_line(&mut self, file: &impl ReadAt, stop: u64) -> io::Result<Option<Cut>> {
         loop {
             let unread = &self.block[self.at..];
-            if let Some(len) = unread.iter().position(|byte| *byte == b'\n') {
+            if let Some(len) = memchr(b'\n', unread) {
                 self.keep(len);
                 self.at += 1;
                 return Ok(Some(self.cut(true)));
@@ -94,12 +95,12 @@ impl Lines {
     }
 
     /// Read the next block; false = nothing more before `stop`.
-    fn fill(&mut self, file: &File, stop: u64) -> io::Result<bool> {
+    fn fill(&mut self, file: &impl ReadAt, stop: u64) -> io::Result<bool> {
         let want = usize::try_from(stop.saturating_sub(self.next)).unwrap_or(BLOCK).min(BLOCK);
         self.block.resize(want, 0);
         self.at = 0;
         let got = loop {
-            match file.read_at(&mut self.block, self.next) {
+            match file.some_at(&mut self.block, self.next) {
                 Ok(n) => break n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {

@@ -6,8 +6,10 @@ use std::io;
 use std::time::SystemTime;
 
 use super::backward::Backward;
+use super::chain::Chain;
 use super::lines::{Cut, Lines};
-use super::part::{Open, Part};
+use super::part::Part;
+use super::shelf::Shelves;
 use super::{LogFile, Query, Record};
 use crate::follow::Follow;
 
@@ -24,8 +26,9 @@ pub struct Reader {
 
 impl Reader {
     pub(super) fn open(query: &Query) -> io::Result<Reader> {
-        let parts: io::Result<Vec<Part>> =
-            query.files.iter().map(|file| Part::open(&file.path, query)).collect();
+        let mut shelves = Shelves::default();
+        let open = |file: &LogFile| Part::open(&file.path, query, &mut shelves);
+        let parts: io::Result<Vec<Part>> = query.files.iter().map(open).collect();
         let mut parts = parts?;
         if let Some(last) = query.last {
             keep_last(&mut parts, last)?;
@@ -57,7 +60,10 @@ impl Reader {
     /// # Errors
     /// The directory of a file does not exist, or the machine has no inotify instance left.
     pub fn follow(self) -> io::Result<Follow> {
-        let from = self.parts.into_iter().map(|part| (part.open, part.end));
+        let from = self.parts.into_iter().map(|part| match part.open {
+            Some(open) => open.growing(part.end),
+            None => Vec::new(),
+        });
         Follow::begin(&self.files, from.collect())
     }
 
@@ -68,14 +74,14 @@ impl Reader {
         if lines.line_offset() >= part.limit {
             return Ok(());
         }
-        let cut = match lines.next_line(&open.file, part.end)? {
+        let cut = match lines.next_line(&open.bytes, part.end)? {
             Some(cut) => cut,
             None => match lines.take_partial() {
                 Some(cut) => cut,
                 None => return Ok(()),
             },
         };
-        let time = open.timeline.at(cut.offset);
+        let time = open.times.at(cut.offset);
         self.order.push(Reverse((part.place(time), file)));
         self.heads[file] = Some(cut.into_record(file, time));
         Ok(())
@@ -107,21 +113,21 @@ impl Cut {
 /// Raise the floors so that the last `last` lines of all files together remain: step back from the
 /// ends, each time in the file whose line is the youngest.
 fn keep_last(parts: &mut [Part], last: usize) -> io::Result<()> {
-    let mut opens: Vec<Option<Open>> = parts.iter_mut().map(|part| part.open.take()).collect();
+    let mut opens: Vec<Option<Chain>> = parts.iter_mut().map(|part| part.open.take()).collect();
     let mut ends: Vec<_> = opens
         .iter_mut()
         .zip(&*parts)
         .map(|(open, part)| {
-            let Open { file, timeline } = open.as_mut()?;
-            Some((Backward::new(file, part.floor, part.limit), timeline))
+            let Chain { bytes, times } = open.as_mut()?;
+            Some((Backward::new(&*bytes, part.floor, part.limit), times))
         })
         .collect();
     let mut order = BinaryHeap::new();
     let mut step = |file: usize, parts: &[Part], order: &mut BinaryHeap<_>| {
-        if let Some((backward, timeline)) = &mut ends[file]
+        if let Some((backward, times)) = &mut ends[file]
             && let Some(start) = backward.next_start()?
         {
-            order.push((parts[file].place(timeline.at(start)), file, start));
+            order.push((parts[file].place(times.at(start)), file, start));
         }
         io::Result::Ok(())
     };

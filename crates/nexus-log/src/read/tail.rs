@@ -1,10 +1,11 @@
 //! The last lines of one file, for an error message.
 
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::part::Open;
+use super::chain::Chain;
+use super::shelf::Shelves;
+use crate::bytes::ReadAt;
 
 /// The last `n` lines of a log, first one first, looking at its last `max_bytes` bytes only: a line
 /// that begins before them is cut at its beginning. Lines are as the worker wrote them: pass them
@@ -13,19 +14,14 @@ use super::part::Open;
 /// # Errors
 /// The file exists and cannot be read.
 pub fn tail_lines(path: &Path, n: usize, max_bytes: usize) -> io::Result<Vec<Vec<u8>>> {
-    let Some(Open { file, .. }) = Open::log(path)? else { return Ok(Vec::new()) };
-    let size = file.metadata()?.len();
+    let mut shelves = Shelves::default();
+    let Some(Chain { bytes: file, .. }) = Chain::open(path, None, &mut shelves)? else {
+        return Ok(Vec::new());
+    };
+    let size = file.len();
     let begin = size.saturating_sub(max_bytes as u64);
     let mut bytes = vec![0; usize::try_from(size - begin).unwrap_or(max_bytes)];
-    let mut len = 0;
-    while len < bytes.len() {
-        match file.read_at(&mut bytes[len..], begin + len as u64) {
-            Ok(0) => break,
-            Ok(got) => len += got,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let len = file.fill_at(&mut bytes, begin)?;
     bytes.truncate(len);
     if bytes.last() == Some(&b'\n') {
         bytes.pop();

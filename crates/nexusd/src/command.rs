@@ -28,8 +28,8 @@ pub(crate) enum Command {
     Drained(nexus_spec::Name),
     /// End the daemon and leave the workers running.
     Leave(oneshot::Sender<()>),
-    /// A log file has lost its name.
-    LogLost(nexus_log::LineId),
+    /// A line of output goes to another file now.
+    LogRenewed(nexus_log::LineId),
     /// The operation of a key.
     Operation(String, oneshot::Sender<Option<Begun>>),
     /// Keep the present list for `resurrect`.

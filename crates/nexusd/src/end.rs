@@ -38,7 +38,7 @@ impl Daemon {
                 self.leave();
                 let _ = reply.send(());
             }
-            Command::LogLost(line) => self.renew_log(line),
+            Command::LogRenewed(line) => self.log_renewed(line),
             Command::Operation(key, reply) => {
                 drop(reply.send(crate::requests::shown(self, &key)));
             }
@@ -89,15 +89,11 @@ impl Daemon {
         }
     }
 
-    fn renew_log(&mut self, lost: nexus_log::LineId) {
-        let (state, origins, home) = (&self.state, &self.origins, &self.home);
-        let naming = |app: &Name, line, stream| {
-            let spec = state.app(app.as_str())?.spec();
-            let plain_zero = origins.get(app).is_some_and(|origin| origin.plain_zero);
-            Some(crate::outputs::Naming { home, spec, plain_zero }.file(line, stream))
-        };
-        if let Err(error) = self.outputs.renew(&mut self.holdings, lost, naming) {
-            tracing::error!(%error, "a log file that was deleted cannot be made anew");
+    fn log_renewed(&mut self, line: nexus_log::LineId) {
+        let merged =
+            |app: &Name| self.state.app(app.as_str()).is_some_and(|app| app.spec().log.merge_logs);
+        if let Err(error) = self.outputs.renewed(&mut self.holdings, line, merged) {
+            tracing::error!(%error, "a new log file cannot be held");
         }
     }
 

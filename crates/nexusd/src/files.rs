@@ -1,10 +1,9 @@
 //! Opening what a worker needs before it exists: pipes, log files, listening sockets.
 
-use std::fs::OpenOptions;
-use std::io::{self, Seek, SeekFrom};
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use nexus_spec::Listen;
@@ -40,29 +39,12 @@ pub(crate) fn pipe(owner: Option<&Ids>) -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((read, write))
 }
 
-/// A log file, open at its end. Never through a symlink; not O_APPEND, which splice(2) refuses.
+/// A log file, open at its end; its directory is made if need be.
 ///
 /// # Errors
 /// What open(2) says, with the path.
 pub(crate) fn log(path: &Path) -> io::Result<OwnedFd> {
-    let open = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_NONBLOCK)
-            .open(path)?;
-        let kind = file.metadata()?.file_type();
-        if kind.is_file() {
-            file.seek(SeekFrom::End(0))?;
-        } else if !kind.is_char_device() {
-            // A device takes bytes as /dev/null does; a pipe or a socket would need a reader.
-            return Err(io::Error::other("it is neither a file nor a device"));
-        }
-        Ok(OwnedFd::from(file))
-    };
-    open().map_err(|error| named(&path.display(), &error))
+    nexus_log::log_to_write(path).map_err(|error| named(&path.display(), &error))
 }
 
 /// A listening socket.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_keeper::HoldId;
-use nexus_log::{LineId, Mover, Note, Source};
+use nexus_log::{LineId, Mover, Note, Rules, Source};
 use nexus_spec::{AppSpec, Name};
 use nix::sys::stat::fstat;
 use tokio::sync::mpsc::Sender;
@@ -25,11 +25,15 @@ const PARK_PATIENCE: Duration = Duration::from_millis(250);
 
 /// The threads, one per file system, and what they move.
 pub(crate) struct Outputs {
-    /// For the threads, to tell the loop that a file has lost its name.
+    /// For the threads, to tell the loop that a line goes to another file now.
     own: Sender<Command>,
     by_device: HashMap<u64, Mover>,
-    lines: HashMap<(Name, Line, Stream), (LineId, u64)>,
+    lines: HashMap<Key, (LineId, u64)>,
+    keys: HashMap<LineId, Key>,
 }
+
+/// One stream of one line of an app.
+type Key = (Name, Line, Stream);
 
 /// How a worker's log files are called.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +67,17 @@ impl Naming<'_> {
         };
         (path, under)
     }
+
+    /// What bounds each file.
+    fn rules(&self) -> Rules {
+        let instances = if self.spec.log.merge_logs {
+            1
+        } else {
+            usize::from(crate::cpus::resolve(self.spec.instances))
+        };
+        let group = self.spec.name.as_str().into();
+        Rules { group, ..Rules::default() }.shared_by(instances * Stream::BOTH.len())
+    }
 }
 
 /// `dir/name.ext` → `dir/name-2.ext`.
@@ -77,7 +92,7 @@ fn numbered(path: &Path, number: u16) -> PathBuf {
 
 impl Outputs {
     pub(crate) fn new(own: Sender<Command>) -> Outputs {
-        Outputs { own, by_device: HashMap::new(), lines: HashMap::new() }
+        Outputs { own, by_device: HashMap::new(), lines: HashMap::new(), keys: HashMap::new() }
     }
 
     /// Make sure that a line's pipes and files are there and moved. Returns what its stdout and
@@ -114,8 +129,9 @@ impl Outputs {
         let app = &naming.spec.name;
         let (path, under) = naming.file(line, stream);
         let file = Held::File(app.clone(), under, stream);
+        let is_elsewhere = |open: &Path| !nexus_log::is_generation(open, &path);
         let opened_elsewhere =
-            holdings.fd(&file).is_some_and(|fd| path_of(fd).is_none_or(|open| open != path));
+            holdings.fd(&file).is_some_and(|fd| path_of(fd).is_none_or(|open| is_elsewhere(&open)));
         if opened_elsewhere {
             self.stop(app, line, stream);
         }
@@ -130,7 +146,8 @@ impl Outputs {
             holdings.hold(read.clone(), read_end)?;
             holdings.hold(write.clone(), write_end)?;
         }
-        self.begin(holdings, app, line, stream, (read, &file), path)?;
+        let key = (app.clone(), line, stream);
+        self.begin(holdings, key, (read, &file), path, naming.rules())?;
         holdings.id(write).ok_or_else(|| io::Error::other("the pipe was not held"))
     }
 
@@ -138,19 +155,17 @@ impl Outputs {
     fn begin(
         &mut self,
         holdings: &Holdings,
-        app: &Name,
-        line: Line,
-        stream: Stream,
+        key: Key,
         (pipe, file): (&Held, &Held),
         path: PathBuf,
+        rules: Rules,
     ) -> io::Result<()> {
-        let key = (app.clone(), line, stream);
         if self.lines.contains_key(&key) {
             return Ok(());
         }
         let id = holdings.id(pipe).ok_or_else(|| io::Error::other("the pipe is not held"))?;
-        let source =
-            Source { pipe: holdings.duplicate(pipe)?, file: holdings.duplicate(file)?, path };
+        let (pipe, file) = (holdings.duplicate(pipe)?, holdings.duplicate(file)?);
+        let source = Source { pipe, file, path, rules };
         let device = fstat(source.file.as_fd())?.st_dev;
         let mover = match self.by_device.entry(device) {
             std::collections::hash_map::Entry::Occupied(mover) => mover.into_mut(),
@@ -160,6 +175,7 @@ impl Outputs {
             }
         };
         mover.add(LineId(id.0), source).map_err(io::Error::other)?;
+        self.keys.insert(LineId(id.0), key.clone());
         self.lines.insert(key, (LineId(id.0), device));
         Ok(())
     }
@@ -174,22 +190,23 @@ impl Outputs {
         Ok(())
     }
 
-    /// A log file was deleted: what the worker writes from now on goes to a new one.
-    pub(crate) fn renew(
+    /// A line goes to another file: that is what is held from now on. Until then a successor finds
+    /// out by the names on disk.
+    pub(crate) fn renewed(
         &mut self,
         holdings: &mut Holdings,
-        lost: LineId,
-        naming: impl FnOnce(&Name, Line, Stream) -> Option<(PathBuf, Line)>,
+        id: LineId,
+        merged: impl FnOnce(&Name) -> bool,
     ) -> io::Result<()> {
-        let of_it = self.lines.iter().find(|(_, (id, _))| *id == lost);
-        let Some(((app, line, stream), (id, device))) = of_it else { return Ok(()) };
-        let Some((path, under)) = naming(app, *line, *stream) else { return Ok(()) };
-        let file = files::log(&path)?;
-        let held = Held::File(app.clone(), under, *stream);
-        if let Some(mover) = self.by_device.get(device) {
-            mover.replace(*id, file.try_clone()?, Box::new(|| {})).map_err(io::Error::other)?;
-        }
-        holdings.hold(held, file)?;
+        let Some((app, line, stream)) = self.keys.get(&id) else { return Ok(()) };
+        let device = self.lines.get(&(app.clone(), *line, *stream)).map(|(_, device)| device);
+        let mover = device.and_then(|device| self.by_device.get(device));
+        let Some(file) = mover.and_then(|mover| mover.take_renewed(id)) else { return Ok(()) };
+        let under = match line {
+            Line::Instance(_) if merged(app) => Line::Merged,
+            Line::Build | Line::Instance(_) | Line::Merged => *line,
+        };
+        holdings.hold(Held::File(app.clone(), under, *stream), file)?;
         Ok(())
     }
 
@@ -197,6 +214,7 @@ impl Outputs {
         if let Some((id, device)) = self.lines.remove(&(app.clone(), line, stream))
             && let Some(mover) = self.by_device.get(&device)
         {
+            self.keys.remove(&id);
             // A thread that takes no order any more hangs with its disk; the pipe stays full then.
             if let Err(error) = mover.remove(id) {
                 tracing::error!(%app, %error, "its output is still being moved");
@@ -233,12 +251,19 @@ impl Outputs {
     }
 }
 
-/// What a thread noticed, for the daemon's log; a file without a name is made anew.
+/// What a thread noticed, for the daemon's log; what is to be held, for the loop.
 fn noticed(own: &Sender<Command>, line: LineId, note: Note) {
     match note {
-        Note::Unlinked => {
-            // A full queue: it is noticed again at the next write after an idle time.
-            let _ = own.try_send(Command::LogLost(line));
+        Note::Renewed => {
+            // A full queue: the old one stays held, until the next rotation.
+            let _ = own.try_send(Command::LogRenewed(line));
+        }
+        Note::Lost => {
+            tracing::warn!(line = line.0, "a log file was deleted or renamed; it is made anew");
+        }
+        Note::Refused(errno) => {
+            let why = nix::errno::Errno::from_raw(errno).desc();
+            tracing::error!(line = line.0, "a log file cannot be rotated or made anew: {why}");
         }
         Note::Stalled(errno) => {
             let why = nix::errno::Errno::from_raw(errno).desc();

@@ -108,6 +108,22 @@ pub(crate) fn last(log: &Path) -> Option<Moment> {
     all_of(log).filter(|(_, form)| *form == Form::Plain).map(|(at, _)| at).max()
 }
 
+/// When a log was last rotated.
+pub(crate) fn newest(log: &Path) -> Option<Moment> {
+    all_of(log).map(|(at, _)| at).max()
+}
+
+/// Delete all that was rotated of a log, and give its bytes.
+pub(crate) fn delete_all(log: &Path) -> u64 {
+    let mut freed = 0;
+    for (at, form) in all_of(log).collect::<Vec<_>>() {
+        let path = path(log, at, form);
+        let size = path.symlink_metadata().map_or(0, |meta| meta.len());
+        freed += if std::fs::remove_file(path).is_ok() { size } else { 0 };
+    }
+    freed
+}
+
 /// The index that was renamed before a kill, if its log was not: the newest of all.
 pub(crate) fn orphan_index(log: &Path) -> Option<PathBuf> {
     let index = all_of(log).filter(|(_, form)| *form == Form::Index).map(|(at, _)| at).max()?;

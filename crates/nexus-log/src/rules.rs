@@ -9,9 +9,9 @@ const MIB: u64 = 1024 * 1024;
 /// The smallest file that is rotated because of a budget shared by many.
 const SHARE_MIN: u64 = 64 * 1024;
 
-/// How a log file is bounded. By default one file takes at most 60 MiB: the present one and five
-/// compressed ones, 10 MiB of text each (about 16 MiB in all for usual text); and all files of a
-/// group 500 MiB.
+/// How a log file is bounded. By default it is rotated at 10 MiB, thirty older ones are kept
+/// (compressed, so that they take about 30 MiB for usual text; the numbers that users of PM2's
+/// module for this know), and all files of a group take 500 MiB at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
     /// A file of so many bytes is rotated; at most 1 MiB later, at the end of a line. None = never.
@@ -33,7 +33,7 @@ impl Default for Rules {
         Rules {
             max_size: Some(10 * MIB),
             max_age: None,
-            keep: 5,
+            keep: 30,
             total: Some(500 * MIB),
             compress: true,
             group: Arc::from(""),

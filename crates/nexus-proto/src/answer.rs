@@ -93,6 +93,26 @@ pub struct History {
     pub memory_bytes: Vec<Option<u64>>,
 }
 
+/// Answer of `POST /v1/apps/flush`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flushed {
+    /// `nexus.flush/1`.
+    pub schema: String,
+    /// Whether files were rotated, not emptied.
+    pub rotated: bool,
+    /// One an app.
+    pub apps: Vec<FlushedApp>,
+}
+
+/// What became of an app's log files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlushedApp {
+    /// The app.
+    pub app: Name,
+    /// Bytes of text and of rotated files that are gone; 0 when they were rotated.
+    pub freed_bytes: u64,
+}
+
 /// Answer of `POST /v1/save`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {

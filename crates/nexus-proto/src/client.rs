@@ -22,8 +22,8 @@ pub use failure::Failure;
 pub use http::HEAD_MAX;
 pub use lines::Lines;
 
-use crate::answer::{Environment, Events, Saved, Targets, Version};
-use crate::op::{AppVerb, OpState, Operation, SignalApps, Start};
+use crate::answer::{Environment, Events, Flushed, Saved, Targets, Version};
+use crate::op::{AppVerb, FlushLogs, OpState, Operation, SignalApps, Start};
 use crate::problem::Problem;
 use crate::snapshot::{AppView, Snapshot};
 use http::{Request, Response};
@@ -177,6 +177,14 @@ impl Client {
     /// See [`Failure`].
     pub fn signal(&self, key: &str, signal: &SignalApps) -> Result<Operation, Failure> {
         self.post("/v1/apps/signal", key, Some(signal))
+    }
+
+    /// `POST /v1/apps/flush`: empty the log files of apps, or rotate them.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn flush(&self, key: &str, flush: &FlushLogs) -> Result<Flushed, Failure> {
+        self.post("/v1/apps/flush", key, Some(flush))
     }
 
     /// `GET /v1/apps/{name}/env`: the environment of an instance (`None` = the first that runs).

@@ -7,8 +7,12 @@ mod op;
 mod problem;
 mod snapshot;
 
-pub use answer::{Environment, Events, History, Saved, Targets, Variable, Version};
-pub use op::{AppResult, AppVerb, OpState, Operation, SignalApps, Start, Target, Verdict};
+pub use answer::{
+    Environment, Events, Flushed, FlushedApp, History, Saved, Targets, Variable, Version,
+};
+pub use op::{
+    AppResult, AppVerb, FlushLogs, OpState, Operation, SignalApps, Start, Target, Verdict,
+};
 pub use problem::{Code, Problem};
 pub use snapshot::{
     AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, Trouble,

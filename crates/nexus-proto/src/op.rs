@@ -40,6 +40,16 @@ pub struct SignalApps {
     pub signal: String,
 }
 
+/// Body of `POST /v1/apps/flush`: empty log files, or rotate them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlushLogs {
+    /// As in [`AppVerb`]; none = all apps.
+    pub targets: Vec<String>,
+    /// True = begin new files and keep what there is; false = delete it.
+    #[serde(default)]
+    pub rotate: bool,
+}
+
 /// One app, or one instance of it, that a target stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {

@@ -17,14 +17,14 @@ pub struct LogFiles {
     pub error_file: Option<PathBuf>,
     /// `merge_logs`: all instances write into one file; default false.
     pub merge_logs: bool,
-    /// `log.max_size`: a file of this size is rotated; default 100 M; `None` = whatever its size.
+    /// `log.max_size`: a file of this size is rotated; default 10 M; `None` = whatever its size.
     pub max_size: Option<Size>,
     /// `log.max_age`: a file that was begun this long ago is rotated; default none.
     pub max_age: Option<Span>,
-    /// `log.keep`: rotated files of one log that are kept; default 10.
+    /// `log.keep`: rotated files of one log that are kept; default 30.
     pub keep: u32,
     /// `log.total`: bytes of all files of an app together, rotated ones included; the oldest go
-    /// first; default 1 G; `None` = whatever they are.
+    /// first; default 500 M; `None` = whatever they are.
     pub total: Option<Size>,
     /// `log.compress`: whether rotated files are compressed; default true.
     pub compress: bool,
@@ -60,10 +60,10 @@ impl Default for LogFiles {
             out_file: None,
             error_file: None,
             merge_logs: false,
-            max_size: Some(Size(100 << 20)),
+            max_size: Some(Size(10 << 20)),
             max_age: None,
-            keep: 10,
-            total: Some(Size(1 << 30)),
+            keep: 30,
+            total: Some(Size(500 << 20)),
             compress: true,
             rate: None,
             format: LogFormat::Raw,

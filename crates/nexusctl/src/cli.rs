@@ -1,6 +1,7 @@
 //! The command line: verbs, flags, their help.
 
 mod helping;
+mod output;
 mod processes;
 mod start;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use nexus_spec::{Size, Span};
 
 pub(crate) use helping::{Completion, Init, Man, Shell};
+pub(crate) use output::{Flush, Level, Logs};
 pub(crate) use processes::{Awaited, Env, Id, Pid, SignalTo, StatusOf, Wait};
 pub(crate) use start::{App, Start};
 
@@ -21,7 +23,7 @@ use crate::look::When;
 const GROUPS: &str = "\
 Run       start  stop  restart  delete  signal  wait
 Look      list  status  describe  logs  why  events  env  pid  id  jlist
-Keep up   save  resurrect  daemon  kill
+Keep up   save  resurrect  flush  daemon  kill
 Begin     init  check  completion  man
 
 Examples:
@@ -55,6 +57,7 @@ Look:
 Keep up:
   save       Write down what runs, for resurrect (dump)
   resurrect  Start what was saved
+  flush      Empty the apps' log files, or begin new ones
   daemon     Run, stop or ask the daemon
   kill       Stop all apps, then the daemon
 Begin:
@@ -176,6 +179,8 @@ pub(crate) enum Verb {
     /// The apps' own output, merged by time
     #[command(visible_alias = "log")]
     Logs(Logs),
+    /// Empty the apps' log files, or begin new ones
+    Flush(Flush),
     /// Cause and evidence of an app's state and last restarts
     Why(Targets),
     /// What happened, when, and who asked for it
@@ -267,33 +272,6 @@ pub(crate) struct Targets {
     /// NAME, NAME/INSTANCE, id, namespace, all, /regex/, glob
     #[arg(value_name = "TARGET", required = true)]
     pub(crate) targets: Vec<String>,
-}
-
-/// `logs`.
-#[derive(Args, Clone, Debug)]
-#[command(after_help = "Examples:
-  nexusctl logs                      the last 50 lines of all apps
-  nexusctl logs api -f               follow one
-  nexusctl logs api/2 --err --since 5m")]
-pub(crate) struct Logs {
-    /// Apps, or NAME/INSTANCE [default: all]
-    #[arg(value_name = "TARGET")]
-    pub(crate) targets: Vec<String>,
-    /// Go on as lines come
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// How many lines [default: 50; with --since: all]
-    #[arg(short = 'n', long, value_name = "N")]
-    pub(crate) lines: Option<usize>,
-    /// Not older than this: 5m, 13:58, or 2026-11-23T13:58Z
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<String>,
-    /// Only stderr
-    #[arg(long, conflicts_with = "out")]
-    pub(crate) err: bool,
-    /// Only stdout
-    #[arg(long)]
-    pub(crate) out: bool,
 }
 
 /// `events`.

@@ -14,8 +14,16 @@ use crate::failure::Failure;
 /// [`Exit::ClosedPipe`] without a word when the reader has gone; what the kernel says otherwise
 /// (a full disk must not look like success).
 pub(crate) fn result(text: &str) -> Result<(), Failure> {
+    bytes(text.as_bytes())
+}
+
+/// As [`result`], what need not be text.
+///
+/// # Errors
+/// As [`result`].
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(bytes).and_then(|()| out.flush());
     written.map_err(|error| {
         if error.kind() == io::ErrorKind::BrokenPipe {
             Failure::silent(Exit::ClosedPipe)

@@ -6,6 +6,7 @@ use nexus_proto::{AppVerb, EventView, Operation, Problem, SignalApps, Snapshot, 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::environment::Wearer;
+use crate::flush::Flush;
 
 /// Commands that may wait for the loop; a client beyond that waits in its connection.
 pub(crate) const COMMANDS_MAX: usize = 256;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     Events(u64, oneshot::Sender<Vec<EventView>>),
     /// All output of an app that is gone has been moved: let its descriptors go.
     Drained(nexus_spec::Name),
+    /// Empty log files, or rotate them.
+    Flush(Flushing, oneshot::Sender<Result<Vec<Flush>, Problem>>),
     /// End the daemon and leave the workers running.
     Leave(oneshot::Sender<()>),
     /// A line of output goes to another file now.
@@ -64,6 +67,15 @@ pub(crate) struct Signalling {
     pub(crate) by: String,
     /// Which, and to whom.
     pub(crate) asked: SignalApps,
+}
+
+/// Log files to be emptied or rotated: it asks nothing of the core, and may be done again.
+#[derive(Debug)]
+pub(crate) struct Flushing {
+    /// Who asks: `alice(1000)`.
+    pub(crate) by: String,
+    /// Whose.
+    pub(crate) asked: nexus_proto::FlushLogs,
 }
 
 /// A request that changes something.

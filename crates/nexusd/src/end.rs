@@ -34,6 +34,7 @@ impl Daemon {
                 drop(reply.send(self.journal.after(after).cloned().collect()));
             }
             Command::Drained(app) => self.release(&app),
+            Command::Flush(flushing, reply) => drop(reply.send(self.flush(&flushing))),
             Command::Leave(reply) => {
                 self.leave();
                 let _ = reply.send(());

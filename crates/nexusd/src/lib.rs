@@ -12,6 +12,7 @@ mod end;
 mod environment;
 mod facts;
 mod files;
+mod flush;
 mod held;
 mod holdings;
 mod home;

@@ -76,7 +76,16 @@ impl Naming<'_> {
             usize::from(crate::cpus::resolve(self.spec.instances))
         };
         let group = self.spec.name.as_str().into();
-        Rules { group, ..Rules::default() }.shared_by(instances * Stream::BOTH.len())
+        let log = &self.spec.log;
+        let rules = Rules {
+            max_size: log.max_size.map(|size| size.0),
+            max_age: log.max_age.map(|age| Duration::from_millis(age.0)),
+            keep: log.keep as usize,
+            total: log.total.map(|total| total.0),
+            compress: log.compress,
+            group,
+        };
+        rules.shared_by(instances * Stream::BOTH.len())
     }
 }
 
@@ -243,6 +252,31 @@ impl Outputs {
                 let _ = mover.settle(*id, Box::new(move || drop(last)));
             }
         }
+    }
+
+    /// Empty the file of a line, or rotate it, and call `then` with the bytes freed, on another
+    /// thread. False = nobody moves it; `then` is dropped.
+    pub(crate) fn flush(
+        &self,
+        app: &Name,
+        line: Line,
+        stream: Stream,
+        rotate: bool,
+        then: Box<dyn FnOnce(u64) + Send>,
+    ) -> bool {
+        let line = self.lines.get(&(app.clone(), line, stream));
+        let Some((id, device)) = line else { return false };
+        let Some(mover) = self.by_device.get(device) else { return false };
+        let ordered = if rotate {
+            mover.rotate(*id, Box::new(move || then(0)))
+        } else {
+            mover.clear(*id, then)
+        };
+        if let Err(error) = ordered {
+            // A disk that hangs: who waits for `then` is told by its end that it was dropped.
+            tracing::error!(%app, %error, "its log is not flushed");
+        }
+        true
     }
 
     /// Stop all threads between two moves, for good. False = one did not stop.

@@ -19,7 +19,7 @@ pub(super) static TABLE: [Setting; 7] = [
         },
         |app| size(app.log.max_size, LogFiles::default().max_size),
     )
-    .default("100M"),
+    .default("10M"),
     Setting::new(
         "max_age",
         "a length of time, such as \"1d\", or \"none\"",
@@ -43,7 +43,7 @@ pub(super) static TABLE: [Setting; 7] = [
         },
         |app| (app.log.keep != LogFiles::default().keep).then(|| i64::from(app.log.keep).into()),
     )
-    .default("10")
+    .default("30")
     .also(&["retain"]),
     Setting::new(
         "total",
@@ -55,7 +55,7 @@ pub(super) static TABLE: [Setting; 7] = [
         },
         |app| size(app.log.total, LogFiles::default().total),
     )
-    .default("1G"),
+    .default("500M"),
     Setting::new(
         "compress",
         "true or false",

@@ -7,6 +7,7 @@ mod delete;
 mod describe;
 mod env;
 mod events;
+mod flush;
 mod init;
 mod jlist;
 mod kill;
@@ -52,6 +53,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::List(args) => list::run(context, &args),
         Verb::Describe(args) => describe::run(context, &args),
         Verb::Logs(args) => logs::run(context, &args),
+        Verb::Flush(args) => flush::run(context, &args),
         Verb::Why(args) => why::run(context, &args),
         Verb::Events(args) => events::run(context, &args),
         Verb::Jlist => jlist::run(context),

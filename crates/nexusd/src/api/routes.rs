@@ -8,12 +8,14 @@ use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::response::Response;
 use axum::routing::{get, post};
 use hyper::{HeaderMap, StatusCode};
-use nexus_proto::{AppVerb, Code, OpState, Problem, SignalApps, Snapshot, Start};
+use nexus_proto::{
+    AppVerb, Code, FlushLogs, Flushed, OpState, Problem, SignalApps, Snapshot, Start,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::{Peer, answer, events, figures};
-use crate::command::{Asked, Begin, Begun, Command, Front, Signalling, What};
+use crate::command::{Asked, Begin, Begun, Command, Flushing, Front, Signalling, What};
 
 /// The largest request body: a project file of thousands of apps.
 const BODY_MAX: usize = 4 << 20;
@@ -191,6 +193,12 @@ async fn verb(
                 Err(problem) => answer::problem(&problem),
             };
         }
+        "flush" => {
+            return match read::<FlushLogs>(body).await {
+                Ok(asked) => flush(&front, &peer, &headers, asked).await,
+                Err(problem) => answer::problem(&problem),
+            };
+        }
         _ => return no_such_path().await,
     };
     match read::<AppVerb>(body).await {
@@ -223,6 +231,27 @@ async fn signal(front: &Front, peer: &Peer, headers: &HeaderMap, asked: SignalAp
     };
     let signalling = Signalling { key, by: peer.name.clone(), asked };
     begun(front, front.ask(|reply| Command::Signal(signalling, reply)).await).await
+}
+
+async fn flush(front: &Front, peer: &Peer, headers: &HeaderMap, asked: FlushLogs) -> Response {
+    if let Err(problem) = key(headers) {
+        return answer::problem(&problem);
+    }
+    let rotated = asked.rotate;
+    let flushing = Flushing { by: peer.name.clone(), asked };
+    let flushes = match front.ask(|reply| Command::Flush(flushing, reply)).await {
+        Some(Ok(flushes)) => flushes,
+        Some(Err(problem)) => return answer::problem(&problem),
+        None => return answer::ending(),
+    };
+    let mut apps = Vec::with_capacity(flushes.len());
+    for flush in flushes {
+        match flush.ended().await {
+            Ok(app) => apps.push(app),
+            Err(problem) => return answer::problem(&problem),
+        }
+    }
+    answer::json(StatusCode::OK, &Flushed { schema: "nexus.flush/1".into(), rotated, apps })
 }
 
 fn key(headers: &HeaderMap) -> Result<String, Problem> {

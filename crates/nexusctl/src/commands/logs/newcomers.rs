@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use nexus_log::{LogFile, Query};
 use nexus_proto::{Snapshot, client};
 
+use super::sieve::{Sieve, Wanted};
 use super::{Printer, wanted};
 use crate::cli::Logs;
 use crate::context::Context;
 use crate::log_files::{Source, of_fleet};
-use crate::out;
 
 /// One wait for a change of the fleet.
 const WAIT: Duration = Duration::from_secs(30);
@@ -21,8 +21,8 @@ const LATE: Duration = Duration::from_secs(5);
 const PACE: Duration = Duration::from_millis(200);
 
 /// Watch for them on a thread of its own, as long as a daemon answers.
-pub(super) fn watch(context: &Context, args: &Logs, known: &[Source]) {
-    let (context, args) = (context.clone(), args.clone());
+pub(super) fn watch(context: &Context, args: &Logs, chosen: &Wanted, known: &[Source]) {
+    let (context, args, chosen) = (context.clone(), args.clone(), chosen.clone());
     let mut known: BTreeSet<PathBuf> =
         known.iter().map(|source| source.file.path.clone()).collect();
     std::thread::spawn(move || {
@@ -33,8 +33,9 @@ pub(super) fn watch(context: &Context, args: &Logs, known: &[Source]) {
             sources
                 .retain(|source| wanted(source, &args) && known.insert(source.file.path.clone()));
             if !sources.is_empty() {
-                let context = context.clone();
-                std::thread::spawn(move || follow(&context, &sources));
+                let printer = Printer::new(&context, &args, sources.clone());
+                let sieve = Sieve::new(chosen.clone());
+                std::thread::spawn(move || follow(printer, sieve, &sources));
             }
             std::thread::sleep(PACE);
         }
@@ -51,8 +52,7 @@ fn meant(context: &Context, args: &Logs, snapshot: &Snapshot) -> Vec<Source> {
 }
 
 /// Print their lines for ever. What cannot be read is left: the others go on.
-fn follow(context: &Context, sources: &[Source]) {
-    let printer = Printer::new(context, sources.to_vec());
+fn follow(mut printer: Printer, mut sieve: Sieve, sources: &[Source]) {
     let files: Vec<LogFile> = sources.iter().map(|source| source.file.clone()).collect();
     let since = SystemTime::now().checked_sub(LATE);
     let query = Query { files, since, follow: true, ..Query::default() };
@@ -61,8 +61,10 @@ fn follow(context: &Context, sources: &[Source]) {
     let mut records = first;
     let Ok(mut follow) = reader.follow() else { return };
     loop {
-        let text: String = records.iter().map(|record| printer.line(record)).collect();
-        if out::result(&text).is_err() {
+        for record in records {
+            sieve.take(record, |shown| printer.line(&shown));
+        }
+        if printer.flush().is_err() {
             return;
         }
         match follow.wait(None) {

@@ -1,13 +1,18 @@
-//! Records of log files as lines: time, app, stream, text.
+//! Records of log files as lines: time, app, level, text.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nexus_log::{Record, Stream, printable};
-use serde_json::json;
+use jiff::tz::TimeZone;
+use nexus_log::{Level, Stream, printable};
+use serde_json::{Value, json};
 
+use super::sieve::Shown;
+use crate::cli::Logs;
 use crate::context::Context;
+use crate::failure::Failure;
 use crate::log_files::Source;
 use crate::look::{Look, Role};
+use crate::out;
 use crate::text::{pad, width};
 use crate::view::clock_ms;
 
@@ -16,41 +21,88 @@ const LABEL_MAX: usize = 24;
 /// `14:02:29.918`.
 const CLOCK_WIDTH: usize = 12;
 
-/// Records as lines.
-#[derive(Clone, Debug)]
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// With time, app and level.
+    Text,
+    /// An object.
+    Json,
+    /// As it was written; on a terminal, made harmless.
+    Raw,
+}
+
+/// Records as lines, collected until they are written.
+#[derive(Debug)]
 pub(super) struct Printer {
     look: Look,
-    json: bool,
+    form: Form,
     sources: Vec<Source>,
     label_width: usize,
+    batch: Vec<u8>,
 }
 
 impl Printer {
     /// For the records of these sources.
-    pub(super) fn new(context: &Context, sources: Vec<Source>) -> Printer {
+    pub(super) fn new(context: &Context, args: &Logs, sources: Vec<Source>) -> Printer {
         let widest = sources.iter().map(|source| width(&source.file.label)).max().unwrap_or(0);
-        Printer {
-            look: context.out.clone(),
-            json: context.is_json(),
-            sources,
-            label_width: widest.min(LABEL_MAX),
+        let mut look = context.out.clone();
+        if args.utc {
+            look.zone = TimeZone::UTC;
+        }
+        let form = match (args.raw, context.is_json()) {
+            (true, _) => Form::Raw,
+            (false, true) => Form::Json,
+            (false, false) => Form::Text,
+        };
+        Printer { look, form, sources, label_width: widest.min(LABEL_MAX), batch: Vec::new() }
+    }
+
+    /// Bytes that are not written yet.
+    pub(super) fn holds(&self) -> usize {
+        self.batch.len()
+    }
+
+    /// One line more.
+    pub(super) fn line(&mut self, shown: &Shown) {
+        let Some(source) = self.sources.get(shown.record.file) else { return };
+        if shown.gap && self.form != Form::Json {
+            self.batch.extend(self.look.paint(Role::Off, "--").bytes().chain([b'\n']));
+        }
+        match self.form {
+            Form::Text => self.batch.extend(self.text_line(source, shown).bytes()),
+            Form::Json => self.batch.extend(json_line(source, shown).bytes()),
+            Form::Raw if self.look.terminal => {
+                self.batch.extend(printable(&shown.record.bytes, self.look.color).bytes());
+                self.batch.push(b'\n');
+            }
+            Form::Raw => {
+                self.batch.extend_from_slice(&shown.record.bytes);
+                self.batch.push(b'\n');
+            }
         }
     }
 
-    /// One record with its line end.
-    pub(super) fn line(&self, record: &Record) -> String {
-        let Some(source) = self.sources.get(record.file) else { return String::new() };
-        if self.json { json_line(source, record) } else { self.text_line(source, record) }
+    /// Write what is collected.
+    ///
+    /// # Errors
+    /// As [`out::result`].
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        let written = out::bytes(&self.batch);
+        self.batch.clear();
+        written
     }
 
-    fn text_line(&self, source: &Source, record: &Record) -> String {
-        let look = &self.look;
+    fn text_line(&self, source: &Source, shown: &Shown) -> String {
+        let (look, record) = (&self.look, &shown.record);
         let time = record.time.and_then(unix_ms).map(|ms| clock_ms(ms, &look.zone));
         let time = time.unwrap_or_else(|| pad("-", CLOCK_WIDTH, false));
         let label = pad(&source.file.label, self.label_width, false);
-        let mark = match source.file.stream {
-            Stream::Out => "   ".to_owned(),
-            Stream::Err => look.paint(Role::Bad, "err"),
+        let mark = match (shown.level, source.file.stream) {
+            (Some(level), _) => look.paint(role(level), level.tag()),
+            (None, Stream::Out) => "   ".to_owned(),
+            // That it came by standard error makes it no error.
+            (None, Stream::Err) => look.paint(Role::Off, "err"),
         };
         let cut = if record.truncated { look.ellipsis() } else { "" };
         let text = printable(&record.bytes, look.color);
@@ -59,16 +111,31 @@ impl Printer {
     }
 }
 
-fn json_line(source: &Source, record: &Record) -> String {
+fn role(level: Level) -> Role {
+    match level {
+        Level::Trace | Level::Debug => Role::Off,
+        Level::Info => Role::Good,
+        Level::Warn => Role::Busy,
+        Level::Error | Level::Fatal => Role::Bad,
+    }
+}
+
+fn json_line(source: &Source, shown: &Shown) -> String {
+    let record = &shown.record;
     let time = record.time.and_then(unix_ms);
     let time = time.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    // What the app wrote as JSON is a value, not text within text.
+    let is_object = record.bytes.first() == Some(&b'{') && !record.truncated;
+    let object = is_object.then(|| serde_json::from_slice::<Value>(&record.bytes).ok()).flatten();
     let line = json!({
         "schema": "nexus.log/1",
         "ts": time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()),
         "app": source.app,
         "instance": source.instance,
         "stream": match source.file.stream { Stream::Out => "out", Stream::Err => "err" },
+        "level": shown.level.map(Level::name),
         "msg": String::from_utf8_lossy(&record.bytes),
+        "json": object,
     });
     format!("{line}\n")
 }

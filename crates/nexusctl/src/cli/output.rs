@@ -5,11 +5,9 @@ use clap::{Args, ValueEnum};
 /// `logs`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
-  nexusctl logs                      the last 50 lines of all apps
-  nexusctl logs api -f               follow one
+  nexusctl logs api -f                     follow one
   nexusctl logs api/2 --err --since 5m
-  nexusctl logs --grep timeout -C 3  lines of all apps, with 3 around each
-  nexusctl logs api --level warn --not 'health|metrics'")]
+  nexusctl logs --level warn --not health  of all apps; more: --help")]
 pub(crate) struct Logs {
     /// Apps, or NAME/INSTANCE [default: all]
     #[arg(value_name = "TARGET")]
@@ -24,13 +22,13 @@ pub(crate) struct Logs {
     #[arg(long, value_name = "WHEN")]
     pub(crate) since: Option<String>,
     /// Not younger than this
-    #[arg(long, value_name = "WHEN", conflicts_with = "follow")]
+    #[arg(long, value_name = "WHEN", conflicts_with = "follow", hide_short_help = true)]
     pub(crate) until: Option<String>,
     /// Only lines that match this regular expression (`(?i)` before it: of any case)
     #[arg(short, long, value_name = "REGEX")]
     pub(crate) grep: Vec<String>,
     /// No lines that match this one
-    #[arg(long, value_name = "REGEX")]
+    #[arg(long, value_name = "REGEX", hide_short_help = true)]
     pub(crate) not: Vec<String>,
     /// Only lines of this level or a worse one, as far as lines tell theirs
     #[arg(long, value_enum, value_name = "LEVEL")]
@@ -42,13 +40,13 @@ pub(crate) struct Logs {
     #[arg(long, conflicts_with = "out")]
     pub(crate) err: bool,
     /// Only stdout
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) out: bool,
     /// Lines as they were written, without time and name
-    #[arg(long, conflicts_with_all = ["output", "json"])]
+    #[arg(long, conflicts_with_all = ["output", "json"], hide_short_help = true)]
     pub(crate) raw: bool,
     /// Times in UTC
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) utc: bool,
 }
 

@@ -5,9 +5,10 @@ use std::process::{Command, Stdio};
 
 /// Program → package. Grows with the tests; nothing is in it that no test runs.
 const NEEDED: &[(&str, &str)] = &[
-    ("curl", "curl"),       // speaks to the control socket as any client would
-    ("ps", "procps"),       // the names that an operator sees
-    ("python3", "python3"), // a worker that is not ours
+    ("curl", "curl"),           // speaks to the control socket as any client would
+    ("ps", "procps"),           // the names that an operator sees
+    ("promtool", "prometheus"), // reads our metrics as Prometheus does
+    ("python3", "python3"),     // a worker that is not ours
 ];
 
 /// See to it that every program is there: as root by apt-get, else by a sentence that says how.

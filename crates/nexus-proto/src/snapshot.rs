@@ -53,6 +53,9 @@ pub struct HostView {
     pub name: String,
     /// CPUs that the daemon may use.
     pub cpus: u16,
+    /// How busy all its CPUs are: 100 = all of them. `null` while no worker runs.
+    #[serde(default)]
+    pub cpu_percent: Option<f64>,
     /// Average load of one minute.
     pub load_1m: f64,
     /// Memory in use.
@@ -162,6 +165,9 @@ pub struct InstanceView {
     /// workers: 100 = one CPU, all the time.
     #[serde(default)]
     pub cpu_percent: Option<f64>,
+    /// CPU time that its whole tree has used since it was spawned.
+    #[serde(default)]
+    pub cpu_time_ms: Option<u64>,
     /// Resident memory of its whole tree. Pages that its processes share are counted in each.
     pub memory_bytes: Option<u64>,
     /// Where its output goes.

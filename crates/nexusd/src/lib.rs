@@ -19,6 +19,7 @@ mod home;
 mod journal;
 mod lines;
 mod measure;
+mod metrics;
 mod note;
 mod notify;
 mod ops;

@@ -33,6 +33,7 @@ impl Daemon {
             host: HostView {
                 name: String::new(),
                 cpus: 0,
+                cpu_percent: None,
                 load_1m: 0.0,
                 memory_used_bytes: 0,
                 memory_total_bytes: 0,
@@ -123,6 +124,7 @@ impl Daemon {
                 | nexus_core::Exit::Unknown => None,
             }),
             cpu_percent: None,
+            cpu_time_ms: None,
             memory_bytes: None,
             logs: Stream::BOTH.map(log).into(),
             tree: match self.facts.trees {

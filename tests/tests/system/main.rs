@@ -16,6 +16,7 @@ mod log_lines;
 mod logs;
 mod logs_chosen;
 mod manual;
+mod metrics;
 mod names;
 mod output;
 mod project;

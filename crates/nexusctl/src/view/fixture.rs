@@ -35,6 +35,7 @@ pub(crate) fn instance(id: u32, number: u16, status: Status) -> InstanceView {
         last_lived_ms: None,
         last_exit_code: None,
         cpu_percent: up.then_some(9.4),
+        cpu_time_ms: up.then_some(17_596_800),
         memory_bytes: up.then_some(108_003_328),
         logs: vec![
             LogFile { stream: "out".into(), path: format!("/h/logs/app-out-{number}.log") },
@@ -147,6 +148,7 @@ pub(crate) fn snapshot() -> Snapshot {
         host: HostView {
             name: "prod-api-01".into(),
             cpus: 8,
+            cpu_percent: Some(21.4),
             load_1m: 1.44,
             memory_used_bytes: 3_435_973_836,
             memory_total_bytes: 16_750_372_454,

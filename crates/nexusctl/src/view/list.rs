@@ -201,8 +201,10 @@ fn summary(snapshot: &Snapshot, look: &Look) -> String {
     }
     let host = &snapshot.host;
     let total = host.memory_total_bytes;
+    let cpu = host.cpu_percent.map(|percent| format!("cpu {}, ", share(percent)));
     let load = format!(
-        "load {:.1} of {}, mem {} of {}",
+        "{}load {:.1} of {}, mem {} of {}",
+        cpu.unwrap_or_default(),
         host.load_1m,
         crate::human::count(u64::from(host.cpus), "CPU"),
         part(host.memory_used_bytes, total),

@@ -22,6 +22,11 @@ pub(crate) fn problem(problem: &Problem) -> Response {
     with_type(status, "application/problem+json", Body::from(bytes))
 }
 
+/// Text of some kind.
+pub(crate) fn text(kind: &'static str, text: String) -> Response {
+    with_type(StatusCode::OK, kind, Body::from(text))
+}
+
 /// JSON lines, as they come.
 pub(crate) fn stream(body: Body) -> Response {
     with_type(StatusCode::OK, "application/jsonl", body)

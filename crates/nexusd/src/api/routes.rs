@@ -37,6 +37,7 @@ pub(super) fn routes(front: Front) -> Router {
         .route("/v1/targets", get(targets))
         .route("/v1/operations/{key}", get(operation))
         .route("/v1/events", get(events::events))
+        .route("/v1/metrics", get(figures::metrics))
         .route("/v1/save", post(save))
         .route("/v1/resurrect", post(resurrect))
         .route("/v1/daemon/stop", post(leave))
@@ -99,10 +100,11 @@ async fn apps(State(front): State<Front>, query: Query<Wait>) -> Response {
 }
 
 /// The fleet, with what only the file system and `/proc` know.
-async fn snapshot(front: &Front) -> Option<Snapshot> {
+pub(super) async fn snapshot(front: &Front) -> Option<Snapshot> {
     let snapshot = front.ask(Command::Snapshot).await?;
     let mut snapshot = std::sync::Arc::unwrap_or_clone(snapshot);
     crate::measure::host(&mut snapshot.host);
+    snapshot.host.cpu_percent = front.board.host_cpu_percent();
     front.board.fill(&mut snapshot.apps);
     let troubled = snapshot.apps.iter().any(|app| app.trouble.is_some());
     if !troubled {

@@ -152,7 +152,7 @@ mod tests {
 
     fn used(cpu_percent: f64, pages: u64) -> Figures {
         let memory_bytes = pages * page_bytes();
-        Figures { cpu_percent: Some(cpu_percent), memory_bytes }
+        Figures { cpu_percent: Some(cpu_percent), cpu_time_ms: 0, memory_bytes }
     }
 
     fn one(app: &str, figures: Figures) -> HashMap<Name, Figures> {

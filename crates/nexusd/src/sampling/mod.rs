@@ -7,6 +7,7 @@
 //! beyond a limit is told to the loop.
 
 mod history;
+mod host;
 mod limits;
 mod stat;
 mod sweep;
@@ -42,6 +43,8 @@ const FILES_SHARE: u64 = 8;
 pub(crate) struct Figures {
     /// 100 = one CPU; unknown for a tree that has just begun.
     pub(crate) cpu_percent: Option<f64>,
+    /// CPU time since it began.
+    pub(crate) cpu_time_ms: u64,
     /// Resident memory.
     pub(crate) memory_bytes: u64,
 }
@@ -52,7 +55,11 @@ impl Figures {
             (Some(one), Some(two)) => Some(((one + two) * 10.0).round() / 10.0),
             (one, two) => one.or(two),
         };
-        Figures { cpu_percent, memory_bytes: self.memory_bytes + other.memory_bytes }
+        Figures {
+            cpu_percent,
+            cpu_time_ms: self.cpu_time_ms + other.cpu_time_ms,
+            memory_bytes: self.memory_bytes + other.memory_bytes,
+        }
     }
 }
 
@@ -110,6 +117,13 @@ impl Sampling {
     }
 }
 
+/// CPU time in seconds and resident memory in bytes of one process; `None` = it is gone.
+pub(crate) fn process(pid: i32) -> Option<(f64, u64)> {
+    let stat = stat::read(&stat::open(pid)?)?;
+    let seconds = stat.own_ticks as f64 / stat::ticks_a_second();
+    Some((seconds, stat.pages * stat::page_bytes()))
+}
+
 /// The readers' end.
 #[derive(Clone)]
 pub(crate) struct Board(Arc<Shared>);
@@ -125,12 +139,18 @@ impl Board {
                 // A worker that has just begun: its first look is a moment away.
                 let figures = figures.or_else(|| tree::first_look(one.pid?));
                 one.cpu_percent = figures.and_then(|figures| figures.cpu_percent);
+                one.cpu_time_ms = figures.map(|figures| figures.cpu_time_ms);
                 one.memory_bytes = figures.map(|figures| figures.memory_bytes);
                 sum = figures.map(|figures| sum.unwrap_or_default().and(figures)).or(sum);
             }
             app.cpu_percent = sum.and_then(|sum| sum.cpu_percent);
             app.memory_bytes = sum.map(|sum| sum.memory_bytes);
         }
+    }
+
+    /// How busy the host's CPUs are, while a worker runs.
+    pub(crate) fn host_cpu_percent(&self) -> Option<f64> {
+        self.0.seen().host_cpu_percent
     }
 
     /// An app's last quarter of an hour.
@@ -171,6 +191,7 @@ struct Shared {
 #[derive(Default)]
 struct Seen {
     figures: HashMap<u64, Figures>,
+    host_cpu_percent: Option<f64>,
     rings: Rings,
 }
 

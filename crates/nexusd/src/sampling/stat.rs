@@ -69,6 +69,11 @@ pub(super) fn ticks_a_second() -> f64 {
     *TICKS
 }
 
+/// Ticks as a length of time.
+pub(super) fn milliseconds(ticks: u64) -> u64 {
+    (ticks as f64 * 1_000.0 / ticks_a_second()) as u64
+}
+
 /// Bytes of a page.
 pub(super) fn page_bytes() -> u64 {
     static PAGE: LazyLock<u64> = LazyLock::new(|| limit(SysconfVar::PAGE_SIZE, 4_096));

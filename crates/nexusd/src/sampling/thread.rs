@@ -10,6 +10,7 @@ use nexus_spec::Name;
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
+use super::host::Host;
 use super::sweep::Sweep;
 use super::tree::{Pids, Tree};
 use super::{Changes, Figures, PERIOD, PERIOD_MAX, Room, SHARE, Shared};
@@ -45,6 +46,7 @@ struct Fleet {
     room: Room,
     pids: Pids,
     sweep: Sweep,
+    host: Host,
     /// Who has been found beyond a limit.
     breaches: Vec<(u64, Breach)>,
     /// The step of history that was last told.
@@ -76,6 +78,7 @@ impl Fleet {
             room: Room::of_this_process(),
             pids: Pids::default(),
             sweep: Sweep::default(),
+            host: Host::default(),
             breaches: Vec::new(),
             told: 0,
         }
@@ -104,6 +107,11 @@ impl Fleet {
         let mut seen = shared.seen();
         for child in gone {
             seen.figures.remove(&child);
+        }
+        if self.trees.is_empty() {
+            // Nobody looks any more: what was seen last would be told for ever.
+            self.host = Host::default();
+            seen.host_cpu_percent = None;
         }
         seen.figures.extend(came);
     }
@@ -179,7 +187,9 @@ impl Fleet {
             let sum = apps.entry(tree.app.clone()).or_default();
             *sum = sum.and(tree.figures);
         }
+        let host = self.host.cpu_percent();
         let mut seen = shared.seen();
+        seen.host_cpu_percent = host;
         seen.rings.add(step, apps);
         self.told = seen.rings.step(clock::now().0);
     }

@@ -30,6 +30,8 @@ pub(super) struct Tree {
     measured: Option<Instant>,
     /// CPU time of all members, that of children they waited for included.
     whole_ticks: u64,
+    /// CPU time since it began, as far as it was seen.
+    used_ticks: u64,
 }
 
 struct Member {
@@ -60,6 +62,7 @@ impl Tree {
             members: Vec::new(),
             measured: None,
             whole_ticks: 0,
+            used_ticks: 0,
         }
     }
 
@@ -109,15 +112,15 @@ impl Tree {
             }
         }
         self.figures.memory_bytes = pages * stat::page_bytes();
+        // The time of a member that ended is in the second figure if somebody of the tree waited
+        // for it, and it takes the time of one for which nobody did out of it: both figures are at
+        // most what was used.
+        let ticks = grown.max(whole.saturating_sub(self.whole_ticks));
+        self.used_ticks += ticks;
+        self.figures.cpu_time_ms = stat::milliseconds(self.used_ticks);
         self.figures.cpu_percent = match self.measured {
-            // The time of a member that ended is in the second figure if somebody of the tree
-            // waited for it, and it takes the time of one for which nobody did out of it: both
-            // figures are at most what was used.
-            Some(before) => {
-                let ticks = grown.max(whole.saturating_sub(self.whole_ticks));
-                percent(ticks, (now - before).as_secs_f64())
-            }
-            None => main.and_then(|main| percent(whole, age(&main)?)),
+            Some(before) => percent(ticks, (now - before).as_secs_f64()),
+            None => main.and_then(|main| percent(ticks, age(&main)?)),
         };
         (self.measured, self.whole_ticks) = (Some(now), whole);
         self.limits.judge(self.figures.memory_bytes, &pids.list)
@@ -226,7 +229,8 @@ impl Pids {
 pub(super) fn first_look(pid: i32) -> Option<Figures> {
     let stat = stat::read(&stat::open(pid)?)?;
     let cpu_percent = age(&stat).and_then(|age| percent(stat.own_ticks, age));
-    Some(Figures { cpu_percent, memory_bytes: stat.pages * stat::page_bytes() })
+    let cpu_time_ms = stat::milliseconds(stat.own_ticks);
+    Some(Figures { cpu_percent, cpu_time_ms, memory_bytes: stat.pages * stat::page_bytes() })
 }
 
 /// 100 = one CPU, all the time.

@@ -22,7 +22,7 @@ pub use failure::Failure;
 pub use http::HEAD_MAX;
 pub use lines::Lines;
 
-use crate::answer::{Environment, Events, Flushed, Saved, Targets, Version};
+use crate::answer::{Environment, Events, Flushed, History, Saved, Targets, Version};
 use crate::op::{AppVerb, FlushLogs, OpState, Operation, SignalApps, Start};
 use crate::problem::Problem;
 use crate::snapshot::{AppView, Snapshot};
@@ -125,6 +125,14 @@ impl Client {
     /// See [`Failure`].
     pub fn app(&self, name: &str) -> Result<AppView, Failure> {
         self.get(&format!("/v1/apps/{}", quote(name)))
+    }
+
+    /// `GET /v1/apps/{name}/history`.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn history(&self, name: &str) -> Result<History, Failure> {
+        self.get(&format!("/v1/apps/{}/history", quote(name)))
     }
 
     /// `GET /v1/targets`: what the typed words stand for.

@@ -22,7 +22,7 @@ use crate::look::When;
 /// All verbs in groups, under `-h`.
 const GROUPS: &str = "\
 Run       start  stop  restart  delete  signal  wait
-Look      list  status  describe  logs  why  events  env  pid  id  jlist
+Look      list  monit  status  describe  logs  why  events  env  pid  id  jlist
 Keep up   save  resurrect  flush  daemon  kill
 Begin     init  check  completion  man
 
@@ -45,6 +45,7 @@ Run:
   wait       Until apps are ready, stopped or gone; or an operation has ended
 Look:
   list       One row an app; what is wrong below (ls, l, ps)
+  monit      The same on a live screen, with figures, charts and logs
   status     Do they run? Exit 0 or 3
   describe   One app: why, instances, events, settings (desc, info, show)
   logs       The apps' own output, merged by time (log)
@@ -71,6 +72,12 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 not running, 4 unknown name, 5 refused,
 70 internal error, 124 waited too long, 130 interrupted, 141 closed pipe.
 
 Environment: NEXUS_HOME, NO_COLOR, CLICOLOR_FORCE, COLUMNS.";
+
+/// Below the help of `monit`.
+const MONIT: &str = "\
+Keys: ? help   / filter   Enter only this app   Tab log   a actions   q quit
+
+It needs a terminal. Without one: nexusctl list, or list -o json.";
 
 const TEMPLATE: &str =
     "{name} {version}: {about}\n\n{usage-heading} {usage}\n\nOptions:\n{options}{after-help}\n";
@@ -171,6 +178,9 @@ pub(crate) enum Verb {
     /// One row an app; what is wrong below
     #[command(visible_aliases = ["ls", "l", "ps"])]
     List(List),
+    /// A live screen: apps, figures, charts, logs, what is wrong
+    #[command(after_help = MONIT)]
+    Monit,
     /// Do they run? Exit 0 or 3
     Status(StatusOf),
     /// One app: why it is as it is, instances, events, settings

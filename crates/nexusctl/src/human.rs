@@ -46,6 +46,11 @@ pub(crate) fn span(ms: u64) -> String {
     }
 }
 
+/// As [`span`], in whole seconds: `0s`, `41s`, `3m 10s`.
+pub(crate) fn seconds(ms: u64) -> String {
+    if ms < 1000 { "0s".to_owned() } else { span(ms) }
+}
+
 /// A length of time that was waited for: `0.4s`, `12.3s`, then as [`span`].
 pub(crate) fn waited(ms: u64) -> String {
     if ms < 60_000 { format!("{}.{}s", ms / 1000, ms / 100 % 10) } else { span(ms) }
@@ -104,6 +109,7 @@ mod tests {
         for (ms, text) in table {
             assert_eq!(span(ms), text);
         }
+        assert_eq!((seconds(999), seconds(1_999)), ("0s".into(), "1s".into()));
         assert_eq!(ago(33_120_000), "9h");
         assert_eq!(waited(412), "0.4s");
         assert_eq!(waited(190_000), "3m 10s");

@@ -1,6 +1,7 @@
 //! Which log files belong to what was typed, with a daemon and without one.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use nexus_log::{LogFile, Stream};
 use nexus_proto::{Code, Snapshot, Target};
@@ -24,6 +25,7 @@ pub(crate) struct Source {
 /// write into comes once.
 pub(crate) fn of_fleet(snapshot: &Snapshot, targets: Option<&[Target]>) -> Vec<Source> {
     let mut sources: Vec<Source> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
     for app in &snapshot.apps {
         let mine: Option<Vec<&Target>> =
             targets.map(|all| all.iter().filter(|target| target.app == app.name).collect());
@@ -36,8 +38,8 @@ pub(crate) fn of_fleet(snapshot: &Snapshot, targets: Option<&[Target]>) -> Vec<S
             }
             for log in &one.logs {
                 let stream = if log.stream == "err" { Stream::Err } else { Stream::Out };
-                let path = Path::new(&log.path);
-                if let Some(known) = sources.iter_mut().find(|known| known.file.path == path) {
+                let at = *known.entry(log.path.as_str()).or_insert(sources.len());
+                if let Some(known) = sources.get_mut(at) {
                     known.instance = None;
                     known.file.label = known.app.clone();
                     continue;
@@ -47,7 +49,7 @@ pub(crate) fn of_fleet(snapshot: &Snapshot, targets: Option<&[Target]>) -> Vec<S
                 } else {
                     app.name.to_string()
                 };
-                let file = LogFile { path: path.to_owned(), label, stream };
+                let file = LogFile { path: PathBuf::from(&log.path), label, stream };
                 sources.push(Source {
                     app: app.name.to_string(),
                     instance: Some(one.instance),

@@ -144,6 +144,13 @@ pub(crate) const fn word(status: Status) -> &'static str {
     }
 }
 
+/// The colour of an app's log lines: one of six by its name (FNV-1a), the same on every machine.
+pub(crate) fn tag(app: &str) -> Role {
+    let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let hash = app.bytes().fold(0x811c_9dc5, mix);
+    Role::Tag(u8::try_from(hash % 6).unwrap_or(0))
+}
+
 /// `COLUMNS`, else what the terminal says, else 80.
 fn width(stream: Stream) -> usize {
     let written = std::env::var("COLUMNS").ok().and_then(|text| text.parse::<usize>().ok());

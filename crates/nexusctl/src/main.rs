@@ -17,6 +17,7 @@ mod interrupt;
 mod log_files;
 mod look;
 mod manual;
+mod monit;
 mod near;
 mod operate;
 mod out;

@@ -46,6 +46,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Delete(args) => delete::run(context, &args),
         Verb::Signal(args) => signal::run(context, &args),
         Verb::Wait(args) => wait::run(context, &args),
+        Verb::Monit => crate::monit::run(context),
         Verb::Status(args) => status::run(context, &args),
         Verb::Env(args) => env::run(context, &args),
         Verb::Pid(args) => pid::run(context, &args),

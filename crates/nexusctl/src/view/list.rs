@@ -174,7 +174,7 @@ fn last_exit(app: &AppView) -> String {
 }
 
 /// `code 3, 2s ago`.
-pub(super) fn exit_of(one: &InstanceView) -> String {
+pub(crate) fn exit_of(one: &InstanceView) -> String {
     let Some(exit) = &one.last_exit else { return String::new() };
     let exit = plain(exit);
     one.last_exit_ago_ms.map_or(exit.clone(), |ms| format!("{exit}, {} ago", ago(ms)))

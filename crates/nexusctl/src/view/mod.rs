@@ -16,5 +16,5 @@ pub(crate) use clock::clock_ms;
 pub(crate) use describe::describe;
 pub(crate) use events::{event_line, events};
 pub(crate) use jlist::jlist;
-pub(crate) use list::{Rows, empty, list};
+pub(crate) use list::{Rows, empty, exit_of, list};
 pub(crate) use why::{Cause, why};

@@ -11,7 +11,7 @@ use crate::cli::Logs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::log_files::Source;
-use crate::look::{Look, Role};
+use crate::look::{Look, Role, tag};
 use crate::out;
 use crate::text::{pad, width};
 use crate::view::clock_ms;
@@ -143,11 +143,4 @@ fn json_line(source: &Source, shown: &Shown) -> String {
 fn unix_ms(time: SystemTime) -> Option<i64> {
     let since = time.duration_since(UNIX_EPOCH).ok()?;
     i64::try_from(since.as_millis()).ok()
-}
-
-/// One of six colours by the name (FNV-1a), the same on every machine.
-fn tag(app: &str) -> Role {
-    let mix = |hash: u32, byte: u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    let hash = app.bytes().fold(0x811c_9dc5, mix);
-    Role::Tag(u8::try_from(hash % 6).unwrap_or(0))
 }

@@ -29,7 +29,7 @@ fn spec(number: u64) -> AppSpec {
             min_uptime: Span(1_000),
             stop_exit_codes: Vec::new(),
         },
-        stop: Stop { signal: Signal(15), kill_timeout: Span(500) },
+        stop: Stop { signal: Signal(15), tree: false, kill_timeout: Span(500) },
         ready: Ready::Notify,
         ready_timeout: Span(1_000_000),
         ..AppSpec::default_for(

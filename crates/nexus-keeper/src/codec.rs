@@ -34,7 +34,7 @@ pub(crate) enum Asked<'a> {
     Resumed,
     Spawn(AskedSpawn<'a>),
     Take { child: u64, pid: i32, tag: &'a [u8], note: &'a [u8] },
-    Terminate { child: u64, signal: i32 },
+    Terminate { child: u64, signal: i32, whole: bool },
 }
 
 /// `Order::Spawn` as the keeper reads it.
@@ -100,8 +100,9 @@ pub(crate) fn encode_order(order: &Order) -> Result<Vec<u8>, &'static str> {
             put_bytes(&mut out, tag, TAG_MAX, "tag longer than TAG_MAX")?;
             put_bytes(&mut out, note, NOTE_MAX, "note longer than NOTE_MAX")?;
         }
-        Order::Terminate { child, signal } => {
-            put(&mut out, TERMINATE, &[*child, u64::from(signal.cast_unsigned())]);
+        Order::Terminate { child, signal, whole } => {
+            let signal = u64::from(signal.cast_unsigned());
+            put(&mut out, TERMINATE, &[*child, signal, u64::from(*whole)]);
         }
     }
     Ok(out)
@@ -138,7 +139,12 @@ pub(crate) fn decode_order(message: &[u8]) -> Result<Asked<'_>, Flaw> {
             tag: bytes(rest, TAG_MAX)?,
             note: bytes(rest, NOTE_MAX)?,
         },
-        TERMINATE => Asked::Terminate { child: word(rest)?, signal: number(rest)? },
+        // A nexusd of the version before says nothing of the rest of the tree.
+        TERMINATE => Asked::Terminate {
+            child: word(rest)?,
+            signal: number(rest)?,
+            whole: word(rest).is_ok_and(|whole| whole != 0),
+        },
         _ => return Err(Flaw::Unknown),
     })
 }

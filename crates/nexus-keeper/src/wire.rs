@@ -156,6 +156,8 @@ pub enum Order {
         child: u64,
         /// The signal's number.
         signal: i32,
+        /// To all of the tree at once instead, and to none of it a second time.
+        whole: bool,
     },
 }
 

@@ -5,7 +5,7 @@
 //! do not make a new generation. Who shows them live asks with `newer_than=N&wait_ms=1000`: the
 //! answer comes with a change, or after a second with the figures of that moment.
 
-use nexus_spec::Name;
+use nexus_spec::{Door, Name};
 use serde::{Deserialize, Serialize};
 
 /// Everything that a view can show, at one moment.
@@ -107,6 +107,12 @@ pub struct AppView {
     pub ready_when: String,
     /// `SIGTERM`.
     pub stop_signal: String,
+    /// The signal goes to the whole tree at once, not to the main process first.
+    #[serde(default)]
+    pub stop_tree: bool,
+    /// Whose defaults the app has: `ours`, `pm2`.
+    #[serde(default)]
+    pub door: Door,
     /// From the signal to SIGKILL.
     pub kill_timeout_ms: u64,
     /// Restart policy in words: `at most 16 unstable exits in 15m, backoff 100ms..15s`.

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cron::{Cron, Schedule};
+use crate::door::Door;
+use crate::environment::{Inherit, Pattern, Source};
 use crate::instances::Instances;
 use crate::limits::Limits;
 use crate::listen::Listen;
@@ -14,6 +16,7 @@ use crate::memory::Memory;
 use crate::name::Name;
 use crate::ready::Ready;
 use crate::restart::{Restart, Stop};
+use crate::secret::{holds_password, is_secret};
 use crate::span::Span;
 use crate::watch::Watch;
 
@@ -57,6 +60,30 @@ pub struct AppSpec {
     pub run_as: RunAs,
     /// Where output goes, in which form, and how much of it is kept.
     pub log: LogFiles,
+    /// Whose defaults it has.
+    #[serde(default)]
+    pub door: Door,
+    /// What of the caller's environment a worker gets.
+    #[serde(default)]
+    pub inherit: Inherit,
+    /// `env_file`: absolute; below `env`, read at each start; default none.
+    #[serde(default)]
+    pub env_file: Vec<PathBuf>,
+    /// `secrets`: above all other variables, read at each start; default none.
+    #[serde(default)]
+    pub secrets: BTreeMap<String, Source>,
+    /// `secret_names`: variables that are secret besides those that [`is_secret`] knows.
+    #[serde(default)]
+    pub secret_names: Vec<Pattern>,
+    /// `not_secret`: variables that are not, whatever their names.
+    #[serde(default)]
+    pub not_secret: Vec<Pattern>,
+    /// `instance_var`; default NODE_APP_INSTANCE.
+    #[serde(default = "instance_var")]
+    pub instance_var: String,
+    /// `increment_var`; default none.
+    #[serde(default)]
+    pub increment_var: Option<String>,
     /// How much memory a worker's tree may use; default whatever it takes.
     #[serde(default)]
     pub memory: Memory,
@@ -102,8 +129,20 @@ pub enum Stdin {
 impl AppSpec {
     /// The namespace of an app that names none.
     pub const NAMESPACE: &'static str = "default";
+    /// The `instance_var` of an app that names none.
+    pub const INSTANCE_VAR: &'static str = "NODE_APP_INSTANCE";
     /// The `ready_timeout` of an app that names none.
     pub const READY_TIMEOUT: Span = Span(30_000);
+
+    /// Whether the value of a variable of the app's must not be shown, by its name, or since it is
+    /// an address with a password in it. What comes from `env_file` or `secrets` is secret as well,
+    /// whatever it is.
+    pub fn is_secret(&self, name: &str, value: &str) -> bool {
+        let named = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(name));
+        self.secrets.contains_key(name)
+            || named(&self.secret_names)
+            || ((is_secret(name) || holds_password(value)) && !named(&self.not_secret))
+    }
 
     /// An app with every documented default. `script` and `cwd` are taken as they are; `cwd` has
     /// to be absolute.
@@ -125,6 +164,14 @@ impl AppSpec {
             build: None,
             run_as: RunAs::default(),
             log: LogFiles::default(),
+            door: Door::Ours,
+            inherit: Door::Ours.inherit(),
+            env_file: Vec::new(),
+            secrets: BTreeMap::new(),
+            secret_names: Vec::new(),
+            not_secret: Vec::new(),
+            instance_var: instance_var(),
+            increment_var: None,
             memory: Memory::default(),
             limits: Limits::default(),
             stdin: Stdin::default(),
@@ -133,6 +180,10 @@ impl AppSpec {
             schedule: Schedule::default(),
         }
     }
+}
+
+fn instance_var() -> String {
+    AppSpec::INSTANCE_VAR.to_owned()
 }
 
 /// Extensions and the program that runs such a file. Any other file is executed itself: its

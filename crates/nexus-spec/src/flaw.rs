@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 
+use crate::door::Door;
+use crate::environment::Pattern;
+
 /// The kind of a flaw: a stable code. All of them end a command with exit code 6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub enum Code {
-    /// The text is no TOML.
+    /// The text is not of its format.
     #[serde(rename = "NX0602")]
     Syntax,
     /// A key that means nothing here.
@@ -36,9 +39,30 @@ pub enum Code {
     /// A file without an app.
     #[serde(rename = "NX0610")]
     NoApps,
+    /// A value of PM2's that was changed to one that can be.
+    #[serde(rename = "NX0611")]
+    Changed,
+    /// A setting of PM2's that has nothing to act upon here.
+    #[serde(rename = "NX0612")]
+    NoEffect,
 }
 
 impl Code {
+    /// Whether a file of a door is taken with it.
+    pub(crate) fn is_warning(self, door: Door) -> bool {
+        match self {
+            Code::Changed | Code::NoEffect => true,
+            Code::UnknownKey | Code::NotYet => door == Door::Pm2,
+            Code::Syntax
+            | Code::Type
+            | Code::Value
+            | Code::Missing
+            | Code::NameTwice
+            | Code::AddressTwice
+            | Code::NoApps => false,
+        }
+    }
+
     /// The code as shown: `NX0603`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,6 +75,8 @@ impl Code {
             Code::NameTwice => "NX0608",
             Code::AddressTwice => "NX0609",
             Code::NoApps => "NX0610",
+            Code::Changed => "NX0611",
+            Code::NoEffect => "NX0612",
         }
     }
 }
@@ -117,6 +143,12 @@ pub struct Flaws {
     pub left_out: usize,
     #[serde(skip)]
     pub(crate) text: String,
+    /// They are warnings: the file was taken.
+    #[serde(skip)]
+    pub(crate) harmless: bool,
+    /// Whose values are not shown, besides those that look like secrets.
+    #[serde(skip)]
+    pub(crate) secret_names: Vec<Pattern>,
 }
 
 impl Flaws {
@@ -128,7 +160,24 @@ impl Flaws {
         flaws.sort_by(|a, b| a.place.cmp(&b.place));
         let left_out = flaws.len().saturating_sub(Flaws::MAX);
         flaws.truncate(Flaws::MAX);
-        Flaws { file: file.to_owned(), flaws, left_out, text: text.to_owned() }
+        Flaws {
+            file: file.to_owned(),
+            flaws,
+            left_out,
+            text: text.to_owned(),
+            harmless: false,
+            secret_names: Vec::new(),
+        }
+    }
+
+    /// The same, with the values of these variables hidden in the drawings.
+    pub(crate) fn hiding(self, secret_names: Vec<Pattern>) -> Flaws {
+        Flaws { secret_names, ..self }
+    }
+
+    /// The same, told as warnings.
+    pub(crate) fn of_no_harm(self) -> Flaws {
+        Flaws { harmless: true, ..self }
     }
 
     /// How many flaws there are.
@@ -139,9 +188,10 @@ impl Flaws {
     /// "3 errors in ecosystem.toml".
     pub fn summary(&self) -> String {
         let file = crate::visible::visible(&self.file.to_string_lossy(), false);
+        let noun = if self.harmless { "warning" } else { "error" };
         match self.count() {
-            1 => format!("1 error in {file}"),
-            count => format!("{count} errors in {file}"),
+            1 => format!("1 {noun} in {file}"),
+            count => format!("{count} {noun}s in {file}"),
         }
     }
 }

@@ -2,9 +2,6 @@
 
 use std::ops::Range;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
 /// A value and its bytes in the file; `0..0` when it came from the command line.
 #[derive(Clone, Debug)]
 pub(crate) struct Given {
@@ -80,27 +77,73 @@ impl Given {
     }
 }
 
-/// The keys of a parsed file, in the order written. The parser bounds how deep values nest.
-pub(crate) fn entries_of(table: &DeTable<'_>) -> Vec<(Key, Given)> {
-    let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-        let text: &std::borrow::Cow<'_, str> = key.get_ref();
-        (Key { at: key.span(), text: text.clone().into_owned() }, given(value))
-    };
-    table.iter().map(entry).collect()
-}
+impl Given {
+    /// The same, read as leniently as a text of the command line: a string may stand for a number
+    /// or a boolean, in a list as well.
+    pub(crate) fn lenient(&self) -> Given {
+        let what = match &self.what {
+            What::Text(text) => What::Flag(text.clone()),
+            What::List(items) => What::List(items.iter().map(Given::lenient).collect()),
+            other @ (What::Flag(_)
+            | What::Int(..)
+            | What::HugeInt
+            | What::Float(_)
+            | What::Bool(_)
+            | What::Date
+            | What::Table(_)) => other.clone(),
+        };
+        Given { at: self.at.clone(), what }
+    }
 
-fn given(value: &Spanned<DeValue<'_>>) -> Given {
-    let what = match value.get_ref() {
-        DeValue::String(text) => What::Text(text.clone().into_owned()),
-        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
-            Ok(value) => What::Int(value, number.radix()),
-            Err(_) => What::HugeInt,
-        },
-        DeValue::Float(number) => What::Float(number.as_str().parse().unwrap_or(f64::NAN)),
-        DeValue::Boolean(value) => What::Bool(*value),
-        DeValue::Datetime(_) => What::Date,
-        DeValue::Array(items) => What::List(items.iter().map(given).collect()),
-        DeValue::Table(table) => What::Table(entries_of(table)),
-    };
-    Given { at: value.span(), what }
+    /// A table whose values are objects and arrays no more, but their JSON: so PM2 hands them on in
+    /// variables.
+    pub(crate) fn flat(self) -> Given {
+        let What::Table(entries) = self.what else { return self };
+        let flat = |(key, value): (Key, Given)| {
+            let what = match &value.what {
+                What::List(_) | What::Table(_) => What::Text(value.json()),
+                What::Text(_)
+                | What::Flag(_)
+                | What::Int(..)
+                | What::HugeInt
+                | What::Float(_)
+                | What::Bool(_)
+                | What::Date => value.what,
+            };
+            (key, Given { at: value.at, what })
+        };
+        Given { at: self.at, what: What::Table(entries.into_iter().map(flat).collect()) }
+    }
+
+    /// The value as compact JSON, as PM2 hands an object on in a variable.
+    fn json(&self) -> String {
+        let quoted = |text: &str| {
+            let mut json = String::from("\"");
+            for c in text.chars() {
+                match c {
+                    '"' => json.push_str("\\\""),
+                    '\\' => json.push_str("\\\\"),
+                    '\n' => json.push_str("\\n"),
+                    c if c < ' ' => json.push_str(&format!("\\u{:04x}", u32::from(c))),
+                    c => json.push(c),
+                }
+            }
+            json + "\""
+        };
+        match &self.what {
+            What::Text(text) | What::Flag(text) => quoted(text),
+            What::Int(value, _) => value.to_string(),
+            What::Float(value) if value.is_finite() => value.to_string(),
+            What::Float(_) | What::HugeInt | What::Date => "null".to_owned(),
+            What::Bool(value) => value.to_string(),
+            What::List(items) => {
+                format!("[{}]", items.iter().map(Given::json).collect::<Vec<_>>().join(","))
+            }
+            What::Table(entries) => {
+                let entry =
+                    |(key, value): &(Key, Given)| format!("{}:{}", quoted(&key.text), value.json());
+                format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
 }

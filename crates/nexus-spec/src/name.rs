@@ -43,6 +43,22 @@ impl Name {
         Err(NameFlaw { problem })
     }
 
+    /// The nearest name to a text: what a name may not have becomes `-`. `None` when nothing is
+    /// left of it.
+    pub fn near(text: &str) -> Option<Name> {
+        let mut near = String::new();
+        for c in text.chars() {
+            match c {
+                _ if c.is_ascii_alphanumeric() || "._@+-".contains(c) => near.push(c),
+                _ if near.ends_with('-') => {}
+                _ => near.push('-'),
+            }
+        }
+        let near = near.trim_matches('-');
+        let near = near.get(..Name::MAX).unwrap_or(near).trim_end_matches('-');
+        Name::new(near).ok().filter(|name| name.as_str() != "all")
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

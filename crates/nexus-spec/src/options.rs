@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::app::{AppSpec, RunAs, Stdin, interpreter_of};
 use crate::cron::{Cron, Schedule};
+use crate::door::Door;
+use crate::environment::{Inherit, Pattern, Source};
 use crate::flaw::Code;
 use crate::given::Given;
 use crate::instances::Instances;
@@ -23,8 +25,22 @@ use crate::wrong::{Wrong, Wrongs};
 
 /// The options of one app. [`Options::set`] reads every value as the project file does;
 /// [`Options::finish`] makes the app.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
+    pub(crate) door: Door,
+    pub(crate) name_prefix: Option<Name>,
+    pub(crate) append_env_to_name: bool,
+    pub(crate) node_args: Vec<String>,
+    pub(crate) disable_logs: bool,
+    pub(crate) port: Option<String>,
+    pub(crate) profiles: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) inherit: Inherit,
+    pub(crate) env_file: Vec<String>,
+    pub(crate) secrets: BTreeMap<String, Source>,
+    pub(crate) secret_names: Vec<Pattern>,
+    pub(crate) not_secret: Vec<Pattern>,
+    pub(crate) instance_var: Option<String>,
+    pub(crate) increment_var: Option<String>,
     pub(crate) name: Option<Name>,
     pub(crate) namespace: Option<String>,
     pub(crate) script: Option<String>,
@@ -66,9 +82,56 @@ pub struct OptionFlaw {
 }
 
 impl Options {
-    /// No option given: every default.
+    /// No option given: every default of ours.
     pub fn new() -> Options {
-        Options::default()
+        Options::through(Door::Ours)
+    }
+
+    /// No option given: every default of a door.
+    pub(crate) fn through(door: Door) -> Options {
+        Options {
+            door,
+            restart: door.restart(),
+            stop: door.stop(),
+            inherit: door.inherit(),
+            name_prefix: None,
+            append_env_to_name: false,
+            node_args: Vec::new(),
+            disable_logs: false,
+            port: None,
+            profiles: BTreeMap::new(),
+            env_file: Vec::new(),
+            secrets: BTreeMap::new(),
+            secret_names: Vec::new(),
+            not_secret: Vec::new(),
+            instance_var: None,
+            increment_var: None,
+            name: None,
+            namespace: None,
+            script: None,
+            args: Vec::new(),
+            interpreter: None,
+            cwd: None,
+            env: BTreeMap::new(),
+            instances: Instances::default(),
+            listen: Vec::new(),
+            ready: Ready::default(),
+            ready_timeout: None,
+            build: None,
+            run_as: RunAs::default(),
+            out_file: None,
+            error_file: None,
+            log: LogFiles::default(),
+            time: false,
+            memory: Memory::default(),
+            limits: Limits::default(),
+            stdin: None,
+            watch: Vec::new(),
+            ignore_watch: None,
+            watch_delay: None,
+            cron_restart: None,
+            schedule: Schedule::default(),
+        }
     }
 
     /// Sets the option `key` (`kill_timeout` or `kill-timeout`; `backoff.min` within a table)
@@ -92,6 +155,7 @@ impl Options {
     fn take(&mut self, key: &str, given: &Given) -> Result<(), OptionFlaw> {
         let key = key.replace('-', "_");
         settings::set(self, &key, given)
+            .or_else(|wrongs| wrongs.errors(Door::Ours).unless(()))
             .map_err(|wrongs| wrongs.0.into_iter().next().map_or_else(OptionFlaw::none, Into::into))
     }
 
@@ -106,7 +170,7 @@ impl Options {
         base_dir: &Path,
         exists: &dyn Fn(&Path) -> bool,
     ) -> Result<AppSpec, Vec<OptionFlaw>> {
-        self.assemble(base_dir, exists)
+        self.assemble(base_dir, None, exists)
             .map_err(|wrongs| wrongs.0.into_iter().map(OptionFlaw::from).collect())
     }
 
@@ -114,6 +178,7 @@ impl Options {
     pub(crate) fn assemble(
         &self,
         base_dir: &Path,
+        profile: Option<&str>,
         exists: &dyn Fn(&Path) -> bool,
     ) -> Result<AppSpec, Wrongs> {
         let mut wrongs = Wrongs::default();
@@ -125,20 +190,15 @@ impl Options {
         }));
         let (Some(cwd), Some(script)) = (cwd, script) else { return Err(wrongs) };
         let word = script;
-        let Some(script) = wrongs.keep(self.program(word, &cwd, exists)) else {
+        let Some((script, interpreter)) = wrongs.keep(self.program(word, &cwd, exists)) else {
             return Err(wrongs);
         };
-        let Some(name) = wrongs.keep(self.app_name(word)) else { return Err(wrongs) };
-        let log_file = |file: &Option<String>| file.as_ref().map(|file| join(&cwd, file));
-        let stamp = || self.time.then(|| LogFiles::TIME.to_owned());
-        let interpreter = self.interpreter.clone().unwrap_or_else(|| interpreter_of(&script));
+        let Some(name) = wrongs.keep(self.app_name(word, profile)) else { return Err(wrongs) };
         wrongs.unless(AppSpec {
-            name,
             namespace: self.namespace.clone().unwrap_or_else(|| AppSpec::NAMESPACE.to_owned()),
-            script,
             args: self.args.clone(),
             interpreter,
-            env: self.env.clone(),
+            env: self.variables(profile),
             instances: self.instances,
             restart: self.restart.clone(),
             stop: self.stop,
@@ -147,20 +207,58 @@ impl Options {
             ready_timeout: self.ready_timeout.unwrap_or(AppSpec::READY_TIMEOUT),
             build: self.build.clone(),
             run_as: self.run_as.clone(),
-            log: LogFiles {
-                out_file: log_file(&self.out_file),
-                error_file: log_file(&self.error_file),
-                date_format: self.log.date_format.clone().or_else(stamp),
-                ..self.log.clone()
-            },
+            log: self.log_files(&cwd),
+            door: self.door,
+            inherit: self.inherit.clone(),
+            env_file: self.env_file.iter().map(|file| join(&cwd, file)).collect(),
+            secrets: self.sources(&cwd),
+            secret_names: self.secret_names.clone(),
+            not_secret: self.not_secret.clone(),
+            instance_var: self.instance_var.as_deref().unwrap_or(AppSpec::INSTANCE_VAR).to_owned(),
+            increment_var: self.increment_var.clone(),
             memory: self.memory,
             limits: self.limits.clone(),
             stdin: self.stdin.unwrap_or_default(),
             watch: self.watch(&cwd),
             cron_restart: self.cron_restart.clone(),
             schedule: self.schedule.clone(),
+            name,
+            script,
             cwd,
         })
+    }
+
+    /// `env`, what a profile puts on top, and PORT below.
+    fn variables(&self, profile: Option<&str>) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        let profile = profile.and_then(|profile| self.profiles.get(profile));
+        env.extend(profile.cloned().unwrap_or_default());
+        if let Some(port) = &self.port {
+            env.entry("PORT".to_owned()).or_insert_with(|| port.clone());
+        }
+        env
+    }
+
+    fn log_files(&self, cwd: &Path) -> LogFiles {
+        let nowhere = self.disable_logs.then(|| PathBuf::from(NOWHERE));
+        let file = |file: &Option<String>| {
+            file.as_ref().map(|file| join(cwd, file)).or_else(|| nowhere.clone())
+        };
+        let stamp = || self.time.then(|| LogFiles::TIME.to_owned());
+        LogFiles {
+            out_file: file(&self.out_file),
+            error_file: file(&self.error_file),
+            date_format: self.log.date_format.clone().or_else(stamp),
+            ..self.log.clone()
+        }
+    }
+
+    fn sources(&self, cwd: &Path) -> BTreeMap<String, Source> {
+        let absolute = |source: &Source| match source {
+            Source::File(path) => Source::File(join(cwd, &path.to_string_lossy())),
+            Source::Credential(name) => Source::Credential(name.clone()),
+        };
+        self.secrets.iter().map(|(name, source)| (name.clone(), absolute(source))).collect()
     }
 
     /// Options that cannot both hold.
@@ -200,44 +298,80 @@ impl Options {
         Ok(cwd)
     }
 
-    /// What `script` names: a command line for a shell, a file, or a word for `PATH`.
+    /// What `script` names (a command line for a shell, a file, or a word for `PATH`), and what
+    /// runs it.
     fn program(
         &self,
         script: &str,
         cwd: &Path,
         exists: &dyn Fn(&Path) -> bool,
-    ) -> Result<PathBuf, Wrong> {
+    ) -> Result<(PathBuf, Vec<String>), Wrong> {
         let shell = |words: &Vec<String>| words.len() > 1 && words.ends_with(&["-c".to_owned()]);
-        if self.interpreter.as_ref().is_some_and(shell) {
-            return Ok(PathBuf::from(script));
+        if let Some(interpreter) = self.interpreter.as_ref().filter(|words| shell(words)) {
+            return Ok((PathBuf::from(script), interpreter.clone()));
         }
         let file = join(cwd, script);
         let is_path = script.contains('/') || !interpreter_of(Path::new(script)).is_empty();
         let spaced = script.contains(char::is_whitespace) && !script.starts_with('/');
+        if spaced && !exists(&file) && self.door == Door::Pm2 {
+            // PM2 hands a line with spaces to a shell.
+            return Ok((PathBuf::from(script), ["bash", "-c"].map(str::to_owned).into()));
+        }
         if spaced && !exists(&file) {
             let remedy = "write the program in `script` and the rest in `args`, or set \
                           `interpreter = \"bash -c\"` for a line of shell";
             return Err(Wrong::of("script", Code::Value, "has a space, and is no file", remedy));
         }
-        Ok(if is_path || exists(&file) { file } else { PathBuf::from(script) })
+        let script = if is_path || exists(&file) { file } else { PathBuf::from(script) };
+        let mut interpreter = self.interpreter.clone().unwrap_or_else(|| interpreter_of(&script));
+        if !interpreter.is_empty() {
+            interpreter.extend(self.node_args.iter().cloned());
+        }
+        Ok((script, interpreter))
     }
 
-    fn app_name(&self, script: &str) -> Result<Name, Wrong> {
+    /// The name with what is put before and after it.
+    fn app_name(&self, script: &str, profile: Option<&str>) -> Result<Name, Wrong> {
+        let name = self.own_name(script)?;
+        let before = self.name_prefix.as_ref().map(|prefix| format!("{prefix}-"));
+        let after =
+            profile.filter(|_| self.append_env_to_name).map(|profile| format!("-{profile}"));
+        if before.is_none() && after.is_none() {
+            return Ok(name);
+        }
+        let whole = format!("{}{name}{}", before.unwrap_or_default(), after.unwrap_or_default());
+        Name::new(&whole).map_err(|flaw| {
+            let problem = format!("with what is put before and after it {}", flaw.problem);
+            Wrong::of("name", Code::Value, problem, "choose a shorter name")
+        })
+    }
+
+    fn own_name(&self, script: &str) -> Result<Name, Wrong> {
         if let Some(name) = &self.name {
             return Ok(name.clone());
         }
         let stem = Path::new(script).file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
-        Name::new(stem).map_err(|flaw| {
+        let near = || Name::near(stem).filter(|_| self.door == Door::Pm2);
+        Name::new(stem).or_else(|flaw| near().ok_or(flaw)).map_err(|flaw| {
             let problem = format!("is missing, and the script's name, taken for it, {flaw}");
             Wrong::of("name", Code::Missing, problem, "write `name = \"...\"`")
         })
     }
 }
 
+/// Where output goes that nobody wants.
+pub(crate) const NOWHERE: &str = "/dev/null";
+
 /// `path` below `dir`, or itself when absolute, without `.` parts. `..` stays: what it means
 /// depends on links.
 fn join(dir: &Path, path: &str) -> PathBuf {
     dir.join(path).components().collect()
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
 }
 
 impl OptionFlaw {

@@ -1,16 +1,18 @@
 //! A project file into apps, or into everything that is wrong with it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::path::Path;
 
-use toml::de::DeTable;
-
 use crate::app::AppSpec;
 use crate::conflicts;
+use crate::door::Door;
+use crate::environment::Pattern;
 use crate::flaw::{Code, Flaw, Flaws, Lines, Related};
-use crate::given::{Given, Key, What, entries_of};
+use crate::given::{Given, Key, What};
+use crate::layout;
 use crate::options::Options;
+use crate::parse::{self, Format};
 use crate::read;
 use crate::settings::{self, Scope};
 use crate::wrong::{Wrong, Wrongs};
@@ -23,11 +25,30 @@ const TEXT_MAX: usize = 1 << 20;
 pub struct Project {
     /// The apps, in the order of the file, at least one.
     pub apps: Vec<AppSpec>,
+    /// The profiles that some app has an `env_<profile>` for, in the order of their names.
+    pub profiles: Vec<String>,
+    /// What was not taken as it is written; none in a file of ours that has no settings of PM2's.
+    pub warnings: Option<Flaws>,
 }
 
-/// Reads the text of a project file (TOML). `file` is its name, for flaws; `base_dir` (absolute)
-/// is what relative paths are relative to. `exists` tells whether a path is a file, as in
-/// [`Options::finish`].
+/// How a project file is read.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// The file's name, for flaws.
+    pub file: &'a Path,
+    /// How it is written; TOML comes through our door, all else through PM2's.
+    pub format: Format,
+    /// What relative paths are relative to (absolute): the file's directory for ours, the caller's
+    /// for PM2's.
+    pub base_dir: &'a Path,
+    /// Whether a path is a file, as in [`Options::finish`].
+    pub exists: &'a dyn Fn(&Path) -> bool,
+    /// Whose `env_<profile>` is put on top of `env`; an app without it keeps its `env`.
+    pub profile: Option<&'a str>,
+}
+
+/// Reads the text of a project file, by the format that its name says (TOML where it says none),
+/// without a profile. See [`Reading`].
 ///
 /// # Errors
 /// Everything that is wrong with the file, at once.
@@ -37,30 +58,52 @@ pub fn project(
     base_dir: &Path,
     exists: &dyn Fn(&Path) -> bool,
 ) -> Result<Project, Flaws> {
-    let mut walk = Walk { lines: Lines::of(text), base_dir, exists, flaws: Vec::new() };
-    let apps = if text.len() > TEXT_MAX {
-        let problem = format!("the file has {} bytes; {TEXT_MAX} are read", text.len());
-        walk.flaws.push(walk.flaw(Code::Value, "", &(0..0), problem, "split it".to_owned()));
-        Vec::new()
-    } else {
-        walk.file(text)
-    };
-    if walk.flaws.is_empty() {
-        Ok(Project { apps })
-    } else {
-        Err(Flaws::new(file, text, walk.flaws))
+    let format = Format::of(file).unwrap_or(Format::Toml);
+    Reading { file, format, base_dir, exists, profile: None }.project(text)
+}
+
+impl Reading<'_> {
+    /// Reads the text of a project file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, at once. Unknown keys and what is not carried out
+    /// are errors in a file of ours, warnings in one of PM2's.
+    pub fn project(&self, text: &str) -> Result<Project, Flaws> {
+        let door = if self.format == Format::Toml { Door::Ours } else { Door::Pm2 };
+        let lines = Lines::of(text);
+        let (flaws, profiles, secret_names) = (Vec::new(), BTreeSet::new(), Vec::new());
+        let mut walk = Walk { lines, reading: self, door, flaws, profiles, secret_names };
+        let apps = if text.len() > TEXT_MAX {
+            let problem = format!("the file has {} bytes; {TEXT_MAX} are read", text.len());
+            walk.flaws.push(walk.flaw(Code::Value, "", &(0..0), problem, "split it".to_owned()));
+            Vec::new()
+        } else {
+            walk.file(text)
+        };
+        let (warnings, errors): (Vec<_>, Vec<_>) =
+            walk.flaws.into_iter().partition(|flaw| flaw.code.is_warning(door));
+        if !errors.is_empty() {
+            // Warnings would hide what has to be mended.
+            return Err(Flaws::new(self.file, text, errors).hiding(walk.secret_names));
+        }
+        let told = (!warnings.is_empty()).then(|| Flaws::new(self.file, text, warnings));
+        let warnings = told.map(|flaws| flaws.of_no_harm().hiding(walk.secret_names));
+        Ok(Project { apps, profiles: walk.profiles.into_iter().collect(), warnings })
     }
 }
 
 struct Walk<'a> {
     lines: Lines<'a>,
-    base_dir: &'a Path,
-    exists: &'a dyn Fn(&Path) -> bool,
+    reading: &'a Reading<'a>,
+    door: Door,
     flaws: Vec<Flaw>,
+    profiles: BTreeSet<String>,
+    /// Of all apps together.
+    secret_names: Vec<Pattern>,
 }
 
 /// An app's options and where in the file they are.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Draft {
     pub(crate) options: Options,
     /// The place of each value.
@@ -80,19 +123,29 @@ pub(crate) struct Drafted {
 
 impl Walk<'_> {
     fn file(&mut self, text: &str) -> Vec<AppSpec> {
-        let (table, errors) = DeTable::parse_recoverable(text);
-        // What a broken file means is a guess: nothing more is said of it.
-        if !errors.is_empty() {
-            self.flaws = errors.iter().map(|error| self.syntax(error, text.len())).collect();
-            return Vec::new();
-        }
-        let entries = entries_of(table.get_ref());
-        let wrongs = settings::set_all(Scope::File, &mut Options::default(), &entries);
+        let root = match parse::parse(self.reading.format, text) {
+            Ok(root) => root,
+            Err(broken) => {
+                let flaw = |broken: parse::Broken| {
+                    self.flaw(Code::Syntax, "", &broken.at, broken.problem, broken.remedy)
+                };
+                self.flaws = broken.into_iter().map(flaw).collect();
+                return Vec::new();
+            }
+        };
+        let entries = layout::entries(self.reading.format, root);
+        let wrongs = settings::set_all(Scope::File, &mut Options::through(self.door), &entries);
         self.note("", wrongs, &(0..0));
         let value =
             |key: &str| entries.iter().find(|(of, _)| of.text == key).map(|(_, given)| given);
-        let defaults = value("defaults").map(|given| self.defaults(given)).unwrap_or_default();
-        let drafted = self.apps(value("apps"), &defaults);
+        let defaults = match value("defaults") {
+            Some(given) => self.defaults(given),
+            None => Draft::new(self.door),
+        };
+        let mut drafted = self.apps(value("apps"), &defaults);
+        if self.door == Door::Pm2 {
+            layout::part_namespaces(&mut drafted);
+        }
         for clash in conflicts::find(&drafted) {
             let place = self.lines.place(&clash.first);
             let flaw =
@@ -103,14 +156,8 @@ impl Walk<'_> {
         drafted.into_iter().filter_map(|app| app.spec).collect()
     }
 
-    fn syntax(&self, error: &toml::de::Error, end: usize) -> Flaw {
-        let at = error.span().unwrap_or(end..end);
-        let problem = error.message().lines().collect::<Vec<_>>().join("; ");
-        self.flaw(Code::Syntax, "", &at, problem, String::new())
-    }
-
     fn defaults(&mut self, given: &Given) -> Draft {
-        let mut draft = Draft::default();
+        let mut draft = Draft::new(self.door);
         if !matches!(given.what, What::Table(_)) {
             let wrong = Wrong::form(given, "a table").of_key("defaults");
             self.note("", wrong.into(), &given.at);
@@ -118,7 +165,7 @@ impl Walk<'_> {
         }
         let (own, shared): (Vec<_>, Vec<_>) =
             given.entries().iter().cloned().partition(|(key, _)| {
-                settings::find(Scope::App, &key.text).is_ok_and(|row| row.own)
+                settings::find(self.door, Scope::App, &key.text).is_ok_and(|row| row.own)
             });
         for (key, _) in own {
             let remedy = "write it below `[[apps]]`";
@@ -142,10 +189,16 @@ impl Walk<'_> {
             }
         };
         // A key that nobody knows may have been meant for `apps`.
-        let misspelled = self.flaws.iter().any(|flaw| flaw.code == Code::UnknownKey);
+        let misspelled =
+            self.door == Door::Ours && self.flaws.iter().any(|flaw| flaw.code == Code::UnknownKey);
         if tables.is_empty() && !misspelled {
             let at = given.map_or(0..0, |given| given.at.clone());
-            let remedy = "write `[[apps]]`, and below it `script = \"...\"`".to_owned();
+            let remedy = match self.reading.format {
+                Format::Toml => "write `[[apps]]`, and below it `script = \"...\"`",
+                Format::Json | Format::Yaml => "write a list of apps under `apps`",
+                Format::Package => "write a list of apps under `pm2`",
+            };
+            let remedy = remedy.to_owned();
             let problem = "the file asks for no app".to_owned();
             self.flaws.push(self.flaw(Code::NoApps, "apps", &at, problem, remedy));
         }
@@ -160,11 +213,14 @@ impl Walk<'_> {
             self.note("", wrong.into(), &given.at);
             return None;
         }
+        let reading = self.reading;
         let mut draft = defaults.clone();
         let wrongs = draft.take(given.entries());
-        let refused = Refused::of(&wrongs);
+        self.profiles.extend(draft.options.profiles.keys().cloned());
+        self.secret_names.extend(draft.options.secret_names.iter().cloned());
+        let refused = Refused::of(&wrongs, self.door);
         self.note(&path, wrongs, &given.at);
-        let spec = match draft.options.assemble(self.base_dir, self.exists) {
+        let spec = match draft.options.assemble(reading.base_dir, reading.profile, reading.exists) {
             Ok(spec) => Some(spec).filter(|_| !refused.key("name")),
             Err(wrongs) => {
                 for wrong in wrongs.0.into_iter().filter(|wrong| !refused.explains(wrong)) {
@@ -214,11 +270,13 @@ struct Refused {
 }
 
 impl Refused {
-    fn of(wrongs: &Wrongs) -> Refused {
-        let unknown = |wrong: &&Wrong| wrong.code == Code::UnknownKey;
+    fn of(wrongs: &Wrongs, door: Door) -> Refused {
+        let error = |wrong: &&Wrong| !wrong.code.is_warning(door);
+        let unknown = |wrong: &&Wrong| error(wrong) && wrong.code == Code::UnknownKey;
+        let told = |wrong: &&Wrong| error(wrong) && wrong.code != Code::UnknownKey;
         let key = |wrong: &Wrong| wrong.key.split('.').next().unwrap_or("").to_owned();
         Refused {
-            keys: wrongs.0.iter().filter(|wrong| !unknown(wrong)).map(key).collect(),
+            keys: wrongs.0.iter().filter(told).map(key).collect(),
             unknown: wrongs.0.iter().any(|wrong| unknown(&wrong)),
         }
     }
@@ -236,11 +294,17 @@ impl Refused {
 }
 
 impl Draft {
+    fn new(door: Door) -> Draft {
+        Draft { options: Options::through(door), values: HashMap::new(), listen: Vec::new() }
+    }
+
     /// Reads the keys of a table over what is there.
     fn take(&mut self, entries: &[(Key, Given)]) -> Wrongs {
         for (key, given) in entries {
-            self.values.insert(key.text.clone(), given.at.clone());
-            if key.text == "listen" {
+            let row = settings::find(self.options.door, Scope::App, &key.text);
+            let name = row.map_or(key.text.as_str(), |row| row.key);
+            self.values.insert(name.to_owned(), given.at.clone());
+            if name == "listen" {
                 self.listen = read::items(given).iter().map(|item| item.at.clone()).collect();
             }
         }

@@ -3,6 +3,7 @@
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
+use crate::environment::Pattern;
 use crate::flaw::{Bytes, Flaw, Flaws, Place};
 use crate::secret;
 use crate::visible::{push, visible};
@@ -38,7 +39,7 @@ impl Flaws {
 
     fn draw(&self, flaw: &Flaw, path: &str, renderer: &Renderer, ascii: bool) -> String {
         let related = flaw.related.iter().map(|related| &related.place);
-        let shown = Excerpt::of(&self.text, std::iter::once(&flaw.place).chain(related), ascii);
+        let shown = Excerpt::of(self, std::iter::once(&flaw.place).chain(related), ascii);
         let mut snippet = Snippet::source(shown.text.as_str())
             .line_start(shown.first_line)
             .path(path)
@@ -48,8 +49,8 @@ impl Flaws {
             let span = shown.span(&related.place);
             snippet = snippet.annotation(AnnotationKind::Context.span(span).label(label));
         }
-        let title =
-            Level::ERROR.primary_title(visible(&flaw.problem, ascii)).id(flaw.code.as_str());
+        let level = if self.harmless { Level::WARNING } else { Level::ERROR };
+        let title = level.primary_title(visible(&flaw.problem, ascii)).id(flaw.code.as_str());
         let mut group = title.element(snippet);
         if !flaw.remedy.is_empty() {
             group = group.element(Level::HELP.message(visible(&flaw.remedy, ascii)));
@@ -68,7 +69,8 @@ struct Excerpt {
 }
 
 impl Excerpt {
-    fn of<'a>(file: &str, places: impl Iterator<Item = &'a Place>, ascii: bool) -> Excerpt {
+    fn of<'a>(flaws: &Flaws, places: impl Iterator<Item = &'a Place>, ascii: bool) -> Excerpt {
+        let file = flaws.text.as_str();
         let (mut start, mut end, mut first_line) = (file.len(), 0, usize::MAX);
         for place in places {
             let from = place.span.start.min(file.len());
@@ -89,14 +91,14 @@ impl Excerpt {
             start,
         };
         for line in lines.split_inclusive('\n') {
-            excerpt.add(line, ascii);
+            excerpt.add(line, &flaws.secret_names, ascii);
         }
         excerpt
     }
 
     /// Adds one line, which may end with its line break.
-    fn add(&mut self, line: &str, ascii: bool) {
-        let mut hidden = secret::values(line).into_iter().peekable();
+    fn add(&mut self, line: &str, named: &[Pattern], ascii: bool) {
+        let mut hidden = secret::values(line, named).into_iter().peekable();
         for (at, c) in line.char_indices() {
             let here = self.text.len();
             self.moved.extend(std::iter::repeat_n(here, c.len_utf8()));

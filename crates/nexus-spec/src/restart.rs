@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::door::Door;
 use crate::signal::Signal;
 use crate::span::Span;
 
@@ -48,6 +49,10 @@ pub struct Backoff {
 pub struct Stop {
     /// `stop_signal`; default SIGTERM.
     pub signal: Signal,
+    /// `treekill`: the signal goes to the whole tree at once, not to the main process first;
+    /// default false.
+    #[serde(default)]
+    pub tree: bool,
     /// `kill_timeout`: from the signal to SIGKILL of the whole tree; default 10 s.
     pub kill_timeout: Span,
 }
@@ -80,6 +85,6 @@ impl Default for Backoff {
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop { signal: Signal::TERM, kill_timeout: Span(10_000) }
+        Door::Ours.stop()
     }
 }

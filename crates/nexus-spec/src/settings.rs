@@ -3,14 +3,17 @@
 //! A row is all there is to know of a key. The walk over a file, the flags of the command line,
 //! the suggestions, the writer and the reference page all read the same rows.
 
+mod environment;
 mod later_ours;
 mod later_pm2;
 mod life;
 mod limits;
 mod log;
 mod memory;
+mod moot;
 mod not_yet;
 mod output;
+mod pm2;
 mod program;
 mod restart;
 mod schedule;
@@ -19,8 +22,11 @@ mod watch;
 use std::fmt;
 
 use crate::app::AppSpec;
+use crate::door::Door;
+use crate::flaw::Code;
 use crate::given::{Given, Key, What};
 use crate::options::Options;
+use crate::read;
 use crate::size::Size;
 use crate::span::Span;
 use crate::suggest;
@@ -81,6 +87,8 @@ pub(crate) enum Work {
     Walked,
     /// Known by its name alone.
     Named,
+    /// Nothing to act upon, and why. `missed`: whoever asks for it will miss something.
+    Moot { why: &'static str, missed: bool },
 }
 
 /// Reads a value into the options.
@@ -105,6 +113,17 @@ impl Setting {
     /// A row of what is known by its name alone.
     const fn named(key: &'static str, takes: &'static str, doc: &'static str) -> Setting {
         Setting { key, takes, default: "none", doc, also: &[], own: false, work: Work::Named }
+    }
+
+    /// A row of what has no effect.
+    const fn moot(
+        key: &'static str,
+        takes: &'static str,
+        doc: &'static str,
+        why: &'static str,
+        missed: bool,
+    ) -> Setting {
+        Setting { work: Work::Moot { why, missed }, ..Setting::named(key, takes, doc) }
     }
 
     const fn default(self, default: &'static str) -> Setting {
@@ -149,12 +168,15 @@ static FILE: [Setting; 6] = [
 ];
 
 /// All tables of rows.
-static TABLES: [(Scope, &[Setting]); 14] = [
+static TABLES: [(Scope, &[Setting]); 17] = [
     (Scope::File, &FILE),
     (Scope::App, &program::ROWS),
     (Scope::App, &life::ROWS),
     (Scope::App, &restart::ROWS),
     (Scope::App, &output::ROWS),
+    (Scope::App, &environment::ROWS),
+    (Scope::App, &pm2::ROWS),
+    (Scope::App, &moot::ROWS),
     (Scope::App, &limits::ROWS),
     (Scope::App, &watch::ROWS),
     (Scope::App, &schedule::ROWS),
@@ -176,13 +198,21 @@ pub(crate) fn of(scope: Scope) -> impl Iterator<Item = &'static Setting> {
     settings().filter(move |(of, _)| *of == scope).map(|(_, row)| row)
 }
 
-/// The row of a key, or why there is none.
-pub(crate) fn find(scope: Scope, key: &str) -> Result<&'static Setting, Wrong> {
+/// The row of a key, or why there is none. PM2's files may spell a key in every way that PM2 takes.
+pub(crate) fn find(door: Door, scope: Scope, key: &str) -> Result<&'static Setting, Wrong> {
     if let Some(row) = of(scope).find(|row| row.key == key) {
         return Ok(row);
     }
-    let profile = |row: &&Setting| row.key == later_ours::PROFILE && key.starts_with("env_");
-    of(scope).find(profile).ok_or_else(|| suggest::unknown(scope, key))
+    if let (Door::Pm2, Some(row)) = (door, suggest::spelled(scope, key)) {
+        return Ok(row);
+    }
+    let of_profiles = |row: &&Setting| row.key == environment::PROFILE && profile(key).is_some();
+    of(scope).find(of_profiles).ok_or_else(|| suggest::unknown(scope, key))
+}
+
+/// The profile that a key holds variables for.
+fn profile(key: &str) -> Option<&str> {
+    key.strip_prefix("env_").filter(|profile| !profile.is_empty())
 }
 
 /// Reads one value into the options. `key` may reach into a table: `backoff.min`.
@@ -193,7 +223,7 @@ pub(crate) fn set(options: &mut Options, key: &str, given: &Given) -> Result<(),
         None => (Scope::App, key),
     };
     let in_table = |wrong: Wrong| wrong.of_key(scope.table());
-    let row = find(scope, key).map_err(in_table)?;
+    let row = find(options.door, scope, key).map_err(in_table)?;
     row.read(scope, key, options, given).map_err(|wrongs| wrongs.map(in_table))
 }
 
@@ -202,7 +232,7 @@ pub(crate) fn set_all(scope: Scope, options: &mut Options, entries: &[(Key, Give
     let mut wrongs = Wrongs::default();
     for (key, given) in entries {
         let at_key = |wrong: Wrong| Wrong { at: Some(key.at.clone()), ..wrong };
-        let row = match find(scope, &key.text) {
+        let row = match find(options.door, scope, &key.text) {
             Ok(row) => row,
             Err(wrong) => {
                 wrongs.0.push(at_key(wrong));
@@ -243,7 +273,8 @@ fn get_table(scope: Scope, app: &AppSpec) -> Option<toml::Value> {
 impl Setting {
     /// Whether a value is acted upon; otherwise it is refused by name.
     pub fn carried_out(&self, scope: Scope) -> bool {
-        not_yet::find(scope, self.key).is_none()
+        let table = || not_yet::find(Scope::App, scope.table());
+        not_yet::find(scope, self.key).is_none() && table().is_none()
     }
 
     /// Reads a value that was written under `key`, which is this row's.
@@ -257,12 +288,31 @@ impl Setting {
         if let Some(instead) = not_yet::find(scope, self.key) {
             return Err(not_yet::wrong(key, instead).into());
         }
+        let variables = matches!(self.key, "env" | environment::PROFILE);
+        let lenient = (options.door == Door::Pm2).then(|| match variables {
+            true => given.lenient().flat(),
+            false => given.lenient(),
+        });
+        let given = lenient.as_ref().unwrap_or(given);
         match &self.work {
             Work::Done { set, .. } => {
-                set(options, given).map_err(|wrongs| wrongs.map(|wrong| self.complete(wrong, key)))
+                set(options, given)
+                    .map_err(|wrongs| wrongs.map(|wrong| self.complete(wrong, key)))?;
             }
-            Work::Walked | Work::Named => Ok(()),
+            Work::Moot { why, missed } => {
+                let off = matches!(given.what, What::Bool(false));
+                if options.door == Door::Ours || (*missed && !off) {
+                    let problem = format!("is without effect: {why}");
+                    return Err(Wrong::of(key, Code::NoEffect, problem, "leave it out").into());
+                }
+            }
+            Work::Walked | Work::Named => {}
         }
+        if let (environment::PROFILE, Some(profile)) = (self.key, profile(key)) {
+            let variables = read::variables(given)?;
+            options.profiles.entry(profile.to_owned()).or_default().extend(variables);
+        }
+        Ok(())
     }
 
     /// Names the key, and says what it takes where the reader had no better remedy.
@@ -279,7 +329,7 @@ impl Setting {
 pub(crate) fn written(scope: Scope, app: &AppSpec) -> toml::Table {
     let value = |row: &Setting| match row.work {
         Work::Done { get, .. } => get(app).map(|value| (row.key.to_owned(), value)),
-        Work::Walked | Work::Named => None,
+        Work::Walked | Work::Named | Work::Moot { .. } => None,
     };
     of(scope).filter_map(value).collect()
 }

@@ -22,6 +22,8 @@ const ALIASES: [(&str, i32); 3] = [("IOT", 6), ("CLD", 17), ("POLL", 29)];
 impl Signal {
     /// Asks a program to end.
     pub const TERM: Signal = Signal(15);
+    /// SIGINT.
+    pub const INT: Signal = Signal(2);
     /// Ends a program, whatever it does.
     pub const KILL: Signal = Signal(9);
     /// The first realtime signal that the C library leaves to programs.

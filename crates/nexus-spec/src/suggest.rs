@@ -30,7 +30,7 @@ fn name(scope: Scope, row: &Setting) -> String {
 }
 
 /// The row of which `key` is another spelling.
-fn spelled(scope: Scope, key: &str) -> Option<&'static Setting> {
+pub(crate) fn spelled(scope: Scope, key: &str) -> Option<&'static Setting> {
     let snake = snake(key);
     let leads =
         |row: &&Setting| row.key == snake || row.also.contains(&key) || row.also.contains(&&*snake);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::door::Door;
 use crate::flaw::Code;
 use crate::given::Given;
 use crate::visible::quoted;
@@ -96,6 +97,11 @@ impl Wrongs {
                 None
             }
         }
+    }
+
+    /// What keeps the file from being taken; the rest is told and taken.
+    pub(crate) fn errors(self, door: Door) -> Wrongs {
+        Wrongs(self.0.into_iter().filter(|wrong| !wrong.code.is_warning(door)).collect())
     }
 
     /// Changes each.

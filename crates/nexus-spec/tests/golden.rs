@@ -90,3 +90,15 @@ fn places_lead_to_the_bytes_of_the_file() {
     assert_eq!(keys[..3], ["daemon", "max_memry_restart", "max_restart"]);
     assert!(flaws.flaws.is_sorted_by_key(|flaw| &flaw.place));
 }
+
+#[test]
+fn flaws_of_pm2s_files_are_drawn_alike() {
+    for name in ["flaws.json", "flaws.yml", "broken.json", "broken.yml", "odd.json"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        let text = fs::read_to_string(file).unwrap();
+        let shown_as = Path::new("ecosystem").with_extension(name.rsplit('.').next().unwrap());
+        let read = project(&text, &shown_as, Path::new("/srv/shop"), &|_| false);
+        let flaws = read.map_or_else(|flaws| flaws, |project| project.warnings.unwrap());
+        same(&format!("{name}.txt"), &flaws.render(false, true));
+    }
+}

@@ -1,12 +1,15 @@
 //! What holds for every app and every text: what is written reads back, and nothing panics.
 
+#![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use nexus_spec::{
-    AppSpec, Backoff, Flaws, Instances, Listen, LogFiles, Name, Project, Ready, Restart, RunAs,
-    Signal, Span, Stop, interpreter_of, project,
+    AppSpec, Backoff, Bound, Door, Flaws, Format, Inherit, Instances, Limits, Listen, LogFiles,
+    Name, Pattern, Project, Reading, Ready, Restart, Rlimit, RunAs, Signal, Source, Span, Stop,
+    interpreter_of, project,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -134,12 +137,83 @@ fn interpreter() -> impl Strategy<Value = Option<Vec<String>>> {
     option::of(prop_oneof![Just(Vec::new()), words.prop_filter("usable", usable)])
 }
 
+fn limits() -> impl Strategy<Value = Limits> {
+    let amount = || option::of(0..=i64::MAX as u64);
+    let bound = (amount(), amount()).prop_map(|(a, b)| {
+        let above = |a: Option<u64>, b: Option<u64>| a.unwrap_or(u64::MAX) > b.unwrap_or(u64::MAX);
+        if above(a, b) { Bound { soft: b, hard: a } } else { Bound { soft: a, hard: b } }
+    });
+    let which = prop::sample::select(Rlimit::ALL.to_vec());
+    (option::of(-20..=19_i8), option::of(-1_000..=1_000_i16), btree_map(which, bound, 0..4))
+        .prop_map(|(nice, oom_score_adj, rlimits)| Limits { nice, oom_score_adj, rlimits })
+}
+
+fn patterns() -> impl Strategy<Value = Vec<Pattern>> {
+    vec("[A-Za-z_*]{1,8}".prop_map(|text| Pattern::parse(&text).unwrap()), 0..3)
+}
+
+fn inherit() -> impl Strategy<Value = Inherit> {
+    // In an array of `filter_env` a bare name is a part of names.
+    let without = patterns().prop_map(|patterns| {
+        let part = |pattern: &Pattern| Pattern::parse(&format!("{}*", pattern.as_str())).unwrap();
+        patterns.iter().map(part).collect::<Vec<_>>()
+    });
+    (any::<bool>(), patterns(), without).prop_map(|(all, names, without)| Inherit {
+        all,
+        names: if all { Vec::new() } else { names },
+        without,
+    })
+}
+
+fn sources() -> impl Strategy<Value = BTreeMap<String, Source>> {
+    let source = prop_oneof![
+        path().prop_map(Source::File),
+        "[a-z][a-z0-9.-]{0,8}".prop_map(Source::Credential),
+    ];
+    btree_map("[A-Z_]{1,8}", source, 0..3)
+}
+
+/// What is in the environment besides `env`.
+fn surroundings(app: AppSpec) -> impl Strategy<Value = AppSpec> {
+    let variable = || "[A-Z_]{1,8}";
+    (
+        inherit(),
+        vec(path(), 0..3),
+        sources(),
+        patterns(),
+        patterns(),
+        variable(),
+        option::of(variable()),
+    )
+        .prop_map(
+            move |(
+                inherit,
+                env_file,
+                secrets,
+                secret_names,
+                not_secret,
+                instance_var,
+                increment_var,
+            )| {
+                let mut app = app.clone();
+                (app.inherit, app.env_file, app.secrets) = (inherit, env_file, secrets);
+                (app.secret_names, app.not_secret) = (secret_names, not_secret);
+                (app.instance_var, app.increment_var) = (instance_var, increment_var);
+                app
+            },
+        )
+}
+
 fn app() -> impl Strategy<Value = AppSpec> {
+    bare_app().prop_flat_map(surroundings)
+}
+
+fn bare_app() -> impl Strategy<Value = AppSpec> {
     let env: BoxedStrategy<BTreeMap<_, _>> = btree_map("[A-Z_é.\" -]{1,8}", text(), 0..4).boxed();
     let program = (name(), name(), script(), vec(text(), 0..4), interpreter(), path(), env);
     let life = (instances(), restart(), 1..=64_i32, span(), listen(), ready(), some_span());
-    (program, life, option::of(some_text()), run_as(), log()).prop_map(
-        |(program, life, build, run_as, log)| {
+    (program, life, option::of(some_text()), run_as(), log(), limits(), any::<bool>()).prop_map(
+        |(program, life, build, run_as, log, limits, tree)| {
             let (name, namespace, script, args, interpreter, cwd, env) = program;
             let (instances, restart, signal, kill_timeout, listen, ready, ready_timeout) = life;
             AppSpec {
@@ -150,13 +224,14 @@ fn app() -> impl Strategy<Value = AppSpec> {
                 env,
                 instances,
                 restart,
-                stop: Stop { signal: Signal(signal), kill_timeout },
+                stop: Stop { signal: Signal(signal), tree, kill_timeout },
                 listen,
                 ready,
                 ready_timeout,
                 build,
                 run_as,
                 log,
+                limits,
                 ..AppSpec::default_for(name, &script, &cwd)
             }
         },
@@ -192,15 +267,52 @@ fn fragment() -> impl Strategy<Value = String> {
         Just("kill_timeout = 1979-05-27"),
         Just("\u{1b}[0m"),
         Just("\u{feff}"),
+        Just("apps:"),
+        Just("  - script: a.js"),
+        Just("    env: &a {X: 1}"),
+        Just("    <<: *a"),
+        Just("apps: [{"),
+        Just("\"script\": 'a b',"),
+        Just("name: 'ü x',"),
+        Just("/* "),
+        Just("// x"),
+        Just("`${"),
+        Just("'\\u{1f600}\\ud83d\\ude00\\x4"),
+        Just("exec_mode: 'cluster',"),
+        Just("watch: true, max_memory_restart: '1G',"),
+        Just("env_x: { A: [1, null, {b: 'c'}] },"),
+        Just("pm2"),
+        Just("TOKEN: |"),
+        Just("? [a, b] : c"),
+        Just("!!str 1"),
+        Just("---"),
         Just("#"),
     ]
     .prop_map(String::from);
     prop_oneof![4 => known, 1 => text()]
 }
 
-/// Everything that can be done with flaws is done.
+const FORMATS: [Format; 4] = [Format::Toml, Format::Json, Format::Yaml, Format::Package];
+
+fn read_as(format: Format, text: &str) -> Result<Project, Flaws> {
+    let (file, base_dir) = (Path::new("ecosystem.x"), Path::new("/srv/shop"));
+    Reading { file, format, base_dir, exists: &|_| false, profile: Some("x") }.project(text)
+}
+
+/// Everything that can be done with flaws is done, in every format.
 fn tell(text: &str) -> Result<(), TestCaseError> {
-    let Err(flaws) = read(text) else { return Ok(()) };
+    for format in FORMATS {
+        match read_as(format, text) {
+            Ok(project) => {
+                project.warnings.map_or(Ok(()), |warnings| tell_flaws(text, &warnings))?;
+            }
+            Err(flaws) => tell_flaws(text, &flaws)?,
+        }
+    }
+    Ok(())
+}
+
+fn tell_flaws(text: &str, flaws: &Flaws) -> Result<(), TestCaseError> {
     prop_assert!(flaws.count() > 0 && flaws.flaws.is_sorted_by_key(|flaw| &flaw.place));
     let ascii = flaws.render(false, true);
     prop_assert!(ascii.is_ascii() && !ascii.contains(|c: char| c.is_control() && c != '\n'));
@@ -222,6 +334,23 @@ proptest! {
             Ok(project) => prop_assert_eq!(project.apps, vec![app], "{}", text),
             Err(flaws) => prop_assert!(false, "{}\n{}", text, flaws),
         }
+    }
+
+    #[test]
+    fn an_app_of_pm2s_is_written_with_all_that_its_door_gives(app in app()) {
+        let table: toml::Table = toml::from_str(&app.to_toml()).unwrap();
+        let json = serde_json::to_string_pretty(&table).unwrap();
+        let pm2 = match read_as(Format::Json, &json) {
+            Ok(project) => project.apps,
+            Err(flaws) => return Err(TestCaseError::fail(format!("{json}\n{flaws}"))),
+        };
+        prop_assert_eq!(pm2[0].door, Door::Pm2);
+        // JSON is YAML as well.
+        prop_assert_eq!(&read_as(Format::Yaml, &json).unwrap().apps, &pm2, "{}", json);
+        let package = format!("{{ name: 'x', pm2: {json} }}");
+        prop_assert_eq!(&read_as(Format::Package, &package).unwrap().apps, &pm2);
+        let ours = read(&pm2[0].to_toml()).unwrap().apps.remove(0);
+        prop_assert_eq!(AppSpec { door: Door::Pm2, ..ours }, pm2[0].clone(), "{}", json);
     }
 
     #[test]

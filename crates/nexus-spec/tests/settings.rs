@@ -18,6 +18,24 @@ const PM2: &str = "script name name_prefix namespace cwd args node_args exec_mod
     disable_source_map_support vizion pmx automation trace disable_trace v8 \
     event_loop_inspector deep_monitoring io post_update write windows_hide install_url";
 
+/// What was not carried out when the language was made whole. Nothing may be added: what is taken
+/// out of the table of `settings/not_yet.rs` is taken out here.
+const NOT_YET: &str = "daemon alerts deploy static shared_memory stdin health watchdog depends_on \
+    drain_timeout memory cpu no_new_privs sandbox log schedule overlap timezone jitter missed \
+    hooks canary soak rollback_on protected log_file log_type log_date_format time pid_file \
+    autostart max_memory_restart shutdown_with_message wait_ready cron_restart watch ignore_watch \
+    watch_options watch_delay post_update exec_timeout container dist image_name node_version \
+    fresh dockerdaemon";
+
+#[test]
+fn what_is_not_carried_out_yet_only_grows_less() {
+    let at_most: HashSet<_> = NOT_YET.split_whitespace().collect();
+    let app = |(scope, _): &(Scope, &_)| matches!(scope, Scope::File | Scope::App);
+    for (_, row) in settings().filter(app).filter(|(scope, row)| !row.carried_out(*scope)) {
+        assert!(at_most.contains(row.key), "{} was carried out before", row.key);
+    }
+}
+
 /// Every key of ours, carried out or not.
 const OURS: &str = "listen shared_memory stdin inherit_env build ready ready_timeout health \
     watchdog depends_on stop_signal drain_timeout backoff restart_window memory cpu nice rlimits \
@@ -55,9 +73,8 @@ fn what_is_not_carried_out_is_refused_by_name() {
         let text = match scope {
             Scope::File => format!("{} = 1\n[[apps]]\nscript = 'a'", row.key),
             Scope::App => format!("[[apps]]\nscript = 'a'\n'{}' = 1", row.key),
-            Scope::Backoff | Scope::Memory | Scope::Log => {
-                panic!("{} is refused with its table or not at all", row.key)
-            }
+            // Refused with its table.
+            Scope::Backoff | Scope::Memory | Scope::Log => continue,
         };
         let flaws = project(&text, Path::new("f"), Path::new("/"), &|_| false).unwrap_err();
         let [flaw] = flaws.flaws.as_slice() else { panic!("{flaws:?}") };
@@ -78,9 +95,6 @@ fn a_default_that_is_written_changes_nothing() {
             Scope::App => row.key.to_owned(),
             Scope::Backoff | Scope::Memory | Scope::Log => format!("{}.{}", scope.table(), row.key),
         };
-        if !whole(scope) {
-            continue;
-        }
         // A default of several words is prose; `none` stands for nothing written.
         if row.default.contains(' ') || row.default == "none" {
             continue;
@@ -91,10 +105,4 @@ fn a_default_that_is_written_changes_nothing() {
         literal += 1;
     }
     assert!(literal >= 15, "only {literal} defaults are literals");
-}
-
-/// Whether the table that the rows stand in is itself carried out.
-fn whole(scope: Scope) -> bool {
-    let table = settings().find(|(of, row)| *of == Scope::App && row.key == scope.table());
-    table.is_none_or(|(of, row)| row.carried_out(of))
 }

@@ -201,7 +201,7 @@ fn a_flag_that_is_refused_changes_nothing_and_says_why() {
         ("watch", "true", "`watch` is not carried out yet; leave it out"),
         ("kil-timeout", "1", "unknown key `kil_timeout`; write `kill_timeout`"),
         ("backoff.maxx", "1", "unknown key `backoff.maxx`; write `max`"),
-        ("env_x", "1", "`env_x` is not carried out yet; write the variables in `env`"),
+        ("env_x", "1", "`env_x` has no `=`; write NAME=VALUE"),
         ("name", "all", "`name` is `all`, the word"),
         ("backoff", "x", "`backoff` takes a table"),
     ] {

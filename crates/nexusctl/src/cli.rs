@@ -236,6 +236,9 @@ pub(crate) struct Named {
     /// Only these apps of the project file
     #[arg(long, value_name = "NAMES", value_delimiter = ',', hide_short_help = true)]
     pub(crate) only: Vec<String>,
+    /// Of the project file, take env_PROFILE on top of env
+    #[arg(long, value_name = "PROFILE", hide_short_help = true)]
+    pub(crate) env: Option<String>,
     /// Do not ask, on a terminal
     #[arg(short, long, hide_short_help = true)]
     pub(crate) yes: bool,
@@ -318,9 +321,12 @@ pub(crate) struct Kill {
 /// `check`.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Check {
-    /// The project file
-    #[arg(value_name = "FILE", default_value = "ecosystem.toml")]
-    pub(crate) file: PathBuf,
+    /// The project file, - for JSON on standard input [default: ./ecosystem.toml]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// With env_PROFILE on top of env
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) env: Option<String>,
 }
 
 /// `daemon`.

@@ -61,6 +61,17 @@ impl Context {
         }
     }
 
+    /// What a project file was taken without, on stderr, unless `-q`.
+    pub(crate) fn warn(&self, warnings: &nexus_spec::Flaws) {
+        if self.is_json() {
+            let told = serde_json::json!({"schema": "nexus.warnings/1", "warnings": warnings});
+            self.note(&told.to_string());
+        } else {
+            let drawn = warnings.render(self.err.color, self.err.ascii);
+            self.note(drawn.trim_end_matches('\n'));
+        }
+    }
+
     /// An error on stderr, for people or for programs.
     pub(crate) fn tell(&self, failure: &Failure) {
         if failure.is_silent() {

@@ -170,7 +170,10 @@ impl Daemon {
                 self.spawn(child, &app, purpose, generation, on_exit);
             }
             Action::Terminate { child, signal } => {
-                self.order(&Order::Terminate { child: child.0, signal: signal.0 });
+                let app =
+                    self.notes.get(&child.0).and_then(|note| self.state.app(note.app.as_str()));
+                let whole = app.is_some_and(|app| app.spec().stop.tree);
+                self.order(&Order::Terminate { child: child.0, signal: signal.0, whole });
             }
             Action::Keep(_) | Action::Note(_) | Action::Reply { .. } => {}
         }
@@ -224,7 +227,11 @@ impl Daemon {
     fn app_entry(&self, name: &Name) -> Option<Entry> {
         let app = self.state.app(name.as_str())?;
         let origin = self.origins.get(name).cloned().unwrap_or_default();
-        Some(Entry::App(Box::new(crate::records::StoredApp::new(&app.record(), &origin))))
+        Some(Entry::App(Box::new(crate::records::StoredApp::new(
+            &app.record(),
+            &origin,
+            self.store.vault(),
+        ))))
     }
 
     fn pending_entry(&self, name: &Name) -> Entry {

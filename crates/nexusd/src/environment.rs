@@ -1,12 +1,15 @@
 //! The environment of an instance: read where the kernel keeps it, secrets hidden.
 
+use std::collections::BTreeSet;
+
 use nexus_core::Purpose;
 use nexus_proto::{Code, Environment, Problem, Variable};
-use nexus_spec::Name;
+use nexus_spec::{AppSpec, Name};
 
 use crate::clock;
 use crate::daemon::Daemon;
 use crate::facts::Line;
+use crate::records::Origin;
 use crate::template::{self, Surroundings};
 
 /// Whose environment is asked for, and what it was given when it cannot be read.
@@ -18,7 +21,39 @@ pub(crate) struct Wearer {
     /// By this variable a process is the one that is meant, and no other with its number.
     mark: String,
     given: Vec<(String, String)>,
+    veil: Veil,
 }
+
+/// Which values are hidden.
+#[derive(Debug)]
+struct Veil {
+    spec: AppSpec,
+    /// Names that do not come from a source of secrets; without sources there is no such list.
+    known: Option<BTreeSet<String>>,
+}
+
+impl Veil {
+    fn new(spec: &AppSpec, origin: &Origin) -> Veil {
+        // What a file of variables held when the worker was born is not known any more: all that
+        // does not come from elsewhere is its.
+        let sources = !spec.env_file.is_empty() || !spec.secrets.is_empty();
+        let names = spec.env.keys().chain(origin.base_env.keys()).cloned();
+        Veil { spec: spec.clone(), known: sources.then(|| names.collect()) }
+    }
+
+    fn hides(&self, name: &str, value: &str) -> bool {
+        let ours = OURS.contains(&name)
+            || name == self.spec.instance_var
+            || self.spec.increment_var.as_deref() == Some(name)
+            || ["NEXUS_", "LISTEN_"].iter().any(|ours| name.starts_with(ours));
+        let elsewhere = |known: &BTreeSet<String>| ours || known.contains(name);
+        self.spec.is_secret(name, value) || !self.known.as_ref().is_none_or(elsewhere)
+    }
+}
+
+/// Variables that a worker gets from us, besides `NEXUS_…` and `LISTEN_…`, and from its user.
+const OURS: [&str; 8] =
+    ["name", "namespace", "pm_id", "NOTIFY_SOCKET", "HOME", "SHELL", "USER", "LOGNAME"];
 
 impl Daemon {
     /// The instance that is meant (`None` = the first that runs, else the first).
@@ -57,9 +92,18 @@ impl Daemon {
             mark: format!("{tag}:{}", one.child.unwrap_or_default()),
             pid: one.pid,
             given: self.given(&name, one.instance, one.id)?,
+            veil: self.veil(&name)?,
             app: name,
             instance: one.instance,
         })
+    }
+
+    fn veil(&self, app: &Name) -> Result<Veil, Problem> {
+        let Some(known) = self.state.app(app.as_str()) else {
+            return Err(Problem::new(Code::NotFound, format!("no app named `{app}`")));
+        };
+        let origin = self.origins.get(app).cloned().unwrap_or_default();
+        Ok(Veil::new(known.spec(), &origin))
     }
 
     /// What the next spawn of an instance would be given.
@@ -77,7 +121,7 @@ impl Daemon {
             Problem::new(Code::StartFailed, format!("`{app}` could not be started")).cause(why)
         })?;
         let id = nexus_core::SlotId(id);
-        let carried = crate::spawn::carried(Purpose::Worker { instance, id });
+        let carried = crate::spawn::carried(known.spec(), Purpose::Worker { instance, id });
         let mut bytes = template.env.join(&0);
         bytes.push(0);
         bytes.extend(carried);
@@ -96,7 +140,7 @@ impl Wearer {
         let mut all = real.unwrap_or(self.given);
         all.sort();
         let shown = |(name, value): (String, String)| {
-            let secret = is_secret(&name, &value);
+            let secret = self.veil.hides(&name, &value);
             Variable { name, value: (reveal || !secret).then_some(value), secret }
         };
         Environment {
@@ -118,32 +162,30 @@ fn assignments(bytes: &[u8]) -> Vec<(String, String)> {
     words.filter_map(pair).collect()
 }
 
-/// By its name, or since it is an address with a password in it.
-fn is_secret(name: &str, value: &str) -> bool {
-    let user = value.split_once("://").and_then(|(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next()?;
-        Some(authority.rsplit_once('@')?.0)
-    });
-    nexus_spec::is_secret(name) || user.is_some_and(|user| user.contains(':'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn spec() -> AppSpec {
+        let name = Name::new("api").unwrap();
+        AppSpec::default_for(name, std::path::Path::new("/x"), std::path::Path::new("/"))
+    }
+
     #[test]
-    fn names_and_addresses_give_secrets_away() {
-        for (name, value, secret) in [
-            ("API_KEY", "x", true),
-            ("PORT", "3000", false),
-            ("REDIS_URL", "redis://:pw@host:6379/0", true),
-            ("UPSTREAM", "https://user:pw@host/path", true),
-            ("UPSTREAM", "https://host/a:b@c", false),
-            ("UPSTREAM", "https://user@host", false),
-            ("MAIL", "a:b@c", false),
-        ] {
-            assert_eq!(is_secret(name, value), secret, "{name}={value}");
-        }
+    fn beside_a_file_of_variables_only_what_is_known_to_come_from_elsewhere_is_shown() {
+        let mut spec = spec();
+        spec.env.insert("PORT".into(), "80".into());
+        let origin =
+            Origin { base_env: [("PATH".into(), "/bin".into())].into(), ..Origin::default() };
+        let hidden = |spec: &AppSpec| -> Vec<&str> {
+            let veil = Veil::new(spec, &origin);
+            let names = ["PORT", "PATH", "API_KEY", "REGION", "name", "NEXUS_APP", "HOME", "X"];
+            names.into_iter().filter(|name| veil.hides(name, "v")).collect()
+        };
+        assert_eq!(hidden(&spec), ["API_KEY"]);
+        spec.env_file.push("/x/.env".into());
+        spec.not_secret.push(nexus_spec::Pattern::parse("API_KEY").unwrap());
+        assert_eq!(hidden(&spec), ["API_KEY", "REGION", "X"]);
     }
 
     #[test]
@@ -161,6 +203,7 @@ mod tests {
             pid: i32::try_from(std::process::id()).ok(),
             mark: "of nobody".into(),
             given: vec![("TOKEN".into(), "s3".into()), ("A".into(), "1".into())],
+            veil: Veil::new(&spec(), &Origin::default()),
         };
         let seen = wearer.read(false);
         assert_eq!(seen.pid, None);

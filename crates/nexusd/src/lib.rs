@@ -35,6 +35,7 @@ mod sampling;
 mod saved;
 mod shutdown;
 mod signals;
+mod sources;
 mod spawn;
 mod store;
 mod survivors;
@@ -42,6 +43,7 @@ mod sync;
 mod targets;
 mod template;
 mod trouble;
+mod vault;
 mod view;
 mod words;
 

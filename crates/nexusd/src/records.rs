@@ -11,6 +11,7 @@ use nexus_spec::{AppSpec, Name, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::ops::Op;
+use crate::vault::{Sealed, Vault};
 
 /// One thing that is kept. A later one about the same thing replaces an earlier one. A line of the
 /// file of intents is a list of them: what one turn changed is kept whole or not at all.
@@ -45,6 +46,21 @@ pub(crate) struct StoredApp {
     pub(crate) slots: Vec<StoredSlot>,
     /// What the core does not know: where it came from.
     pub(crate) origin: Origin,
+    /// The secrets among the variables, which stand nowhere else.
+    #[serde(default)]
+    sealed: StoredSecrets,
+}
+
+/// Encrypted values of secret variables.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct StoredSecrets {
+    /// Of the spec's `env`.
+    env: Sealed,
+    /// Of the `env` of the spec that is to come.
+    planned: Sealed,
+    /// Of the caller's environment.
+    base_env: Sealed,
 }
 
 /// Where an app came from.
@@ -149,14 +165,40 @@ pub(crate) struct Run {
 }
 
 impl StoredApp {
-    pub(crate) fn new(record: &AppRecord, origin: &Origin) -> StoredApp {
-        StoredApp {
+    pub(crate) fn new(record: &AppRecord, origin: &Origin, vault: &Vault) -> StoredApp {
+        let mut stored = StoredApp {
             spec: record.spec.clone(),
             generation: record.generation,
             built: record.built,
             plan: record.plan.as_ref().map(StoredPlan::new),
             slots: record.slots.iter().map(StoredSlot::new).collect(),
             origin: origin.clone(),
+            sealed: StoredSecrets::default(),
+        };
+        stored.sealed.base_env = vault.take(&record.spec, &mut stored.origin.base_env);
+        stored.sealed.env = vault.take(&record.spec, &mut stored.spec.env);
+        if let Some((planned, _)) = stored.plan.as_mut().and_then(|plan| plan.change.as_mut()) {
+            let spec = planned.clone();
+            stored.sealed.planned = vault.take(&spec, &mut planned.env);
+        }
+        stored
+    }
+
+    /// Puts the secrets back among the variables. Those that the key does not open are lost, which
+    /// is said.
+    pub(crate) fn unseal(&mut self, vault: &Vault) {
+        let sealed = std::mem::take(&mut self.sealed);
+        let spec = self.spec.clone();
+        let mut lost = vault.put_back(&spec, sealed.base_env, &mut self.origin.base_env);
+        lost.extend(vault.put_back(&spec, sealed.env, &mut self.spec.env));
+        if let Some((planned, _)) = self.plan.as_mut().and_then(|plan| plan.change.as_mut()) {
+            let spec = planned.clone();
+            lost.extend(vault.put_back(&spec, sealed.planned, &mut planned.env));
+        }
+        if !lost.is_empty() {
+            let names = lost.join(", ");
+            tracing::error!(app = %spec.name, "state/key does not open {names}: start the app from \
+                             its file again");
         }
     }
 

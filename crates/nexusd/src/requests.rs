@@ -165,7 +165,8 @@ impl Daemon {
                 .cause(error.to_string())
         })?;
         let mut plan = Plan::new("resurrect", Vec::new());
-        for app in saved.into_iter().filter(StoredApp::is_wanted) {
+        for mut app in saved.into_iter().filter(StoredApp::is_wanted) {
+            app.unseal(self.store.vault());
             let name = app.spec.name.clone();
             match self.state.app(name.as_str()) {
                 Some(known) if known.want() != Want::Down => {}
@@ -189,7 +190,7 @@ impl Daemon {
     pub(crate) fn save(&mut self) -> Result<u64, Problem> {
         let stored = |(name, app): (&Name, &nexus_core::App)| {
             let origin = self.origins.get(name).cloned().unwrap_or_default();
-            StoredApp::new(&app.record(), &origin)
+            StoredApp::new(&app.record(), &origin, self.store.vault())
         };
         let apps: Vec<StoredApp> = self.state.apps().map(stored).collect();
         let failed = |error: std::io::Error| {
@@ -242,7 +243,7 @@ fn checked(start: Start) -> Result<Specs, Problem> {
         }
         let origin = Origin {
             source: start.source.clone(),
-            base_env: base_env.clone(),
+            base_env: inherited(&spec, &base_env),
             plain_zero: instances == 1,
         };
         if origins.insert(name.clone(), origin).is_some() {
@@ -254,6 +255,16 @@ fn checked(start: Start) -> Result<Specs, Problem> {
         return bad("there is no app to start".into());
     }
     Ok((specs, origins))
+}
+
+/// Of the caller's environment, what the app's workers or its build get: no more is kept.
+fn inherited(spec: &AppSpec, base_env: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let builds = spec.build.is_some();
+    let wanted = |name: &str| {
+        spec.inherit.takes(name) || (builds && crate::template::TOOLCHAIN.contains(&name))
+    };
+    let wanted = base_env.iter().filter(|(name, _)| wanted(name));
+    wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// What a client sees of an operation that it did not begin.

@@ -32,17 +32,17 @@ impl Daemon {
         tracing::info!("told to end; all workers are stopped");
         let stop = |app: &nexus_core::App| app.spec().stop;
         let patience = self.state.apps().map(|(_, app)| stop(app).kill_timeout.0).max();
-        let children: Vec<(u64, i32)> = self
+        let children: Vec<(u64, i32, bool)> = self
             .notes
             .iter()
             .map(|(&child, note)| {
                 let app = self.state.app(note.app.as_str());
                 let signal = app.map_or(nix::libc::SIGTERM, |app| stop(app).signal.0);
-                (child, signal)
+                (child, signal, app.is_some_and(|app| stop(app).tree))
             })
             .collect();
-        for (child, signal) in children {
-            self.order(&Order::Terminate { child, signal });
+        for (child, signal, whole) in children {
+            self.order(&Order::Terminate { child, signal, whole });
         }
         let kill_at = clock::now() + nexus_spec::Span(patience.unwrap_or(0));
         self.shutdown = Some(Shutdown {

@@ -93,7 +93,7 @@ impl Daemon {
         let order = Order::Spawn {
             child: child.0,
             template,
-            env: carried(purpose),
+            env: carried(&spec, purpose),
             tag: tag(&self.facts.home_id, &spec.name, &place).into_bytes(),
             stdout,
             stderr,
@@ -210,14 +210,16 @@ impl Daemon {
 }
 
 /// What one worker is born with beside its template, NUL-terminated each.
-pub(crate) fn carried(purpose: Purpose) -> Vec<u8> {
-    match purpose {
-        Purpose::Build => Vec::new(),
-        Purpose::Worker { instance, id } => {
-            format!("NODE_APP_INSTANCE={instance}\0NEXUS_INSTANCE={instance}\0pm_id={}\0", id.0)
-                .into_bytes()
-        }
+pub(crate) fn carried(spec: &AppSpec, purpose: Purpose) -> Vec<u8> {
+    let Purpose::Worker { instance, id } = purpose else { return Vec::new() };
+    let var = &spec.instance_var;
+    let mut env = format!("{var}={instance}\0NEXUS_INSTANCE={instance}\0pm_id={}\0", id.0);
+    if let Some(var) = &spec.increment_var {
+        let first = spec.env.get(var).and_then(|value| value.trim().parse::<i64>().ok());
+        let value = first.unwrap_or(0).saturating_add(i64::from(instance));
+        env.push_str(&format!("{var}={value}\0"));
     }
+    env.into_bytes()
 }
 
 /// NEXUS_WORKER of a child, but for its number.

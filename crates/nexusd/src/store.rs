@@ -11,6 +11,7 @@ use crate::lines::Lines;
 use crate::ops::Op;
 use crate::records::{Entry, Origin, Run, StoredApp, StoredPending, StoredSlot};
 use crate::sync::Syncer;
+use crate::vault::Vault;
 
 const STEM: &str = "intents";
 /// A file shorter than this is never rewritten.
@@ -24,6 +25,7 @@ pub(crate) struct Store {
     batch: Vec<Entry>,
     mark: u64,
     synced: u64,
+    vault: Vault,
 }
 
 /// What was on disk.
@@ -49,11 +51,13 @@ impl Store {
     pub(crate) fn open(folder: &Path) -> io::Result<(Store, Image)> {
         let (lines, loaded) = Lines::open::<Vec<Entry>>(folder, STEM)?;
         let mut image = Image { aside: loaded.aside, ..Image::default() };
+        let vault = Vault::open(folder)?;
         for entry in loaded.entries.into_iter().flatten() {
             image.take(entry);
         }
+        image.apps.values_mut().for_each(|app| app.unseal(&vault));
         let mut store =
-            Store { lines, syncer: Syncer::start()?, batch: Vec::new(), mark: 0, synced: 0 };
+            Store { lines, syncer: Syncer::start()?, batch: Vec::new(), mark: 0, synced: 0, vault };
         let boot_id = crate::cpus::boot_id();
         if image.boot_id != boot_id {
             image.after_boot();
@@ -61,6 +65,11 @@ impl Store {
             store.commit();
         }
         Ok((store, image))
+    }
+
+    /// What secrets are kept with.
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     /// Keep one thing, together with all else that this turn keeps.

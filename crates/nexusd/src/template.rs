@@ -9,10 +9,12 @@ use nexus_keeper::{Grants, HoldId, Template};
 use nexus_spec::{AppSpec, Bound, Limits, Rlimit, RunAs};
 use nix::unistd::{Gid, Group, Uid, User};
 
+use crate::sources::Sourced;
+
 /// The shell that runs a `build` command.
 const SHELL: &str = "/bin/sh";
 /// Variables of the caller that a build may need to find its toolchain and that workers do not get.
-const TOOLCHAIN: [&str; 2] = ["CARGO_HOME", "RUSTUP_HOME"];
+pub(crate) const TOOLCHAIN: [&str; 2] = ["CARGO_HOME", "RUSTUP_HOME"];
 /// Where programs are looked for when the app's environment has no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -40,8 +42,7 @@ pub(crate) struct Surroundings<'a> {
 /// A sentence, when the user or group does not exist or may not be taken.
 pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Template, String> {
     let ids = ids(&spec.run_as)?;
-    let mut env = base(around, ids.as_ref(), &[]);
-    env.extend(spec.env.clone());
+    let mut env = variables(spec, around, ids.as_ref(), &[])?;
     env.insert("name".into(), spec.name.to_string());
     env.insert("namespace".into(), spec.namespace.clone());
     env.insert("NEXUS_HOME".into(), around.home.display().to_string());
@@ -74,8 +75,7 @@ pub(crate) fn build(
     around: &Surroundings<'_>,
 ) -> Result<Template, String> {
     let ids = ids(&spec.run_as)?;
-    let mut env = base(around, ids.as_ref(), &TOOLCHAIN);
-    env.extend(spec.env.clone());
+    let mut env = variables(spec, around, ids.as_ref(), &TOOLCHAIN)?;
     env.insert("NEXUS_HOME".into(), around.home.display().to_string());
     env.insert("NEXUS_APP".into(), spec.name.to_string());
     Ok(Template {
@@ -100,17 +100,31 @@ fn grants(limits: &Limits) -> Grants {
     }
 }
 
-/// The caller's base environment; with a user of its own, that user's HOME, USER and so on.
+/// What the app's file, its sources and the caller say, each over the one after it but for secrets,
+/// which are over all.
+fn variables(
+    spec: &AppSpec,
+    around: &Surroundings<'_>,
+    ids: Option<&Ids>,
+    toolchain: &[&str],
+) -> Result<BTreeMap<String, String>, String> {
+    let sourced = Sourced::read(spec)?;
+    let mut env = base(spec, around, ids, toolchain);
+    env.extend(sourced.below);
+    env.extend(spec.env.clone());
+    env.extend(sourced.above);
+    Ok(env)
+}
+
+/// The caller's environment as far as the app inherits it; with a user of its own, that user's
+/// HOME, USER and so on.
 fn base(
+    spec: &AppSpec,
     around: &Surroundings<'_>,
     ids: Option<&Ids>,
     toolchain: &[&str],
 ) -> BTreeMap<String, String> {
-    let wanted = |name: &str| {
-        matches!(name, "HOME" | "USER" | "LOGNAME" | "SHELL" | "PATH" | "LANG" | "TZ" | "TMPDIR")
-            || name.starts_with("LC_")
-            || toolchain.contains(&name)
-    };
+    let wanted = |name: &str| spec.inherit.takes(name) || toolchain.contains(&name);
     let from_caller = around.base_env.iter().filter(|(name, _)| wanted(name));
     let mut env: BTreeMap<_, _> =
         from_caller.map(|(name, value)| (name.clone(), value.clone())).collect();

@@ -75,6 +75,8 @@ impl Daemon {
             cwd: spec.cwd.display().to_string(),
             ready_when: words::ready_when(spec.ready, spec.ready_timeout),
             stop_signal: words::signal(spec.stop.signal.0),
+            stop_tree: spec.stop.tree,
+            door: spec.door,
             kill_timeout_ms: spec.stop.kill_timeout.0,
             restart_policy: words::restart_policy(&spec.restart),
             env_names: spec.env.keys().cloned().collect(),

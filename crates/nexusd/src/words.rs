@@ -100,14 +100,11 @@ pub(crate) fn restart_policy(rule: &Restart) -> String {
     if !rule.auto {
         return "never".into();
     }
-    let backoff = rule.backoff;
-    format!(
-        "at most {} unstable exits in {}, backoff {}..{}",
-        rule.max,
-        span(rule.window),
-        span(backoff.min),
-        span(backoff.max)
-    )
+    let waits = match (rule.backoff.min, rule.backoff.max) {
+        (_, Span(0)) => "no backoff".to_owned(),
+        (min, max) => format!("backoff {}..{}", span(min), span(max)),
+    };
+    format!("at most {} unstable exits in {}, {waits}", rule.max, span(rule.window))
 }
 
 /// An answer of the core as a client sees it. `excuse` is what we know beyond the errno of a

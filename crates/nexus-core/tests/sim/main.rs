@@ -49,7 +49,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
             min_uptime: Span(500),
             stop_exit_codes: if rng.chance(30) { vec![7] } else { Vec::new() },
         },
-        stop: Stop { signal: Signal(15), kill_timeout: Span(rng.below(3) * 250) },
+        stop: Stop { signal: Signal(15), tree: false, kill_timeout: Span(rng.below(3) * 250) },
         ready,
         ready_timeout: Span(300),
         build: rng.chance(30).then(|| "make".to_owned()),

@@ -53,6 +53,8 @@ struct Live {
     gate_opened: bool,
     /// Its keeper died before it was let through: it is spawned again.
     orphaned: bool,
+    /// Its whole tree has got the stop signal: none of it gets it a second time.
+    whole_told: bool,
     tells: u8,
     queued: bool,
     exit_told: bool,

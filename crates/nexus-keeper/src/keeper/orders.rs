@@ -120,7 +120,7 @@ impl Keeper {
             }
             Asked::Spawn(spawn) => self.order_spawn(&spawn),
             Asked::Take { child, pid, tag, note } => self.take(child, pid, tag, note, fd),
-            Asked::Terminate { child, signal } => self.terminate(child, signal),
+            Asked::Terminate { child, signal, whole } => self.terminate(child, signal, whole),
         }
     }
 
@@ -233,17 +233,24 @@ impl Keeper {
         Ok(())
     }
 
-    fn terminate(&mut self, child: u64, signal: i32) -> Result<(), Refusal> {
+    fn terminate(&mut self, child: u64, signal: i32, whole: bool) -> Result<(), Refusal> {
         let (record, mut now) = self.find(child)?;
         (now.asked, now.signal, now.settled, now.due_ms) = (true, signal, true, 0);
         self.arena.commit(record, now);
-        let Some(pidfd) = &self.live[record as usize].pidfd else {
+        if self.live[record as usize].pidfd.is_none() {
             return self.end_rest(record, now);
-        };
+        }
+        if whole && self.signal_group(record, signal) {
+            return Ok(());
+        }
+        let Some(pidfd) = &self.live[record as usize].pidfd else { return Ok(()) };
         // It may have ended already: its exit is on its way.
         let _ = process::signal(pidfd.as_fd(), signal);
         if proc::is_stopped(now.pid) {
             let _ = process::signal(pidfd.as_fd(), libc::SIGCONT);
+        }
+        if whole && !self.sweeps.contains(&record) {
+            self.sweeps.push(record);
         }
         Ok(())
     }

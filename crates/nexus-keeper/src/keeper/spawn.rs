@@ -87,6 +87,7 @@ impl Keeper {
         live.far_end = shares.then_some(theirs);
         live.gate_opened = false;
         live.orphaned = false;
+        live.whole_told = false;
         self.tell(record, tell::SPAWNED);
         Ok(())
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::sweep::{self, Member, Root};
 use super::{Keeper, Source, cgroup, tell};
-use crate::arena::Phase;
+use crate::arena::{Changing, Phase};
 use crate::sys::process;
 use crate::wire::TAG_MAX;
 
@@ -53,9 +53,22 @@ impl Keeper {
         // Its members may end meanwhile: an error here is seen as "empty" by the next event.
         let _ = match now.signal {
             0 => home.kill(name),
+            _ if self.live[record as usize].whole_told => Ok(()),
             signal => home.signal(name, signal).and_then(|()| home.signal(name, libc::SIGCONT)),
         };
         self.cgroup_is_empty(record, name)
+    }
+
+    /// Send a signal to all that is in the child's cgroup, the main process among it. Returns
+    /// whether there is one.
+    pub(super) fn signal_group(&mut self, record: u32, signal: i32) -> bool {
+        let (Some(name), Some(home)) = (self.cgroup_of(record), &self.cgroups) else {
+            return false;
+        };
+        // What ends meanwhile needs no signal.
+        let _ = home.signal(name, signal).and_then(|()| home.signal(name, libc::SIGCONT));
+        self.live[record as usize].whole_told = true;
+        true
     }
 
     /// The cgroup's members have changed.
@@ -129,9 +142,19 @@ impl Keeper {
             let _ = process::signal(member.pidfd.as_fd(), libc::SIGKILL);
         }
         for member in &pass {
+            if self.live[member.record as usize].whole_told {
+                continue;
+            }
             let signal = self.arena.changing(member.record).map_or(0, |now| now.signal);
             let _ = process::signal(member.pidfd.as_fd(), signal);
             let _ = process::signal(member.pidfd.as_fd(), libc::SIGCONT);
+        }
+        for member in &pass {
+            let running = |now: Changing| now.phase == Phase::Running;
+            // The main process has got its own, and still lives: this was the whole tree.
+            if self.arena.changing(member.record).is_some_and(running) {
+                self.live[member.record as usize].whole_told = true;
+            }
         }
         kill.extend(pass);
         self.watch_members(kill);

@@ -64,7 +64,7 @@ fn terminate_wakes_a_stopped_worker(puppet: &mut Puppet) {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         stat.contains(") T ")
     });
-    puppet.send(Order::Terminate { child: 1, signal: libc::SIGTERM });
+    puppet.send(Order::Terminate { child: 1, signal: libc::SIGTERM, whole: false });
     assert_eq!(puppet.ended(1), Ended::Signal(libc::SIGTERM));
 }
 

@@ -68,7 +68,7 @@ fn promotion_keeps_workers(puppet: &mut Puppet) {
     }
     kill(pids[0]);
     assert_eq!(puppet.ended(1), Ended::Signal(9));
-    puppet.send(Order::Terminate { child: 2, signal: libc::SIGTERM });
+    puppet.send(Order::Terminate { child: 2, signal: libc::SIGTERM, whole: false });
     assert_eq!(puppet.ended(2), Ended::Code(5));
     assert!(is_alive(pids[2]));
     puppet.spawn(5);
@@ -199,7 +199,7 @@ fn take(puppet: &mut Puppet) {
     puppet.sync();
     assert_eq!(puppet.link().child(9).unwrap().0, pid);
     assert!(puppet.link().held(HoldId(9)).is_none());
-    puppet.send(Order::Terminate { child: 9, signal: libc::SIGTERM });
+    puppet.send(Order::Terminate { child: 9, signal: libc::SIGTERM, whole: false });
     worker.wait().unwrap();
     assert_eq!(puppet.ended(9), Ended::Signal(libc::SIGTERM));
     puppet.gone(9);

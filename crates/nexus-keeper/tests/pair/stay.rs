@@ -72,7 +72,7 @@ fn stay_codes_and_stops(puppet: &mut Puppet) {
     crate::puppet::signal(pid, nix::sys::signal::Signal::SIGTERM);
     assert_eq!(puppet.ended(10), Ended::Code(3));
     puppet.gone(10);
-    puppet.send(Order::Terminate { child: 20, signal: libc::SIGTERM });
+    puppet.send(Order::Terminate { child: 20, signal: libc::SIGTERM, whole: false });
     puppet.ended(20);
     puppet.gone(20);
     // Only the third is a crash; when its successor is here, the others would have been too.

@@ -58,7 +58,7 @@ fn stop_passes_signal(puppet: &mut Puppet) {
     // The main process ends first and alone: it sees its family still there.
     let script = format!("trap 'exit 9' TERM; {}", FAMILY.replace("sleep 1007", "exit 1"));
     family(puppet, &script, FAMILY_SIZE);
-    puppet.send(Order::Terminate { child: 1, signal: libc::SIGTERM });
+    puppet.send(Order::Terminate { child: 1, signal: libc::SIGTERM, whole: false });
     assert_eq!(puppet.ended(1), Ended::Code(9));
     puppet.gone(1);
     assert_eq!(members(), [] as [i32; 0]);
@@ -95,7 +95,7 @@ fn stubborn_rest(puppet: &mut Puppet) {
     let script = "trap 'exit 0' TERM; (trap '' TERM; setsid sleep 1001 & exec sleep 1002) & \
         echo ready; wait; exit 1";
     family(puppet, script, 3);
-    puppet.send(Order::Terminate { child: 1, signal: libc::SIGTERM });
+    puppet.send(Order::Terminate { child: 1, signal: libc::SIGTERM, whole: false });
     assert_eq!(puppet.ended(1), Ended::Code(0));
     puppet.sync();
     assert!(!members().is_empty(), "the rest ignores the signal");

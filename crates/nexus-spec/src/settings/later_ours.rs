@@ -2,22 +2,7 @@
 
 use super::Setting;
 
-/// The row of every `env_…` that is no setting of its own.
-pub(super) const PROFILE: &str = "env_<profile>";
-
-pub(super) static ROWS: [Setting; 20] = [
-    Setting::named(PROFILE, "a table", "Variables for one profile, on top of `env`."),
-    Setting::named("env_file", "a path or an array of them", "Files of variables."),
-    Setting::named(
-        "inherit_env",
-        "true, false or names",
-        "What to take of the caller's environment.",
-    ),
-    Setting::named("instance_var", "a string", "The variable that holds a worker's number.")
-        .default("NODE_APP_INSTANCE"),
-    Setting::named("secrets", "a table", "Variables read from a protected source at each spawn."),
-    Setting::named("secret_names", "an array of patterns", "Variables to treat as secret."),
-    Setting::named("not_secret", "an array of patterns", "Variables not to treat as secret."),
+pub(super) static ROWS: [Setting; 13] = [
     Setting::named("shared_memory", "a size", "Memory that all workers of the app share."),
     Setting::named("health", "a table", "A check that is repeated while a worker is online."),
     Setting::named("watchdog", "a length of time", "How often a worker says that it is alive."),

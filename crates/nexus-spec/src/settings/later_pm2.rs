@@ -2,51 +2,19 @@
 
 use super::Setting;
 
-pub(super) static ROWS: [Setting; 43] = [
-    Setting::named("name_prefix", "a string", "Put before the name."),
-    Setting::named("node_args", "an array or a string", "Arguments of the interpreter.")
-        .also(&["interpreter_args", "node_arguments"]),
-    Setting::named("exec_mode", "\"fork\" or \"cluster\"", "How Node programs share a port.")
-        .also(&["execution_mode"])
-        .default("fork"),
-    Setting::named("execute_command", "true or false", "Run the script as a command."),
-    Setting::named("force", "true or false", "Start what already runs."),
+pub(super) static ROWS: [Setting; 14] = [
     Setting::named("log_file", "a path", "A file of both outputs, besides theirs."),
-    Setting::named("disable_logs", "true or false", "Keep no log files."),
     Setting::named("pid_file", "a path", "A file that holds the process id.").also(&["pid"]),
-    Setting::named("filter_env", "names", "Variables to take away."),
-    Setting::named("append_env_to_name", "true or false", "Put the profile after the name."),
-    Setting::named("port", "a number", "Sets PORT."),
-    Setting::named("increment_var", "a string", "A variable that grows with each worker."),
     Setting::named("autostart", "true or false", "Whether a start of the file starts the app."),
-    Setting::named("exp_backoff_restart_delay", "a length of time", "The first wait of a backoff."),
-    Setting::named("kill_retry_time", "a length of time", "How often to look for the death."),
-    Setting::named("treekill", "true or false", "Whether children are killed as well."),
     Setting::named(
         "shutdown_with_message",
         "true or false",
         "Send `shutdown` instead of a signal.",
     ),
     Setting::named("wait_ready", "true or false", "Wait for the worker to say that it is ready."),
-    Setting::named("listen_timeout", "a length of time", "How long to wait for a ready worker."),
     Setting::named("watch_options", "a table", "How files are watched."),
-    Setting::named("username", "a string", "A name to show."),
-    Setting::named("source_map_support", "true or false", "Source maps of Node."),
-    Setting::named("disable_source_map_support", "true or false", "No source maps of Node."),
-    Setting::named("vizion", "true or false", "Show the state of the repository."),
-    Setting::named("pmx", "true or false", "Load PM2's probes."),
-    Setting::named("automation", "true or false", "Load PM2's probes."),
-    Setting::named("trace", "true or false", "PM2's tracing."),
-    Setting::named("disable_trace", "true or false", "Not PM2's tracing."),
-    Setting::named("v8", "true or false", "PM2's figures of V8."),
-    Setting::named("event_loop_inspector", "true or false", "PM2's view of the event loop."),
-    Setting::named("deep_monitoring", "true or false", "PM2's deep monitoring."),
-    Setting::named("io", "a table", "Options of PM2's probes."),
     Setting::named("post_update", "an array of commands", "Commands after a pull."),
     Setting::named("exec_timeout", "a length of time", "How long such a command may take."),
-    Setting::named("write", "true or false", "Write the options into a file."),
-    Setting::named("windows_hide", "true or false", "No window, on Windows."),
-    Setting::named("install_url", "a string", "Where a module comes from."),
     Setting::named("container", "true or false", "Run in a container."),
     Setting::named("dist", "true or false", "Build a container for delivery."),
     Setting::named("image_name", "a string", "The name of the container's image."),

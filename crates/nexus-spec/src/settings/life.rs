@@ -4,6 +4,7 @@ use toml::Value;
 
 use super::{Setting, Work, time};
 use crate::app::AppSpec;
+use crate::door::Door;
 use crate::flaw::Code;
 use crate::given::{Given, What};
 use crate::instances::Instances;
@@ -17,7 +18,7 @@ use crate::wrong::{Wrong, Wrongs};
 /// The most addresses of one app: each is a descriptor in every one of its workers.
 const LISTEN_MAX: usize = 64;
 
-pub(super) static ROWS: [Setting; 6] = [
+pub(super) static ROWS: [Setting; 7] = [
     Setting {
         key: "instances",
         takes: "a number of workers, \"max\" for one per CPU, or -1 for one per CPU but one",
@@ -27,7 +28,7 @@ pub(super) static ROWS: [Setting; 6] = [
         own: false,
         work: Work::Done {
             set: |options, given| {
-                options.instances = instances(given)?;
+                options.instances = instances(options.door, given)?;
                 Ok(())
             },
             get: |app| match app.instances {
@@ -71,6 +72,18 @@ pub(super) static ROWS: [Setting; 6] = [
             get: |app| time(app.stop.kill_timeout, Stop::default().kill_timeout),
         },
     },
+    Setting::new(
+        "treekill",
+        "true or false",
+        "Send the stop signal to the whole tree of a worker at once, not to its main process \
+         first; what is left after `kill_timeout` is killed either way.",
+        |options, given| {
+            options.stop.tree = read::boolean(given)?;
+            Ok(())
+        },
+        |app| app.stop.tree.then_some(Value::Boolean(true)),
+    )
+    .default("false"),
     Setting {
         key: "listen",
         takes: "\"tcp://127.0.0.1:3001\", \"unix:/run/x.sock\", or an array of such",
@@ -121,9 +134,11 @@ pub(super) static ROWS: [Setting; 6] = [
     },
 ];
 
-fn instances(given: &Given) -> Result<Instances, Wrong> {
+fn instances(door: Door, given: &Given) -> Result<Instances, Wrong> {
     let remedy = format!("write 1 to {}, or \"max\" for one per CPU", Instances::LIMIT);
     let parsed = match &given.what {
+        What::Int(0, _) if door == Door::Pm2 => return Ok(Instances::Max),
+        What::Flag(text) if text == "0" && door == Door::Pm2 => return Ok(Instances::Max),
         What::Int(number, _) => {
             Instances::from_number(*number).map_err(|clause| format!("is {number}, which {clause}"))
         }

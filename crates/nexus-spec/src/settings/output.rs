@@ -4,11 +4,9 @@ use toml::Value;
 
 use super::{Scope, Setting, Work, get_table, set_table};
 use crate::given::Given;
+use crate::options::NOWHERE;
 use crate::read;
 use crate::wrong::Wrong;
-
-/// Where output goes that nobody wants.
-const NOWHERE: &str = "/dev/null";
 
 pub(super) static ROWS: [Setting; 7] = [
     Setting {

@@ -4,6 +4,8 @@ use toml::Value;
 
 use super::{Setting, Work};
 use crate::app::{AppSpec, interpreter_of};
+use crate::door::Door;
+use crate::flaw::Code;
 use crate::given::{Given, What};
 use crate::name::Name;
 use crate::read;
@@ -22,8 +24,9 @@ pub(super) static ROWS: [Setting; 11] = [
         own: true,
         work: Work::Done {
             set: |options, given| {
-                options.name = Some(name(given)?);
-                Ok(())
+                let (name, changed) = name(options.door, given)?;
+                options.name = Some(name);
+                changed.map_or(Ok(()), |wrong| Err(wrong.into()))
             },
             get: |app| Some(app.name.as_str().into()),
         },
@@ -37,8 +40,9 @@ pub(super) static ROWS: [Setting; 11] = [
         own: false,
         work: Work::Done {
             set: |options, given| {
-                options.namespace = Some(name(given)?.as_str().to_owned());
-                Ok(())
+                let (name, changed) = name(options.door, given)?;
+                options.namespace = Some(name.as_str().to_owned());
+                changed.map_or(Ok(()), |wrong| Err(wrong.into()))
             },
             get: |app| (app.namespace != AppSpec::NAMESPACE).then(|| app.namespace.as_str().into()),
         },
@@ -193,13 +197,25 @@ pub(super) fn strings(items: &[String]) -> Option<Value> {
         .then(|| Value::Array(items.iter().map(|item| item.as_str().into()).collect()))
 }
 
-fn name(given: &Given) -> Result<Name, Wrong> {
+/// A name. PM2's may hold any characters: those that a name may not have become `-`, and that is
+/// said.
+pub(super) fn name(door: Door, given: &Given) -> Result<(Name, Option<Wrong>), Wrong> {
     let text = read::text(given)?;
     if text == EVERY_APP {
         let problem = "is `all`, the word that selects every app";
         return Err(Wrong::value(given, problem, "choose another name"));
     }
-    Name::new(text).map_err(|flaw| Wrong::value(given, flaw.problem, ""))
+    match Name::new(text) {
+        Ok(name) => Ok((name, None)),
+        Err(flaw) => match Name::near(text).filter(|_| door == Door::Pm2) {
+            None => Err(Wrong::value(given, flaw.problem, "")),
+            Some(name) => {
+                let problem = format!("{}: it is called `{name}` here", flaw.problem);
+                let wrong = Wrong::value(given, problem, "name it so to be rid of this warning");
+                Ok((name, Some(Wrong { code: Code::Changed, ..wrong })))
+            }
+        },
+    }
 }
 
 fn interpreter(given: &Given) -> Result<Vec<String>, Wrongs> {
@@ -218,8 +234,7 @@ fn interpreter(given: &Given) -> Result<Vec<String>, Wrongs> {
         Some(program) if program.starts_with("node@") => {
             let problem = "asks for a version of node, which is not carried out yet";
             let remedy = "write the path of that version's program";
-            Err(Wrong { code: crate::flaw::Code::NotYet, ..Wrong::value(given, problem, remedy) }
-                .into())
+            Err(Wrong { code: Code::NotYet, ..Wrong::value(given, problem, remedy) }.into())
         }
         Some(_) => Ok(words),
     }

@@ -6,13 +6,13 @@ use super::*;
 
 /// The app that these lines make, whether they are carried out yet or not.
 fn app(lines: &str) -> Result<AppSpec, Vec<String>> {
-    let table = toml::de::DeTable::parse(lines).unwrap();
-    let entries = crate::given::entries_of(table.get_ref());
+    let read = crate::parse::parse(crate::parse::Format::Toml, lines).unwrap();
+    let entries = read.entries().to_vec();
     let mut options = Options::new();
     options.set("script", "app.js").unwrap();
     let mut wrongs = Wrongs::default();
     walk(Scope::App, &mut options, &entries, &mut wrongs);
-    let finished = options.assemble(Path::new("/srv"), &|_| false);
+    let finished = options.assemble(Path::new("/srv"), None, &|_| false);
     let finished = wrongs.keep(finished);
     let wrongs = wrongs.unless(()).map_err(|wrongs| wrongs.0);
     match (wrongs, finished) {
@@ -29,7 +29,9 @@ fn walk(scope: Scope, options: &mut Options, entries: &[(Key, Given)], wrongs: &
             walk(inner, options, given.entries(), wrongs);
             continue;
         }
-        let Work::Done { set, .. } = find(scope, &key.text).unwrap().work else { panic!() };
+        let Work::Done { set, .. } = find(Door::Ours, scope, &key.text).unwrap().work else {
+            panic!()
+        };
         let read = set(options, given)
             .map_err(|wrongs| wrongs.map(|wrong| wrong.of_key(&key.text).of_key(scope.table())));
         wrongs.keep(read);

@@ -9,7 +9,7 @@ use super::Change;
 /// `start`.
 #[derive(Args, Clone, Debug, Default)]
 #[command(after_help = "Examples:
-  nexusctl start                              what ./ecosystem.toml says
+  nexusctl start [--env production]           what ./ecosystem.toml says
   nexusctl start server.js --name api -i 4 -- --port 4100
   nexusctl start --name tick -- sh -c 'while sleep 1; do date; done'")]
 pub(crate) struct Start {
@@ -48,9 +48,9 @@ pub(crate) struct App {
     /// Label to select several apps by
     #[arg(long, hide_short_help = true)]
     pub(crate) namespace: Option<String>,
-    /// Set a variable; may be repeated
-    #[arg(long, value_name = "K=V", value_parser = assignment)]
-    pub(crate) env: Vec<(String, String)>,
+    /// Set a variable; of a file, take env_PROFILE
+    #[arg(long, value_name = "K=V|PROFILE")]
+    pub(crate) env: Vec<String>,
     /// Hold tcp://IP:PORT or unix:/PATH for it
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Vec<String>,
@@ -93,12 +93,4 @@ pub(crate) struct App {
     /// All instances write into one file
     #[arg(long, hide_short_help = true)]
     pub(crate) merge_logs: bool,
-}
-
-/// `K=V`.
-fn assignment(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        Some(_) | None => Err("write NAME=VALUE".to_owned()),
-    }
 }

@@ -11,7 +11,8 @@ use crate::cli::{Format, Named};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::operate::{Ask, operate};
-use crate::{out, project, settled};
+use crate::project::{self, Part};
+use crate::{out, settled};
 
 /// Do `verb` to what was typed. `respec` = a project file's apps get what it says now.
 ///
@@ -54,7 +55,8 @@ pub(super) fn body(context: &Context, args: &Named, respec: bool) -> Result<AppV
             targets.push(typed.clone());
             continue;
         }
-        let project = project::load(Path::new(typed), &args.only, &context.err)?;
+        let part = Part { only: &args.only, profile: args.env.as_deref() };
+        let project = project::load(context, Path::new(typed), part)?;
         targets.extend(project.apps.iter().map(|app| app.name.to_string()));
         source = project.file.display().to_string();
         apps.extend(project.apps);

@@ -14,7 +14,8 @@ use crate::ensure::{STARTED, ensure};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::operate::{Ask, Outcome, operate};
-use crate::{project, settled};
+use crate::project::{self, Part};
+use crate::settled;
 
 /// Where apps without a file come from.
 const COMMAND_LINE: &str = "command line";
@@ -52,7 +53,10 @@ pub(super) fn run(context: &Context, args: &Start) -> Result<ExitCode, Failure> 
 
 /// A command after `--`, a project file, or each target: an app that is known, else a script.
 fn what(context: &Context, args: &Start) -> Result<What, Failure> {
-    let described = args.app != App::default();
+    // A profile describes no app: it chooses among what a file says.
+    let chosen = matches!(args.app.env.as_slice(), [one] if !one.contains('='));
+    let env = if chosen { args.app.env.clone() } else { Vec::new() };
+    let described = args.app != (App { env, ..App::default() });
     match (args.targets.as_slice(), args.args.as_slice()) {
         ([], [command, rest @ ..]) => {
             let app = project::app(command, rest, &args.app, true)?;
@@ -61,8 +65,8 @@ fn what(context: &Context, args: &Start) -> Result<What, Failure> {
         ([], []) if described => Err(Failure::new(Exit::Usage, "nothing to start is named")
             .help("nexusctl start server.js --name api")
             .help("nexusctl start --name tick -- sh -c 'date'")),
-        ([], []) => from_file(context, project::DEFAULT, args),
-        ([file], _) if project::is_project(file) => from_file(context, file, args),
+        ([], []) => from_file(context, &project::default(), args),
+        ([file], _) if project::is_project(file) => from_file(context, Path::new(file), args),
         ([script], _) if described || !args.args.is_empty() => script_of(script, args),
         (targets, _) if targets.len() > 1 && targets.iter().any(|one| project::is_project(one)) => {
             Err(Failure::new(Exit::Usage, "one project file at a time"))
@@ -75,13 +79,24 @@ fn specs(apps: Vec<AppSpec>, source: String) -> What {
     What::Specs(base_env::start(apps, source))
 }
 
-fn from_file(context: &Context, file: &str, args: &Start) -> Result<What, Failure> {
-    if args.app != App::default() || !args.args.is_empty() {
+fn from_file(context: &Context, file: &Path, args: &Start) -> Result<What, Failure> {
+    let profile = profile(&args.app)?;
+    if args.app != (App { env: args.app.env.clone(), ..App::default() }) || !args.args.is_empty() {
         return Err(Failure::new(Exit::Usage, "a project file has its apps' settings itself")
-            .help(format!("write them into {file}")));
+            .help(format!("write them into {}", file.display())));
     }
-    let project = project::load(Path::new(file), &args.only, &context.err)?;
+    let project = project::load(context, file, Part { only: &args.only, profile })?;
     Ok(specs(project.apps, project.file.display().to_string()))
+}
+
+/// For a project file `--env` names a profile.
+fn profile(flags: &App) -> Result<Option<&str>, Failure> {
+    match flags.env.as_slice() {
+        [] => Ok(None),
+        [profile] if !profile.contains('=') => Ok(Some(profile)),
+        _ => Err(Failure::new(Exit::Usage, "a project file has its apps' variables itself")
+            .help("--env PROFILE    takes what it has under env_PROFILE")),
+    }
 }
 
 fn script_of(script: &str, args: &Start) -> Result<What, Failure> {

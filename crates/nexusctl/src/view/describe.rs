@@ -2,6 +2,7 @@
 //! and the settings.
 
 use nexus_proto::{AppView, EventView, LogFile};
+use nexus_spec::Door;
 
 use super::clock::clock;
 use super::list::{exit_of, status_text};
@@ -115,11 +116,17 @@ fn settings(app: &AppView, look: &Look) -> String {
     add("restart", &app.restart_policy);
     add("memory", &memory_limits(app));
     add("ready", &app.ready_when);
-    add("stop", &format!("{}, SIGKILL after {}", app.stop_signal, span(app.kill_timeout_ms)));
+    let tree = if app.stop_tree { " to the whole tree" } else { "" };
+    let after = nexus_spec::Span(app.kill_timeout_ms);
+    add("stop", &format!("{}{tree}, SIGKILL after {after}", app.stop_signal));
     let trees: std::collections::BTreeSet<&str> =
         app.instances.iter().map(|one| one.tree.as_str()).filter(|tree| !tree.is_empty()).collect();
     add("tree", &trees.into_iter().collect::<Vec<_>>().join(", "));
-    add("spec", &format!("generation {}", app.generation));
+    let defaults = match app.door {
+        Door::Ours => "ours",
+        Door::Pm2 => "PM2's",
+    };
+    add("spec", &format!("generation {}; defaults are {defaults}", app.generation));
     text
 }
 

@@ -74,6 +74,8 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         cwd: "/srv/app".into(),
         ready_when: "notify".into(),
         stop_signal: "SIGTERM".into(),
+        stop_tree: false,
+        door: nexus_spec::Door::Ours,
         kill_timeout_ms: 10_000,
         restart_policy: "at most 16 unstable exits in 15m, backoff 100ms..15s".into(),
         env_names: vec!["PORT".into(), "REDIS_URL".into()],

@@ -1,0 +1,184 @@
+//! A secret is never on disk in clear, nor in anything that we say.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use nexus_tests::http::request;
+use nexus_tests::{Home, PROMPT, Process, program, run, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::{AT_ONCE, shell};
+
+/// What is looked for: in no other word of ours.
+const PLANTED: [&str; 6] = [
+    "zq-written-7d1",
+    "zq-sourced-7d2",
+    "zq-dotenv-7d3",
+    "zq-address-7d4",
+    "zq-inherited-7d5",
+    "zq-named-7d6",
+];
+
+/// Every file below a directory.
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).unwrap().flatten() {
+            match entry.file_type().unwrap() {
+                kind if kind.is_dir() => dirs.push(entry.path()),
+                kind if kind.is_file() => found.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn has_none(what: &str, bytes: &[u8]) {
+    for secret in PLANTED {
+        let there = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+        assert!(!there, "{secret} is in {what}:\n{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+fn started() -> Home {
+    let home = Home::new();
+    home.write("secret", &format!("{}\n", PLANTED[1]));
+    home.write("app.env", &format!("PLAIN={}\n", PLANTED[2]));
+    let more = format!(
+        "{AT_ONCE}\nenv_file = \"app.env\"\nsecrets = {{ FROM_FILE = \"file:secret\" }}\n\
+         secret_names = [\"PIN\"]\ninherit_env = [\"PASSPHRASE\"]\n\
+         env = {{ API_KEY = \"{}\", REDIS = \"redis://:{}@h/\", PIN = \"{}\", MODE = \"x\" }}",
+        PLANTED[0], PLANTED[3], PLANTED[5]
+    );
+    home.write("ecosystem.toml", &shell("app", "exec sleep 1000", &more));
+    home
+}
+
+fn ctl(home: &Home, args: &[&str]) -> nexus_tests::Output {
+    let mut command = home.command(&program("nexusctl"));
+    run(command.args(args).env("PASSPHRASE", PLANTED[4]), PROMPT)
+}
+
+/// The worker was born with all of them.
+fn has_all(home: &Home) -> Process {
+    let process = wait_for(PROMPT, "its own program", || {
+        let process = home.known("app").main();
+        process.args().filter(|args| args.first().is_some_and(|word| word == "sleep"))?;
+        Some(process)
+    });
+    for (key, value) in [
+        ("API_KEY", PLANTED[0].to_owned()),
+        ("FROM_FILE", PLANTED[1].to_owned()),
+        ("PLAIN", PLANTED[2].to_owned()),
+        ("REDIS", format!("redis://:{}@h/", PLANTED[3])),
+        ("PASSPHRASE", PLANTED[4].to_owned()),
+        ("PIN", PLANTED[5].to_owned()),
+        ("MODE", "x".to_owned()),
+    ] {
+        assert_eq!(process.env(key), Some(value), "{key}");
+    }
+    process
+}
+
+#[test]
+fn no_byte_that_we_write_or_say_holds_a_secret() {
+    let home = started();
+    let mut said = vec![ctl(&home, &["start"]).ok()];
+    has_all(&home);
+    said.push(ctl(&home, &["save"]).ok());
+    said.push(ctl(&home, &["restart", "ecosystem.toml"]).ok());
+    // A conflict and a flaw, which quote what they are about.
+    let text = std::fs::read_to_string(home.project().join("ecosystem.toml")).unwrap();
+    home.write("other.toml", &text.replace("MODE = \"x\"", "MODE = \"y\""));
+    said.push(ctl(&home, &["start", "other.toml"]).expect_code(5));
+    home.write("bad.toml", &text.replace("MODE = \"x\"", "MODE = []"));
+    said.push(ctl(&home, &["start", "bad.toml"]).expect_code(6));
+    home.known("app").main().signal(Signal::SIGKILL);
+    home.until("app", "its successor", |app| app.restarts() == [1]);
+    for args in [
+        ["list", "-o", "json"].as_slice(),
+        &["list", "-o", "wide"],
+        &["describe", "app"],
+        &["describe", "app", "-o", "json"],
+        &["env", "app"],
+        &["env", "app", "-o", "json"],
+        &["why", "app"],
+        &["events", "-o", "json"],
+        &["jlist"],
+        &["logs", "app"],
+        &["daemon", "status", "-o", "json"],
+        &["check", "-o", "json"],
+    ] {
+        said.push(ctl(&home, args).ok());
+    }
+    for output in said {
+        has_none("what a command says", format!("{output:?}").as_bytes());
+    }
+    let sock = home.path().join("nexus.sock");
+    for path in [
+        "/v1/version",
+        "/v1/apps",
+        "/v1/apps/app",
+        "/v1/apps/app/env",
+        "/v1/events?last=1000",
+        "/v1/healthz",
+        "/v1/metrics",
+        "/v1/operations",
+        "/v1/logs?app=app",
+        "/openapi.json",
+    ] {
+        let mut stream = std::os::unix::net::UnixStream::connect(&sock).unwrap();
+        stream.write_all(request("GET", path, "", "").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        has_none(path, &answer);
+    }
+    for file in files(&home.path()) {
+        has_none(&file.display().to_string(), &std::fs::read(&file).unwrap());
+    }
+    for process in [home.keeper().unwrap(), home.daemon().unwrap()] {
+        has_none("a command line of the pair", process.args().unwrap().join(" ").as_bytes());
+    }
+}
+
+#[test]
+fn secrets_come_back_after_the_death_of_both_and_from_the_saved_list() {
+    let home = started();
+    ctl(&home, &["start"]).ok();
+    ctl(&home, &["save"]).ok();
+    let before = has_all(&home);
+    for process in [home.keeper().unwrap(), home.daemon().unwrap()] {
+        process.signal(Signal::SIGKILL);
+    }
+    wait_for(PROMPT, "the end of both", || {
+        (home.keeper().is_none() && home.daemon().is_none()).then_some(())
+    });
+    // Nobody's environment but the worker's has them now, and what is on disk.
+    before.signal(Signal::SIGKILL);
+    home.ctl(&["list"]).ok();
+    home.until("app", "its successor", |app| app.status() == "online" && app.pids() != [before.0]);
+    has_all(&home);
+    home.ctl(&["delete", "app"]).ok();
+    home.ctl(&["resurrect"]).ok();
+    has_all(&home);
+    for file in files(&home.path()) {
+        has_none(&file.display().to_string(), &std::fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn a_secret_whose_source_is_gone_is_told_by_the_source_alone() {
+    let home = started();
+    ctl(&home, &["start"]).ok();
+    std::fs::remove_file(home.project().join("secret")).unwrap();
+    let output = ctl(&home, &["check"]).expect_code(6);
+    assert!(output.stderr.contains("secrets.FROM_FILE: there is no file"), "{output:?}");
+    let output = ctl(&home, &["restart", "app"]).expect_code(1);
+    assert!(output.stderr.contains("its secret FROM_FILE (file:"), "{output:?}");
+    assert!(output.stderr.contains("No such file or directory"), "{output:?}");
+    home.write("secret", PLANTED[1]);
+    ctl(&home, &["restart", "app"]).ok();
+    has_all(&home);
+}

@@ -6,6 +6,9 @@ use std::process::{Command, Stdio};
 /// Program → package. Grows with the tests; nothing is in it that no test runs.
 const NEEDED: &[(&str, &str)] = &[
     ("curl", "curl"),           // speaks to the control socket as any client would
+    ("fsfreeze", "util-linux"), // a disk that hangs
+    ("mkfs.ext4", "e2fsprogs"), // the file system on it
+    ("mount", "mount"),
     ("ps", "procps"),           // the names that an operator sees
     ("promtool", "prometheus"), // reads our metrics as Prometheus does
     ("python3", "python3"),     // a worker that is not ours

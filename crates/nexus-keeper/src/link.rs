@@ -45,7 +45,6 @@ pub struct Link {
     lock: OwnedFd,
     limits: Limits,
     cgroup: Option<PathBuf>,
-    resumed: bool,
     mirror: BTreeMap<HoldId, (OwnedFd, Vec<u8>)>,
     children: BTreeMap<u64, (i32, OwnedFd)>,
     queue: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
@@ -71,7 +70,6 @@ impl Link {
             lock: handoff::take(table.lock.ok_or_else(missing)?)?,
             limits: table.limits,
             cgroup: table.cgroup,
-            resumed: false,
             mirror: BTreeMap::new(),
             children: BTreeMap::new(),
             queue: VecDeque::new(),
@@ -85,16 +83,20 @@ impl Link {
         for (child, fd) in table.children {
             pidfds.insert(child, handoff::take(fd)?);
         }
-        let handoff = Handoff {
-            held: link.mirror.iter().map(|(id, (_, note))| (*id, note.clone())).collect(),
-            children: link.roll(pidfds)?,
-            last_child: link.arena.last_child(),
-            home: link.home.clone(),
-            trees: link.trees(),
-            limits: link.limits,
-            counters: link.counters(),
-        };
+        let handoff = link.handoff(pidfds)?;
         Ok((link, handoff))
+    }
+
+    fn handoff(&mut self, pidfds: BTreeMap<u64, OwnedFd>) -> io::Result<Handoff> {
+        Ok(Handoff {
+            held: self.mirror.iter().map(|(id, (_, note))| (*id, note.clone())).collect(),
+            children: self.roll(pidfds)?,
+            last_child: self.arena.last_child(),
+            home: self.home.clone(),
+            trees: self.trees(),
+            limits: self.limits,
+            counters: self.counters(),
+        })
     }
 
     fn roll(&mut self, mut pidfds: BTreeMap<u64, OwnedFd>) -> io::Result<Vec<Kept>> {
@@ -188,12 +190,12 @@ impl Link {
         match order {
             Order::Acknowledge { child } => drop(self.children.remove(child)),
             Order::Release { id } => drop(self.mirror.remove(id)),
-            Order::Resumed => self.resumed = true,
             Order::Hold { .. }
             | Order::Kill { .. }
             | Order::Leave
             | Order::Note { .. }
             | Order::Ping { .. }
+            | Order::Resumed
             | Order::Spawn { .. }
             | Order::Take { .. }
             | Order::Terminate { .. } => {}
@@ -330,13 +332,14 @@ impl Link {
     }
 
     /// Where [`Link::promote`] would wait for a stuck thread: fork a fresh keeper that keeps this
-    /// nexusd, and go on with it. Proof of the old one's death must have been seen. Afterwards
-    /// every child's state is reported again; [`Link::socket`] and [`Link::keeper_pidfd`] are
-    /// others than before.
+    /// nexusd, and begin anew with it: what is returned is what a new nexusd would find, since what
+    /// the old keeper had not read, or had not told, is lost. Proof of its death must have been
+    /// seen. Until `Order::Resumed` the new one decides what follows an exit. [`Link::socket`] and
+    /// [`Link::keeper_pidfd`] are others than before.
     ///
     /// # Errors
     /// What fork, socketpair and memfd_create say; then nothing has changed.
-    pub fn found_fresh_keeper(&mut self) -> io::Result<()> {
+    pub fn found_fresh_keeper(&mut self) -> io::Result<Handoff> {
         self.drain();
         let (ours, theirs) = socket::pair(true)?;
         // It takes the keeper's lock by a description of its own: ours stays nexusd's.
@@ -346,7 +349,6 @@ impl Link {
         table.link = Some(theirs.as_raw_fd());
         table.lock = Some(lock.as_raw_fd());
         table.peer = Some((std::process::id().cast_signed(), own.as_raw_fd()));
-        table.resumed = self.resumed;
         let handoff = table.write()?;
         let argv = handoff::argv(crate::ARG_KEEPER, &handoff);
         let command = process::Command::new(&argv, &handoff::environment(&self.home));
@@ -364,7 +366,8 @@ impl Link {
             process::Forked::Parent(pid, pidfd) => {
                 self.keeper = (pid, pidfd);
                 self.socket = ours;
-                Ok(())
+                let children = std::mem::take(&mut self.children);
+                self.handoff(children.into_iter().map(|(c, (_, fd))| (c, fd)).collect())
             }
         }
     }

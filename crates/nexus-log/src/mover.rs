@@ -159,6 +159,18 @@ impl Mover {
     /// # Errors
     /// When the machine has no room for a thread or an epoll.
     pub fn with_notes(notes: impl FnMut(LineId, Note) + Send + 'static) -> io::Result<Mover> {
+        Mover::after(None, notes)
+    }
+
+    /// Start a thread that begins when `old` has stopped, which may take as long as its disk hangs:
+    /// two at once would write to the same place of a file whose offset they share.
+    ///
+    /// # Errors
+    /// When the machine has no room for a thread or an epoll.
+    pub fn after(
+        old: Option<Mover>,
+        notes: impl FnMut(LineId, Note) + Send + 'static,
+    ) -> io::Result<Mover> {
         let shared = Arc::new(Shared {
             orders: Mutex::default(),
             bell: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
@@ -168,7 +180,7 @@ impl Mover {
             stalled: Mutex::default(),
             renewed: Mutex::default(),
         });
-        let thread = thread::spawn(Arc::clone(&shared), Box::new(notes))?;
+        let thread = thread::spawn(Arc::clone(&shared), Box::new(notes), old)?;
         Ok(Mover { shared, thread: Some(thread) })
     }
 
@@ -244,6 +256,15 @@ impl Mover {
             .wait_timeout_while(stopped, patience, |stopped| !*stopped)
             .unwrap_or_else(PoisonError::into_inner);
         *stopped
+    }
+
+    /// Wait for the thread's end, however long that takes.
+    fn end(mut self) {
+        self.shared.halt();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was reported by its hook; there is nothing to save here.
+            let _ = thread.join();
+        }
     }
 
     fn order(&self, order: Order) -> Result<(), QueueFull> {

@@ -28,6 +28,8 @@ pub(crate) struct Outputs {
     /// For the threads, to tell the loop that a line goes to another file now.
     own: Sender<Command>,
     by_device: HashMap<u64, Mover>,
+    /// Threads of before, of which one at least did not stop.
+    before: HashMap<u64, Mover>,
     lines: HashMap<Key, (LineId, u64)>,
     keys: HashMap<LineId, Key>,
 }
@@ -101,7 +103,18 @@ fn numbered(path: &Path, number: u16) -> PathBuf {
 
 impl Outputs {
     pub(crate) fn new(own: Sender<Command>) -> Outputs {
-        Outputs { own, by_device: HashMap::new(), lines: HashMap::new(), keys: HashMap::new() }
+        Outputs {
+            own,
+            by_device: HashMap::new(),
+            before: HashMap::new(),
+            lines: HashMap::new(),
+            keys: HashMap::new(),
+        }
+    }
+
+    /// New threads for the same pipes: each begins when the one of before has stopped.
+    pub(crate) fn after(own: Sender<Command>, old: Outputs) -> Outputs {
+        Outputs { before: old.by_device, ..Outputs::new(own) }
     }
 
     /// Make sure that a line's pipes and files are there and moved. Returns what its stdout and
@@ -180,7 +193,8 @@ impl Outputs {
             std::collections::hash_map::Entry::Occupied(mover) => mover.into_mut(),
             std::collections::hash_map::Entry::Vacant(place) => {
                 let own = self.own.clone();
-                place.insert(Mover::with_notes(move |line, note| noticed(&own, line, note))?)
+                let before = self.before.remove(&device);
+                place.insert(Mover::after(before, move |line, note| noticed(&own, line, note))?)
             }
         };
         mover.add(LineId(id.0), source).map_err(io::Error::other)?;
@@ -281,7 +295,9 @@ impl Outputs {
 
     /// Stop all threads between two moves, for good. False = one did not stop.
     pub(crate) fn park(&self) -> bool {
-        self.by_device.values().all(|mover| mover.park(PARK_PATIENCE))
+        let parked = self.by_device.values().map(|mover| mover.park(PARK_PATIENCE));
+        // All are asked, also after one that does not stop.
+        parked.filter(|stopped| !stopped).count() == 0
     }
 }
 

@@ -54,27 +54,32 @@ pub fn run(handoff: RawFd) -> io::Result<()> {
 
 async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
     let (own, mut commands) = mpsc::channel(COMMANDS_MAX);
-    let mut daemon = begin(link, handoff, home, own.clone())?;
-    let front = Front {
-        commands: own,
-        generation: daemon.published.generation.subscribe(),
-        operations: daemon.published.operations.subscribe(),
-        events: daemon.published.events.subscribe(),
-        synced: daemon.store.done(),
-        board: daemon.sampling.board(),
-        state: daemon.home.state(),
-    };
-    daemon.resume();
-    let control = daemon.holdings.duplicate(&Held::Control)?;
-    let serving = tokio::spawn(crate::api::serve(control, front));
-    loop {
+    let outputs = Outputs::new(own.clone());
+    let mut found = Some((link, handoff, outputs));
+    while let Some((link, handoff, outputs)) = found.take() {
+        let mut daemon = begin(link, handoff, outputs, home.clone(), own.clone())?;
+        let front = Front {
+            commands: own.clone(),
+            generation: daemon.published.generation.subscribe(),
+            operations: daemon.published.operations.subscribe(),
+            events: daemon.published.events.subscribe(),
+            synced: daemon.store.done(),
+            board: daemon.sampling.board(),
+            state: daemon.home.state(),
+        };
+        daemon.resume();
+        let control = daemon.holdings.duplicate(&Held::Control)?;
+        let serving = tokio::spawn(crate::api::serve(control, front));
         let watchers = Watchers::new(&daemon)?;
-        match turns(&mut daemon, &watchers, &mut commands).await? {
-            End::Left => break,
-            End::KeeperGone => daemon = daemon.take_over()?,
+        let end = turns(&mut daemon, &watchers, &mut commands).await?;
+        // Its clients come again, as at a death.
+        serving.abort();
+        match end {
+            // Its threads are not waited for: one may hang with its disk.
+            End::Left => drop(daemon.outputs.park()),
+            End::KeeperGone => found = Some(daemon.take_over()?),
         }
     }
-    serving.abort();
     Ok(())
 }
 
@@ -200,6 +205,7 @@ fn is_broken(error: &io::Error) -> bool {
 fn begin(
     link: Link,
     handoff: Handoff,
+    outputs: Outputs,
     home: Home,
     own: mpsc::Sender<Command>,
 ) -> io::Result<Daemon> {
@@ -229,7 +235,7 @@ fn begin(
         home,
         state,
         holdings,
-        outputs: Outputs::new(own.clone()),
+        outputs,
         sampling,
         store,
         journal,
@@ -320,8 +326,8 @@ impl Daemon {
     }
 
     /// The keeper is dead: execute ourselves into its place. Comes back only when a log thread is
-    /// stuck in the kernel, which would hold up the exec: then with a fresh keeper.
-    fn take_over(mut self) -> io::Result<Daemon> {
+    /// stuck in the kernel, which would hold up the exec: then with a fresh keeper, to begin anew.
+    fn take_over(mut self) -> io::Result<(Link, Handoff, Outputs)> {
         let detail = "the keeper is gone; nexusd takes its place";
         self.log(Line::new("promoted", detail.into(), NOBODY));
         tracing::warn!("{detail}");
@@ -330,11 +336,8 @@ impl Daemon {
             return Err(self.holdings.link.promote());
         }
         tracing::error!("a log thread does not stop, its disk hangs: a fresh keeper is forked");
-        self.holdings.link.found_fresh_keeper()?;
-        self.facts.keeper_pid = self.holdings.link.keeper_pid();
-        // The threads that could be stopped have been: others take their place.
-        self.outputs = Outputs::new(self.own.clone());
-        self.resume_outputs();
-        Ok(self)
+        let mut link = self.holdings.link;
+        let handoff = link.found_fresh_keeper()?;
+        Ok((link, handoff, Outputs::after(self.own, self.outputs)))
     }
 }

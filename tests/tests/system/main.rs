@@ -10,6 +10,7 @@ mod daemon;
 mod doors;
 mod exec;
 mod figures;
+mod hung_disk;
 mod in_flight;
 mod instances;
 mod limits;

@@ -5,10 +5,8 @@ use crate::wire::Ended;
 /// What passes between the two, as nexusd sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// A nexusd has begun, with this roll.
+    /// A nexusd has begun, with this roll, or begins anew with a fresh keeper.
     Began(Vec<InRoll>),
-    /// This nexusd goes on with a fresh keeper, which tells every child's state again.
-    Refounded,
     /// `Order::Spawn`.
     Ordered {
         /// Which.

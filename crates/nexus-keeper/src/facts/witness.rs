@@ -108,11 +108,6 @@ impl Witness {
     pub fn sees(&mut self, seen: &Seen) -> Result<(), Broken> {
         let judged = match seen {
             Seen::Began(roll) => self.began(roll),
-            Seen::Refounded => {
-                self.settled = false;
-                self.children.values_mut().for_each(Life::is_told_anew);
-                Ok(())
-            }
             Seen::Ordered { child, next, delay_ms, stay_codes } => {
                 let life = Life {
                     next: *next,

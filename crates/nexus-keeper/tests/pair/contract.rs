@@ -30,6 +30,12 @@ impl Contract {
             contract.witness.sees(&parse(line)).unwrap();
         }
         contract.trace.set_len(whole.len() as u64 + u64::from(!whole.is_empty())).unwrap();
+        contract.begins(handoff);
+        contract
+    }
+
+    /// With what the keeper hands down.
+    pub(crate) fn begins(&mut self, handoff: &Handoff) {
         let roll = handoff.children.iter().map(|kept| InRoll {
             child: kept.child,
             respawn_of: kept.respawn_of,
@@ -41,8 +47,7 @@ impl Contract {
                 }
             },
         });
-        contract.sees(Seen::Began(roll.collect()));
-        contract
+        self.sees(Seen::Began(roll.collect()));
     }
 
     fn sees(&mut self, seen: Seen) {
@@ -68,11 +73,6 @@ impl Contract {
             _ => return,
         };
         self.sees(seen);
-    }
-
-    /// This nexusd goes on with a fresh keeper.
-    pub(crate) fn refounded(&mut self) {
-        self.sees(Seen::Refounded);
     }
 
     /// After a report is read.
@@ -121,7 +121,6 @@ fn render(seen: &Seen) -> String {
             });
             format!("began{}", children.collect::<String>())
         }
-        Seen::Refounded => "refounded".to_owned(),
         Seen::Ordered { child, next, delay_ms, stay_codes } => {
             let codes: Vec<String> = stay_codes.iter().map(u8::to_string).collect();
             format!("ordered {child} {} {delay_ms} {}", number(next), codes.join(","))
@@ -157,7 +156,6 @@ fn parse(line: &str) -> Seen {
     let number = |place: usize| -> u64 { words[place].parse().unwrap() };
     match verb {
         "began" => Seen::Began(words.iter().map(|word| parse_in_roll(word)).collect()),
-        "refounded" => Seen::Refounded,
         "ordered" => Seen::Ordered {
             child: number(0),
             next: words[1].parse().ok(),

@@ -142,8 +142,8 @@ impl Puppet {
     }
 
     pub(crate) fn found_fresh_keeper(&mut self) {
-        self.link().found_fresh_keeper().unwrap();
-        self.contract.refounded();
+        let handoff = self.link().found_fresh_keeper().unwrap();
+        self.contract.begins(&handoff);
     }
 
     /// A pipe, a template and a child: the usual beginning.

@@ -16,7 +16,7 @@ use nix::sys::signal::SigSet;
 use super::line::{Line, Round, Tools};
 use super::scratch::Scratch;
 use super::sink::Sink;
-use super::{LineId, Note, Notes, Order, Shared, Source, lock};
+use super::{LineId, Mover, Note, Notes, Order, Shared, Source, lock};
 use crate::janitor::Janitor;
 
 /// The epoll's number of the bell; lines count from 1.
@@ -27,7 +27,12 @@ const EVENTS: usize = 64;
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(15);
 
-pub(super) fn spawn(shared: Arc<Shared>, notes: Notes) -> io::Result<JoinHandle<()>> {
+/// Begins when `old` has ended.
+pub(super) fn spawn(
+    shared: Arc<Shared>,
+    notes: Notes,
+    old: Option<Mover>,
+) -> io::Result<JoinHandle<()>> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     epoll.add(&shared.bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
     let mut thread = Thread {
@@ -48,6 +53,9 @@ pub(super) fn spawn(shared: Arc<Shared>, notes: Notes) -> io::Result<JoinHandle<
         // Handlers run on the threads that expect them; a splice is not interrupted.
         let _ = SigSet::all().thread_block();
         let _stopped = SayStopped(Arc::clone(&thread.shared));
+        if let Some(old) = old {
+            old.end();
+        }
         thread.run();
     })
 }

@@ -1,0 +1,109 @@
+//! A disk that does not answer: a file system on a loop device, frozen (`fsfreeze(8)`), so that
+//! every write to it waits in the kernel, where no signal reaches it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nexus_tests::{Home, PROMPT, truth, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::worker;
+
+/// A small file system of its own. Dropping it thaws and unmounts it.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(dir: &Path) -> Disk {
+        let (image, mount) = (dir.join("disk.img"), dir.join("disk"));
+        std::fs::create_dir(&mount).unwrap();
+        let file = std::fs::File::create(&image).unwrap();
+        file.set_len(32 << 20).unwrap();
+        run("mkfs.ext4", &["-q", image.to_str().unwrap()]);
+        run("mount", &["-o", "loop", image.to_str().unwrap(), mount.to_str().unwrap()]);
+        Disk(mount)
+    }
+
+    fn hang(&self) {
+        run("fsfreeze", &["--freeze", self.0.to_str().unwrap()]);
+    }
+
+    fn answer(&self) {
+        run("fsfreeze", &["--unfreeze", self.0.to_str().unwrap()]);
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Thawed already is as good; what still writes lets the mount go when it ends (lazily).
+        let _ = Command::new("fsfreeze").arg("--unfreeze").arg(&self.0).output();
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+fn run(program: &str, args: &[&str]) {
+    let output = Command::new(program).args(args).output();
+    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    assert!(output.status.success(), "{program} {args:?}: {output:?}");
+}
+
+fn lines(log: &Path) -> usize {
+    std::fs::read(log).map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count())
+}
+
+fn some_more(log: &Path) {
+    let now = lines(log);
+    wait_for(PROMPT, "a hundred lines more", || (lines(log) > now + 100).then_some(()));
+}
+
+#[test]
+fn a_hung_disk_stops_nobody_elses_log_and_outlives_the_keeper() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("mounting needs root: nothing to try");
+        return;
+    }
+    let home = Home::new();
+    let disk = Disk::new(&home.project());
+    let app = |name: &str, more: &str| {
+        let truth = home.project().join(format!("truth-{name}"));
+        std::fs::create_dir(&truth).unwrap();
+        let dir = truth.display().to_string();
+        let args = ["--lines", "200", "--truth", &dir, "--ready-after", "0"];
+        (worker(name, &args, &format!("ready = \"notify\"\n{more}")), truth)
+    };
+    let stuck_log = disk.0.join("stuck.log");
+    let (stuck, stuck_truth) = app("stuck", &format!("out_file = {stuck_log:?}"));
+    let (calm, calm_truth) = app("calm", "");
+    home.write("ecosystem.toml", &(stuck + &calm));
+    home.ctl(&["start"]).ok();
+    let calm_log = home.path().join("logs/calm-out.log");
+    some_more(&stuck_log);
+    some_more(&calm_log);
+
+    disk.hang();
+    some_more(&calm_log);
+    home.ctl(&["restart", "calm"]).ok();
+    some_more(&calm_log);
+
+    // The keeper's death: nexusd cannot execute itself while one of its threads is in the kernel.
+    let (keeper, daemon) = (home.keeper().unwrap(), home.daemon().unwrap());
+    let before = (home.known("calm").identity(), home.known("stuck").identity());
+    keeper.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "a fresh keeper", || home.keeper().filter(|now| now.0 != keeper.0).map(drop));
+    home.until("calm", "control", |app| app.status() == "online");
+    assert_eq!((home.known("calm").identity(), home.known("stuck").identity()), before);
+    assert_eq!(home.daemon().unwrap().0, daemon.0, "nexusd is the same");
+    let killed = home.known("calm").pids();
+    home.known("calm").main().signal(Signal::SIGKILL);
+    home.until("calm", "its successor", |app| app.status() == "online" && app.pids() != killed);
+    some_more(&calm_log);
+
+    disk.answer();
+    some_more(&stuck_log);
+    home.ctl(&["stop", "all"]).ok();
+    for (log, truth) in [(stuck_log, stuck_truth), (calm_log, calm_truth)] {
+        wait_for(PROMPT, &format!("all lines in {}", log.display()), || {
+            truth::compare(std::slice::from_ref(&log), &truth).ok().map(drop)
+        });
+    }
+    home.ctl(&["kill"]).ok();
+}

@@ -149,8 +149,8 @@ impl Daemon {
             }
         }
         self.store.commit();
-        // A successor first: each order wakes the keeper, and nobody waits for an acknowledgement.
-        acts.sort_by_key(|action| matches!(action, Action::Acknowledge { .. }));
+        // In the core's order: until it has read `Resumed`, a keeper that reads of a successor before
+        // it reads that the exit is settled would spawn the one that it was to spawn in our absence.
         for action in acts {
             self.act(action);
         }

@@ -19,6 +19,8 @@ pub struct Answer {
     pub status: u16,
     /// The body, as text.
     pub body: String,
+    /// Its `Content-Type`, in small letters.
+    pub kind: String,
     /// Whether the server closes the connection after it.
     pub close: bool,
 }
@@ -40,6 +42,7 @@ impl Answer {
     /// `InvalidData` when it is no HTTP.
     pub fn read(from: &mut impl BufRead) -> io::Result<Answer> {
         let (mut status, mut length, mut close) = (None, 0, false);
+        let mut kind = String::new();
         loop {
             let mut line = String::new();
             if from.read_line(&mut line)? == 0 || !line.ends_with('\n') {
@@ -50,6 +53,8 @@ impl Answer {
                 status = rest.split(' ').next().and_then(|code| code.parse().ok());
             } else if let Some(number) = line.strip_prefix("content-length: ") {
                 length = number.parse().map_err(|_| io::ErrorKind::InvalidData)?;
+            } else if let Some(name) = line.strip_prefix("content-type: ") {
+                kind = name.to_owned();
             } else if line == "connection: close" {
                 close = true;
             } else if line.is_empty() {
@@ -59,7 +64,7 @@ impl Answer {
         let mut body = vec![0; length];
         from.read_exact(&mut body)?;
         let status = status.ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), close })
+        Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), kind, close })
     }
 }
 

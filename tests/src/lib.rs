@@ -13,6 +13,7 @@ mod port;
 mod process;
 mod program;
 mod running;
+mod schema;
 pub mod truth;
 mod wait;
 
@@ -23,4 +24,5 @@ pub use port::free_port;
 pub use process::{Process, with_env};
 pub use program::{Output, program, program_dir, repository, run};
 pub use running::{Foreground, Running};
+pub use schema::misfits;
 pub use wait::{PROMPT, wait_for};

@@ -8,6 +8,7 @@ use crate::snapshot::EventView;
 
 /// Answer of `GET /v1/version`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Version {
     /// `nexus.version/1`.
     pub schema: String,
@@ -33,8 +34,17 @@ pub struct Version {
     pub protocol: u32,
 }
 
+/// Answer of `GET /v1/healthz` and of `POST /v1/daemon/stop`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Health {
+    /// `ok`, or `leaving` once the daemon has been told to end.
+    pub status: String,
+}
+
 /// Answer of `GET /v1/targets`: what was typed, resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Targets {
     /// Each app or instance once, in the order typed.
     pub targets: Vec<Target>,
@@ -42,10 +52,12 @@ pub struct Targets {
 
 /// Answer of `GET /v1/apps/{name}/env`: the environment of one instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Environment {
     /// `nexus.env/1`.
     pub schema: String,
     /// The app.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub app: Name,
     /// The instance.
     pub instance: u16,
@@ -57,6 +69,7 @@ pub struct Environment {
 
 /// One variable of an environment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Variable {
     /// Its name.
     pub name: String,
@@ -68,6 +81,7 @@ pub struct Variable {
 
 /// Answer of `GET /v1/events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Events {
     /// `nexus.events/1`.
     pub schema: String,
@@ -77,10 +91,12 @@ pub struct Events {
 
 /// Answer of `GET /v1/apps/{name}/history`: the last quarter of an hour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct History {
     /// `nexus.history/1`.
     pub schema: String,
     /// The app.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub app: Name,
     /// From one point to the next: 5,000, or 15,000 where there are thousands of apps.
     pub step_ms: u64,
@@ -95,6 +111,7 @@ pub struct History {
 
 /// Answer of `POST /v1/apps/flush`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Flushed {
     /// `nexus.flush/1`.
     pub schema: String,
@@ -106,8 +123,10 @@ pub struct Flushed {
 
 /// What became of an app's log files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlushedApp {
     /// The app.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub app: Name,
     /// Bytes of text and of rotated files that are gone; 0 when they were rotated.
     pub freed_bytes: u64,
@@ -115,6 +134,7 @@ pub struct FlushedApp {
 
 /// Answer of `POST /v1/save`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Saved {
     /// `nexus.save/1`.
     pub schema: String,

@@ -5,10 +5,11 @@ mod answer;
 pub mod client;
 mod op;
 mod problem;
+mod schemas;
 mod snapshot;
 
 pub use answer::{
-    Environment, Events, Flushed, FlushedApp, History, Saved, Targets, Variable, Version,
+    Environment, Events, Flushed, FlushedApp, Health, History, Saved, Targets, Variable, Version,
 };
 pub use op::{
     AppResult, AppVerb, FlushLogs, OpState, Operation, SignalApps, Start, Target, Verdict,
@@ -17,6 +18,8 @@ pub use problem::{Code, Problem};
 pub use snapshot::{
     AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, Trouble,
 };
+
+pub use schemas::SCHEMAS;
 
 /// The version of the control API: the `v1` of its paths.
 pub const API: &str = "v1";

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/apps`: start these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Start {
     /// The apps, checked by the client; the daemon trusts only what the types enforce.
+    #[cfg_attr(test, schemars(with = "Vec<serde_json::Map<String, serde_json::Value>>"))]
     pub apps: Vec<AppSpec>,
     /// Where they came from: a project file's path, or `command line`.
     pub source: String,
@@ -20,6 +22,7 @@ pub struct Start {
 
 /// Body of `POST /v1/apps/{verb}`: the verb for apps that are known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AppVerb {
     /// As typed: `NAME`, `NAME/INSTANCE`, an id, `namespace:NAME`, a namespace, `all`, `/regex/`,
     /// a glob.
@@ -28,11 +31,13 @@ pub struct AppVerb {
     pub specs: Option<Start>,
     /// For `restart`: the most memory that each worker may use from now on, in bytes.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub max_memory_restart: Option<Size>,
 }
 
 /// Body of `POST /v1/apps/signal`: a signal for main processes, which changes no intent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SignalApps {
     /// As in [`AppVerb`]; each has to stand for at least one process.
     pub targets: Vec<String>,
@@ -42,6 +47,7 @@ pub struct SignalApps {
 
 /// Body of `POST /v1/apps/flush`: empty log files, or rotate them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FlushLogs {
     /// As in [`AppVerb`]; none = all apps.
     pub targets: Vec<String>,
@@ -52,8 +58,10 @@ pub struct FlushLogs {
 
 /// One app, or one instance of it, that a target stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Target {
     /// The app.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub app: Name,
     /// Only this instance.
     pub instance: Option<u16>,
@@ -61,6 +69,7 @@ pub struct Target {
 
 /// An operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Operation {
     /// `nexus.operation/1`.
     pub schema: String,
@@ -77,11 +86,13 @@ pub struct Operation {
     /// One for each app that has been answered.
     pub results: Vec<AppResult>,
     /// Apps that have not been answered yet.
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub waiting: Vec<Name>,
 }
 
 /// How far an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OpState {
     /// Some app has not been answered.
@@ -92,8 +103,10 @@ pub enum OpState {
 
 /// How it ended for one app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AppResult {
     /// The app.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub app: Name,
     /// The instance that the verdict is about, if it is about one.
     pub instance: Option<u16>,
@@ -110,6 +123,7 @@ pub struct AppResult {
 
 /// How an ask ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It is true now.

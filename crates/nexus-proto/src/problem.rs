@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Problem {
     /// `urn:nexus:NX0404`.
     pub r#type: String,
@@ -23,6 +24,7 @@ pub struct Problem {
 
 /// A stable error code. Each belongs to one exit code of `nexusctl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Code {
     /// A request that is no valid request (exit 2).
     #[serde(rename = "NX0200")]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that a view can show, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Snapshot {
     /// `nexus.list/1`.
     pub schema: String,
@@ -27,6 +28,7 @@ pub struct Snapshot {
 
 /// The pair.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DaemonView {
     /// The program's version.
     pub version: String,
@@ -48,6 +50,7 @@ pub struct DaemonView {
 
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HostView {
     /// Its name.
     pub name: String,
@@ -66,8 +69,10 @@ pub struct HostView {
 
 /// One app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AppView {
     /// Its name.
+    #[cfg_attr(test, schemars(with = "String"))]
     pub name: Name,
     /// Its namespace.
     pub namespace: String,
@@ -112,6 +117,7 @@ pub struct AppView {
     pub stop_tree: bool,
     /// Whose defaults the app has: `ours`, `pm2`.
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub door: Door,
     /// From the signal to SIGKILL.
     pub kill_timeout_ms: u64,
@@ -133,6 +139,7 @@ pub struct AppView {
 
 /// One instance of an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct InstanceView {
     /// The number that users type; never reused (`pm_id`).
     pub id: u32,
@@ -184,6 +191,7 @@ pub struct InstanceView {
 
 /// One log file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LogFile {
     /// `out` or `err`.
     pub stream: String,
@@ -193,6 +201,7 @@ pub struct LogFile {
 
 /// A state, of an instance or of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Ready.
@@ -215,6 +224,7 @@ pub enum Status {
 
 /// What is wrong with an app.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Trouble {
     /// One line: `api/0 exited with code 3 after 0.2s, 16 times in 4m; given up`.
     pub what: String,
@@ -228,6 +238,7 @@ pub struct Trouble {
 
 /// One line of `events`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct EventView {
     /// `nexus.event/1`.
     pub schema: String,
@@ -239,6 +250,7 @@ pub struct EventView {
     /// `limit`, `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
     pub kind: String,
     /// The app, if it is about one.
+    #[cfg_attr(test, schemars(with = "Option<String>"))]
     pub app: Option<Name>,
     /// The instance, if it is about one.
     pub instance: Option<u16>,

@@ -20,6 +20,7 @@ mod logs_chosen;
 mod manual;
 mod metrics;
 mod names;
+mod openapi;
 mod output;
 mod project;
 mod readme;

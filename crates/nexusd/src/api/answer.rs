@@ -7,6 +7,11 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use nexus_proto::{Code, Problem};
 use serde::Serialize;
 
+/// RFC 9457.
+const PROBLEM: &str = "application/problem+json";
+/// The longest sentence of the router's own, in bytes.
+const SAID_MAX: usize = 4_096;
+
 /// `200` (or another status) with a JSON document.
 pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Response {
     match serde_json::to_vec(document) {
@@ -19,17 +24,35 @@ pub(crate) fn json(status: StatusCode, document: &impl Serialize) -> Response {
 pub(crate) fn problem(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let bytes = serde_json::to_vec(problem).unwrap_or_default();
-    with_type(status, "application/problem+json", Body::from(bytes))
+    with_type(status, PROBLEM, Body::from(bytes))
 }
 
-/// Text of some kind.
-pub(crate) fn text(kind: &'static str, text: String) -> Response {
-    with_type(StatusCode::OK, kind, Body::from(text))
+/// A document of another kind.
+pub(crate) fn document(kind: &'static str, body: Body) -> Response {
+    with_type(StatusCode::OK, kind, body)
 }
 
 /// JSON lines, as they come.
 pub(crate) fn stream(body: Body) -> Response {
     with_type(StatusCode::OK, "application/jsonl", body)
+}
+
+/// What the router refuses by itself (a query that cannot be read, a path that is no text), as a
+/// problem document like every other refusal.
+pub(crate) async fn refusal(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if status.is_success() || kind == Some(PROBLEM.as_bytes()) {
+        return response;
+    }
+    let said = axum::body::to_bytes(response.into_body(), SAID_MAX).await.unwrap_or_default();
+    let mut document = Problem::new(Code::BadRequest, "the request cannot be read".into())
+        .help("GET /openapi.json                   says what each path takes");
+    if !said.is_empty() {
+        document = document.cause(String::from_utf8_lossy(&said));
+    }
+    document.status = status.as_u16();
+    problem(&document)
 }
 
 /// The daemon is on its way out.

@@ -1,5 +1,6 @@
 //! What apps use: their history, and metrics for Prometheus.
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use hyper::header::ACCEPT;
@@ -25,7 +26,7 @@ pub(super) async fn metrics(State(front): State<Front>, headers: HeaderMap) -> R
     let Some(snapshot) = routes::snapshot(&front).await else { return answer::ending() };
     // Thousands of apps are megabytes of text: not on this thread.
     match tokio::task::spawn_blocking(move || metrics::render(snapshot, format)).await {
-        Ok(text) => answer::text(format.content_type(), text),
+        Ok(text) => answer::document(format.content_type(), Body::from(text)),
         Err(_) => answer::ending(),
     }
 }

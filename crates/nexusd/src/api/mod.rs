@@ -3,8 +3,11 @@
 mod answer;
 mod events;
 mod figures;
+mod openapi;
 mod routes;
+mod table;
 
+use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
@@ -74,7 +77,8 @@ async fn connection(stream: UnixStream, routes: axum::Router) {
                 Ok(peer) => {
                     let mut request = request.map(Body::new);
                     request.extensions_mut().insert(peer);
-                    routes.call(request).await
+                    let answer = routes.call(request).await?;
+                    Ok::<_, Infallible>(answer::refusal(answer).await)
                 }
                 Err(problem) => Ok(answer::problem(&problem)),
             }

@@ -6,15 +6,14 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::response::Response;
-use axum::routing::{get, post};
 use hyper::{HeaderMap, StatusCode};
 use nexus_proto::{
-    AppVerb, Code, FlushLogs, Flushed, OpState, Problem, SignalApps, Snapshot, Start,
+    AppVerb, Code, FlushLogs, Flushed, Health, OpState, Problem, SignalApps, Snapshot, Start,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Peer, answer, events, figures};
+use super::{Peer, answer, table};
 use crate::command::{Asked, Begin, Begun, Command, Flushing, Front, Signalling, What};
 
 /// The largest request body: a project file of thousands of apps.
@@ -27,28 +26,17 @@ const KEY_MAX: usize = 128;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn routes(front: Front) -> Router {
-    Router::new()
-        .route("/v1/version", get(version))
-        .route("/v1/healthz", get(healthz))
-        .route("/v1/apps", get(apps).post(start))
-        .route("/v1/apps/{app}", get(app).post(verb))
-        .route("/v1/apps/{app}/env", get(env))
-        .route("/v1/apps/{app}/history", get(figures::history))
-        .route("/v1/targets", get(targets))
-        .route("/v1/operations/{key}", get(operation))
-        .route("/v1/events", get(events::events))
-        .route("/v1/metrics", get(figures::metrics))
-        .route("/v1/save", post(save))
-        .route("/v1/resurrect", post(resurrect))
-        .route("/v1/daemon/stop", post(leave))
-        .route("/v1/daemon/kill", post(kill))
+    table::ROWS
+        .iter()
+        .filter_map(|row| Some((row.path, row.handler?())))
+        .fold(Router::new(), |router, (path, handler)| router.route(path, handler))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::disable())
         .with_state(front)
 }
 
-async fn version(State(front): State<Front>) -> Response {
+pub(super) async fn version(State(front): State<Front>) -> Response {
     let Some(snapshot) = front.ask(Command::Snapshot).await else { return answer::ending() };
     let daemon = &snapshot.daemon;
     answer::json(
@@ -69,12 +57,12 @@ async fn version(State(front): State<Front>) -> Response {
     )
 }
 
-async fn healthz() -> Response {
-    answer::json(StatusCode::OK, &serde_json::json!({"status": "ok"}))
+pub(super) async fn healthz() -> Response {
+    answer::json(StatusCode::OK, &Health { status: "ok".into() })
 }
 
 #[derive(Deserialize)]
-struct Wait {
+pub(super) struct Wait {
     newer_than: Option<u64>,
     wait_ms: Option<u64>,
 }
@@ -85,7 +73,7 @@ impl Wait {
     }
 }
 
-async fn apps(State(front): State<Front>, query: Query<Wait>) -> Response {
+pub(super) async fn apps(State(front): State<Front>, query: Query<Wait>) -> Response {
     if let Some(known) = query.newer_than {
         let mut generation = front.generation.clone();
         // A smaller one is that of a new daemon, which began to count anew.
@@ -119,7 +107,7 @@ pub(super) async fn snapshot(front: &Front) -> Option<Snapshot> {
     .ok()
 }
 
-async fn app(State(front): State<Front>, Path(name): Path<String>) -> Response {
+pub(super) async fn app(State(front): State<Front>, Path(name): Path<String>) -> Response {
     let Some(snapshot) = snapshot(&front).await else { return answer::ending() };
     match snapshot.apps.iter().find(|app| app.name.as_str() == name) {
         Some(app) => answer::json(StatusCode::OK, app),
@@ -131,12 +119,12 @@ async fn app(State(front): State<Front>, Path(name): Path<String>) -> Response {
 }
 
 #[derive(Deserialize)]
-struct Env {
+pub(super) struct Env {
     instance: Option<u16>,
     reveal: Option<bool>,
 }
 
-async fn env(
+pub(super) async fn env(
     State(front): State<Front>,
     Extension(peer): Who,
     Path(app): Path<String>,
@@ -154,7 +142,10 @@ async fn env(
     }
 }
 
-async fn targets(State(front): State<Front>, query: Query<Vec<(String, String)>>) -> Response {
+pub(super) async fn targets(
+    State(front): State<Front>,
+    query: Query<Vec<(String, String)>>,
+) -> Response {
     let words = query.0.into_iter().filter(|(key, _)| key == "t").map(|(_, word)| word).collect();
     match front.ask(|reply| Command::Targets(words, reply)).await {
         Some(Ok(targets)) => answer::json(StatusCode::OK, &serde_json::json!({"targets": targets})),
@@ -165,7 +156,7 @@ async fn targets(State(front): State<Front>, query: Query<Vec<(String, String)>>
 
 type Who = Extension<Peer>;
 
-async fn start(
+pub(super) async fn start(
     State(front): State<Front>,
     Extension(peer): Who,
     headers: HeaderMap,
@@ -177,13 +168,16 @@ async fn start(
     }
 }
 
-async fn verb(
+pub(super) async fn verb(
     State(front): State<Front>,
     Extension(peer): Who,
     Path(verb): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    if !table::is_verb(&verb) {
+        return no_such_path().await;
+    }
     let what = match verb.as_str() {
         "start" => What::StartKnown,
         "stop" => What::Stop,
@@ -209,11 +203,19 @@ async fn verb(
     }
 }
 
-async fn resurrect(State(front): State<Front>, Extension(peer): Who, head: HeaderMap) -> Response {
+pub(super) async fn resurrect(
+    State(front): State<Front>,
+    Extension(peer): Who,
+    head: HeaderMap,
+) -> Response {
     begin(&front, &peer, &head, What::Resurrect).await
 }
 
-async fn kill(State(front): State<Front>, Extension(peer): Who, head: HeaderMap) -> Response {
+pub(super) async fn kill(
+    State(front): State<Front>,
+    Extension(peer): Who,
+    head: HeaderMap,
+) -> Response {
     begin(&front, &peer, &head, What::Kill).await
 }
 
@@ -279,7 +281,7 @@ async fn operation_answer(front: &Front, status: StatusCode, begun: Begun) -> Re
     answer::json(status, &begun.operation)
 }
 
-async fn operation(
+pub(super) async fn operation(
     State(front): State<Front>,
     Path(key): Path<String>,
     query: Query<Wait>,
@@ -308,7 +310,7 @@ async fn operation(
     }
 }
 
-async fn save(State(front): State<Front>) -> Response {
+pub(super) async fn save(State(front): State<Front>) -> Response {
     match front.ask(Command::Save).await {
         Some(Ok(apps)) => answer::json(
             StatusCode::OK,
@@ -323,9 +325,9 @@ async fn save(State(front): State<Front>) -> Response {
     }
 }
 
-async fn leave(State(front): State<Front>) -> Response {
+pub(super) async fn leave(State(front): State<Front>) -> Response {
     match front.ask(Command::Leave).await {
-        Some(()) => answer::json(StatusCode::ACCEPTED, &serde_json::json!({"status": "leaving"})),
+        Some(()) => answer::json(StatusCode::ACCEPTED, &Health { status: "leaving".into() }),
         None => answer::ending(),
     }
 }
@@ -356,7 +358,7 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
 async fn no_such_path() -> Response {
     answer::problem(
         &Problem::new(Code::NoSuchPath, "no such path in the control API".into())
-            .help("GET /v1/version, /v1/apps, /v1/events, /v1/operations/{key} …"),
+            .help("GET /openapi.json                   lists all of them"),
     )
 }
 

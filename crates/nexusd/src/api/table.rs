@@ -1,0 +1,181 @@
+//! Every path of the control API: what it takes, what it answers, and who answers. The router and
+//! the OpenAPI document are both made of this table, so neither knows a path that the other does
+//! not.
+
+use axum::routing::{MethodRouter, get, post};
+
+use super::{events, figures, openapi, routes};
+use crate::command::Front;
+
+/// One method of one path.
+pub(super) struct Row {
+    pub(super) method: Method,
+    /// `{…}` stands for one part.
+    pub(super) path: &'static str,
+    /// One sentence.
+    pub(super) says: &'static str,
+    pub(super) query: &'static [Parameter],
+    /// The type of the body.
+    pub(super) takes: Option<&'static str>,
+    pub(super) gives: Gives,
+    /// A changing request, known by its `Idempotency-Key`.
+    pub(super) keyed: bool,
+    /// `None` = `POST /v1/apps/{verb}` answers, which looks for the verb here.
+    pub(super) handler: Option<fn() -> MethodRouter<Front>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Post,
+}
+
+/// A parameter of the query.
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    /// `integer`, `string`, `boolean`, `array` (of strings: it may be repeated).
+    pub(super) kind: &'static str,
+    pub(super) says: &'static str,
+}
+
+/// What a path answers when all is well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gives {
+    /// 200 and a document of this type.
+    Document(&'static str),
+    /// 202 and a document of this type: what was asked for has begun.
+    Accepted(&'static str),
+    /// 200 and a document of this type; with `follow=true` JSON lines of the other.
+    Stream(&'static str, &'static str),
+    /// 200 and text of this media type.
+    Text(&'static str),
+    /// 200 and the OpenAPI document.
+    OpenApi,
+}
+
+/// Whether `POST /v1/apps/{verb}` knows it.
+pub(super) fn is_verb(verb: &str) -> bool {
+    let path = |row: &Row| row.handler.is_none() && row.path.strip_prefix(APPS) == Some(verb);
+    ROWS.iter().any(path)
+}
+
+const APPS: &str = "/v1/apps/";
+
+const NEWER: Parameter = Parameter {
+    name: "newer_than",
+    kind: "integer",
+    says: "Answer when the generation is another one, or after `wait_ms`.",
+};
+const WAIT: Parameter = Parameter {
+    name: "wait_ms",
+    kind: "integer",
+    says: "How long the answer may be held back, in milliseconds; 60,000 at most.",
+};
+const INSTANCE: Parameter =
+    Parameter { name: "instance", kind: "integer", says: "Which instance; default the first." };
+const REVEAL: Parameter =
+    Parameter { name: "reveal", kind: "boolean", says: "Whether secrets are shown." };
+const WORDS: Parameter =
+    Parameter { name: "t", kind: "array", says: "What was typed; may be repeated." };
+const EVENTS: &[Parameter] = &[
+    Parameter { name: "app", kind: "string", says: "Only of this app." },
+    Parameter {
+        name: "since_unix_ms",
+        kind: "integer",
+        says: "Only from then on, in milliseconds of Unix time.",
+    },
+    Parameter { name: "last", kind: "integer", says: "Only so many; 10,000 at most." },
+    Parameter { name: "follow", kind: "boolean", says: "Go on with JSON lines as they come." },
+];
+
+pub(super) static ROWS: [Row; 22] = [
+    read("/openapi.json", "This document.").gives(Gives::OpenApi).by(|| get(openapi::document)),
+    read("/v1/version", "Who answers, and since when.").of("Version").by(|| get(routes::version)),
+    read("/v1/healthz", "Whether the daemon answers.").of("Health").by(|| get(routes::healthz)),
+    read("/v1/apps", "The whole fleet.")
+        .query(&[NEWER, WAIT])
+        .of("Snapshot")
+        .by(|| get(routes::apps)),
+    begin("/v1/apps", "Start these apps.").takes("Start").by(|| post(routes::start)),
+    read("/v1/apps/{app}", "One app.").of("AppView").by(|| get(routes::app).post(routes::verb)),
+    begin("/v1/apps/start", "Start apps that are known.").takes("AppVerb"),
+    begin("/v1/apps/stop", "Stop apps; they stay known.").takes("AppVerb"),
+    begin("/v1/apps/restart", "Stop and start again, with what the body changes.").takes("AppVerb"),
+    begin("/v1/apps/delete", "Stop apps and forget them.").takes("AppVerb"),
+    begin("/v1/apps/signal", "Send a signal to main processes.").takes("SignalApps"),
+    begin("/v1/apps/flush", "Empty log files, or rotate them.").takes("FlushLogs").of("Flushed"),
+    read("/v1/apps/{app}/env", "What an instance was born with, secrets hidden.")
+        .query(&[INSTANCE, REVEAL])
+        .of("Environment")
+        .by(|| get(routes::env)),
+    read("/v1/apps/{app}/history", "CPU and memory of the last quarter of an hour.")
+        .of("History")
+        .by(|| get(figures::history)),
+    read("/v1/targets", "What typed words stand for.")
+        .query(&[WORDS])
+        .of("Targets")
+        .by(|| get(routes::targets)),
+    read(
+        "/v1/operations/{key}",
+        "How far an operation is; it is forgotten ten minutes after its end.",
+    )
+    .query(&[WAIT])
+    .of("Operation")
+    .by(|| get(routes::operation)),
+    read("/v1/events", "What happened, when, and who asked for it.")
+        .query(EVENTS)
+        .gives(Gives::Stream("Events", "EventView"))
+        .by(|| get(events::events)),
+    read("/v1/metrics", "The fleet for Prometheus.")
+        .gives(Gives::Text("application/openmetrics-text"))
+        .by(|| get(figures::metrics)),
+    Row { keyed: false, ..begin("/v1/save", "Keep the list of apps for `resurrect`.") }
+        .of("Saved")
+        .by(|| post(routes::save)),
+    begin("/v1/resurrect", "Start what was saved.").by(|| post(routes::resurrect)),
+    Row { keyed: false, ..begin("/v1/daemon/stop", "End the daemon; the workers stay.") }
+        .gives(Gives::Accepted("Health"))
+        .by(|| post(routes::leave)),
+    begin("/v1/daemon/kill", "Stop all apps, then the daemon.").by(|| post(routes::kill)),
+];
+
+const fn read(path: &'static str, says: &'static str) -> Row {
+    Row {
+        method: Method::Get,
+        path,
+        says,
+        query: &[],
+        takes: None,
+        gives: Gives::OpenApi,
+        keyed: false,
+        handler: None,
+    }
+}
+
+/// A changing request: it begins an operation unless something else is said.
+const fn begin(path: &'static str, says: &'static str) -> Row {
+    let gives = Gives::Accepted("Operation");
+    Row { method: Method::Post, gives, keyed: true, ..read(path, says) }
+}
+
+impl Row {
+    const fn query(self, query: &'static [Parameter]) -> Row {
+        Row { query, ..self }
+    }
+
+    const fn takes(self, body: &'static str) -> Row {
+        Row { takes: Some(body), ..self }
+    }
+
+    const fn of(self, document: &'static str) -> Row {
+        self.gives(Gives::Document(document))
+    }
+
+    const fn gives(self, gives: Gives) -> Row {
+        Row { gives, ..self }
+    }
+
+    const fn by(self, handler: fn() -> MethodRouter<Front>) -> Row {
+        Row { handler: Some(handler), ..self }
+    }
+}

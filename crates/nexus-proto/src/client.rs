@@ -4,6 +4,7 @@
 //! request is made again for [`RECONNECT`]: reading is harmless, and what changes something
 //! carries an `Idempotency-Key`, so the same operation answers with its true result.
 
+mod apps;
 mod connect;
 mod failure;
 mod http;
@@ -22,8 +23,8 @@ pub use failure::Failure;
 pub use http::HEAD_MAX;
 pub use lines::Lines;
 
-use crate::answer::{Environment, Events, Flushed, History, Saved, Targets, Version};
-use crate::op::{AppVerb, FlushLogs, OpState, Operation, SignalApps, Start};
+use crate::answer::{Events, Flushed, History, Saved, Targets, Version};
+use crate::op::{AppVerb, FlushLogs, OpState, Operation, Start};
 use crate::problem::Problem;
 use crate::snapshot::{AppView, Snapshot};
 use http::{Request, Response};
@@ -179,35 +180,12 @@ impl Client {
         self.post(&format!("/v1/apps/{}", quote(verb)), key, Some(body))
     }
 
-    /// `POST /v1/apps/signal`: the operation has ended when it is answered.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub fn signal(&self, key: &str, signal: &SignalApps) -> Result<Operation, Failure> {
-        self.post("/v1/apps/signal", key, Some(signal))
-    }
-
     /// `POST /v1/apps/flush`: empty the log files of apps, or rotate them.
     ///
     /// # Errors
     /// See [`Failure`].
     pub fn flush(&self, key: &str, flush: &FlushLogs) -> Result<Flushed, Failure> {
         self.post("/v1/apps/flush", key, Some(flush))
-    }
-
-    /// `GET /v1/apps/{name}/env`: the environment of an instance (`None` = the first that runs).
-    /// `reveal` shows secrets, and is written to the events.
-    ///
-    /// # Errors
-    /// See [`Failure`].
-    pub fn env(
-        &self,
-        app: &str,
-        instance: Option<u16>,
-        reveal: bool,
-    ) -> Result<Environment, Failure> {
-        let instance = instance.map(|number| format!("&instance={number}")).unwrap_or_default();
-        self.get(&format!("/v1/apps/{}/env?reveal={reveal}{instance}", quote(app)))
     }
 
     /// `POST /v1/resurrect`.

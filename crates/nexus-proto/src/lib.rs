@@ -2,6 +2,7 @@
 //! that every view renders.
 
 mod answer;
+mod apply;
 pub mod client;
 mod op;
 mod problem;
@@ -11,6 +12,7 @@ mod snapshot;
 pub use answer::{
     Environment, Events, Flushed, FlushedApp, Health, History, Saved, Targets, Variable, Version,
 };
+pub use apply::{AppDiff, Apply, Change, Diff, Remedy, SettingDiff};
 pub use op::{
     AppResult, AppVerb, FlushLogs, OpState, Operation, SignalApps, Start, Target, Verdict,
 };

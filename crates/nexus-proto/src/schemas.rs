@@ -20,10 +20,12 @@ mod tests {
     fn schemas() -> serde_json::Map<String, serde_json::Value> {
         let mut sent = generator(SchemaSettings::draft2020_12().for_deserialize());
         sent.subschema_for::<AppVerb>();
+        sent.subschema_for::<Apply>();
         sent.subschema_for::<FlushLogs>();
         sent.subschema_for::<SignalApps>();
         sent.subschema_for::<Start>();
         let mut said = generator(SchemaSettings::draft2020_12().for_serialize());
+        said.subschema_for::<Diff>();
         said.subschema_for::<Environment>();
         said.subschema_for::<Events>();
         said.subschema_for::<Flushed>();

@@ -247,7 +247,7 @@ pub struct EventView {
     /// RFC 3339, UTC, milliseconds.
     pub at: String,
     /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
-    /// `limit`, `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
+    /// `limit`, `config`, `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
     pub kind: String,
     /// The app, if it is about one.
     #[cfg_attr(test, schemars(with = "Option<String>"))]

@@ -4,6 +4,7 @@
 mod app;
 mod conflicts;
 mod cron;
+mod difference;
 mod door;
 mod dotenv;
 mod environment;
@@ -37,6 +38,7 @@ mod wrong;
 
 pub use app::{AppSpec, RunAs, Stdin, interpreter_of};
 pub use cron::{Cron, Missed, Overlap, Schedule};
+pub use difference::Difference;
 pub use door::Door;
 pub use dotenv::{DOTENV_MAX, DotenvFlaw, Variables, dotenv};
 pub use environment::{Inherit, Pattern, Source};

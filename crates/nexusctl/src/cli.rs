@@ -1,5 +1,6 @@
 //! The command line: verbs, flags, their help.
 
+mod apply;
 mod helping;
 mod output;
 mod processes;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nexus_spec::{Size, Span};
 
+pub(crate) use apply::{Apply, Differ, Wish};
 pub(crate) use helping::{Completion, Init, Man, Shell};
 pub(crate) use output::{Flush, Level, Logs};
 pub(crate) use processes::{Awaited, Env, Id, Pid, SignalTo, StatusOf, Wait};
@@ -21,7 +23,7 @@ use crate::look::When;
 
 /// All verbs in groups, under `-h`.
 const GROUPS: &str = "\
-Run       start  stop  restart  delete  signal  wait
+Run       start  stop  restart  delete  apply  diff  signal  wait
 Look      list  monit  status  describe  logs  why  events  env  pid  id  jlist
 Keep up   save  resurrect  flush  daemon  kill
 Begin     init  check  completion  man
@@ -41,6 +43,8 @@ Run:
   stop       Stop apps; they stay known
   restart    Stop and start again
   delete     Stop apps and forget them (del, rm)
+  apply      Make what runs the same as a project file says
+  diff       What differs between a project file and what runs; exit 0 or 1
   signal     Send a signal to main processes (sendSignal)
   wait       Until apps are ready, stopped or gone; or an operation has ended
 Look:
@@ -170,6 +174,10 @@ pub(crate) enum Verb {
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]
     Delete(Named),
+    /// Make what runs the same as a project file says
+    Apply(Apply),
+    /// What differs between a project file and what runs; exit 0 or 1
+    Diff(Differ),
     /// Send a signal to main processes
     #[command(alias = "sendSignal")]
     Signal(SignalTo),

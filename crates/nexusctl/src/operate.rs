@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nexus_proto::client::{Client, fresh_key};
-use nexus_proto::{AppVerb, OpState, Operation, Snapshot, Start, client};
+use nexus_proto::{AppVerb, Apply, OpState, Operation, Snapshot, Start, client};
 use nexus_spec::{AppSpec, Name};
 
 use crate::cli::Change;
@@ -18,6 +18,8 @@ use crate::progress::Progress;
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ask<'a> {
+    /// Make it as a project file says.
+    Apply(&'a Apply),
     /// Start these.
     Start(&'a Start),
     /// `start`, `stop`, `restart`, `delete` of known apps.
@@ -87,6 +89,7 @@ pub(crate) fn operate(
 
 fn post(client: &Client, key: &str, ask: Ask<'_>) -> Result<Operation, client::Failure> {
     match ask {
+        Ask::Apply(apply) => client.apply(key, apply),
         Ask::Start(start) => client.start(key, start),
         Ask::Verb(verb, body) => client.verb(key, verb, body),
         Ask::Resurrect => client.resurrect(key),
@@ -96,6 +99,7 @@ fn post(client: &Client, key: &str, ask: Ask<'_>) -> Result<Operation, client::F
 
 fn specs(ask: Ask<'_>) -> &[AppSpec] {
     match ask {
+        Ask::Apply(apply) => &apply.start.apps,
         Ask::Start(start) => &start.apps,
         Ask::Verb(_, body) => body.specs.as_ref().map(|start| start.apps.as_slice()).unwrap_or(&[]),
         Ask::Resurrect | Ask::Kill => &[],
@@ -112,7 +116,9 @@ fn settle(
     let settled = match ask {
         // The keeper holds the socket: once nobody listens there, the pair has ended.
         Ask::Kill => client.clone().with_patience(client::ANSWER, GONE).settle(key, patience),
-        Ask::Start(_) | Ask::Verb(..) | Ask::Resurrect => client.settle(key, patience),
+        Ask::Apply(_) | Ask::Start(_) | Ask::Verb(..) | Ask::Resurrect => {
+            client.settle(key, patience)
+        }
     };
     match (settled, ask) {
         (Ok(operation), _) => Ok(Some(operation)),

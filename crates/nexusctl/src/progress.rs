@@ -143,7 +143,7 @@ impl Progress {
             None => result.app.to_string(),
         };
         match (result.verdict, self.verb.as_str(), app) {
-            (Verdict::Done, "start" | "restart" | "resurrect", Some(app)) => {
+            (Verdict::Done, "start" | "restart" | "resurrect" | "apply", Some(app)) => {
                 self.starts(app);
                 let since = self.starting.get(&app.name).copied().unwrap_or(self.begun);
                 // A start that was over before we looked began with the operation.
@@ -187,7 +187,8 @@ fn rule(spec: &AppSpec) -> String {
 fn past(verb: &str) -> String {
     match verb {
         "stop" | "kill" => "stopped".to_owned(),
-        "delete" => "deleted".to_owned(),
+        // What is still there after an `apply` is told as a start.
+        "delete" | "apply" => "deleted".to_owned(),
         "start" | "resurrect" => "started".to_owned(),
         "restart" => "restarted".to_owned(),
         other => format!("{other}:"),

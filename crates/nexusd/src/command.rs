@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use nexus_proto::{AppVerb, EventView, Operation, Problem, SignalApps, Snapshot, Start, Target};
+use nexus_proto::{
+    AppVerb, Apply, Diff, EventView, Operation, Problem, SignalApps, Snapshot, Start, Target,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::environment::Wearer;
@@ -21,6 +23,8 @@ pub(crate) enum Command {
     Breach(nexus_core::ChildId, nexus_core::Breach),
     /// The last lines of a failing worker have been read.
     Detail(Detail),
+    /// What an `apply` would do.
+    Diff(Apply, oneshot::Sender<Result<Diff, Problem>>),
     /// Whose environment is asked for.
     Environment(Asked, oneshot::Sender<Result<Wearer, Problem>>),
     /// Recent events after a number.
@@ -92,6 +96,8 @@ pub(crate) struct Begin {
 /// What is to be changed.
 #[derive(Debug)]
 pub(crate) enum What {
+    /// Make it as the file says.
+    Apply(Apply),
     Delete(AppVerb),
     /// Stop everything, then end the daemon.
     Kill,

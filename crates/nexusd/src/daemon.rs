@@ -224,7 +224,7 @@ impl Daemon {
         }
     }
 
-    fn app_entry(&self, name: &Name) -> Option<Entry> {
+    pub(crate) fn app_entry(&self, name: &Name) -> Option<Entry> {
         let app = self.state.app(name.as_str())?;
         let origin = self.origins.get(name).cloned().unwrap_or_default();
         Some(Entry::App(Box::new(crate::records::StoredApp::new(

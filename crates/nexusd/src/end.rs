@@ -26,6 +26,7 @@ impl Daemon {
                 self.store.commit();
                 self.publish();
             }
+            Command::Diff(apply, reply) => drop(reply.send(self.diff(apply))),
             Command::Environment(asked, reply) => {
                 let wearer = self.wearer(&asked.app, asked.instance, asked.reveal, &asked.by);
                 let _ = reply.send(wearer);

@@ -4,6 +4,7 @@
 //! decides, and the modules here do it. See `docs/ARCHITECTURE.md`.
 
 mod api;
+mod apply;
 mod clock;
 mod command;
 mod cpus;

@@ -18,15 +18,15 @@ use crate::{saved, targets};
 const INSTANCES_MAX: u16 = nexus_keeper::CHILDREN_MAX as u16;
 
 /// What a request asks of the core, in full.
-struct Plan {
-    verb: &'static str,
-    asks: Vec<Ask>,
-    origins: BTreeMap<Name, Origin>,
-    then_leave: bool,
+pub(crate) struct Plan {
+    pub(crate) verb: &'static str,
+    pub(crate) asks: Vec<Ask>,
+    pub(crate) origins: BTreeMap<Name, Origin>,
+    pub(crate) then_leave: bool,
 }
 
 impl Plan {
-    fn new(verb: &'static str, asks: Vec<Ask>) -> Plan {
+    pub(crate) fn new(verb: &'static str, asks: Vec<Ask>) -> Plan {
         Plan { verb, asks, origins: BTreeMap::new(), then_leave: false }
     }
 }
@@ -39,6 +39,9 @@ impl Daemon {
             let id = OpId(op.id);
             return self.begun(id).ok_or_else(|| lost(&begin.key));
         }
+        if let What::Apply(apply) = &begin.what {
+            self.tell_changes(apply, &begin.by);
+        }
         let plan = self.plan(begin.what)?;
         let apps: Vec<Name> = plan.asks.iter().map(|ask| ask.app().clone()).collect();
         let names: Vec<&str> = apps.iter().map(Name::as_str).collect();
@@ -49,9 +52,13 @@ impl Daemon {
             op.then_leave = plan.then_leave;
             self.store.keep(Entry::Operation(Box::new(op.clone())));
         }
-        // Where an app comes from is kept with the app, which the first turn keeps.
+        // Where an app comes from is kept with the app, which the first turn keeps; one that is
+        // asked nothing has no turn.
         for (name, origin) in plan.origins {
-            self.adopt_origin(name, origin);
+            let known = self.adopt_origin(name.clone(), origin);
+            if known && let Some(entry) = self.app_entry(&name) {
+                self.store.keep(entry);
+            }
         }
         self.log(Line::new("operator", detail, &begin.by));
         for ask in plan.asks {
@@ -65,18 +72,19 @@ impl Daemon {
         self.begun(id).ok_or_else(|| lost(&begin.key))
     }
 
-    /// A known app keeps how its log files are called.
-    fn adopt_origin(&mut self, name: Name, mut origin: Origin) {
-        if self.state.app(name.as_str()).is_some()
-            && let Some(known) = self.origins.get(&name)
-        {
+    /// A known app keeps how its log files are called. Returns whether it is known.
+    fn adopt_origin(&mut self, name: Name, mut origin: Origin) -> bool {
+        let is_known = self.state.app(name.as_str()).is_some();
+        if is_known && let Some(known) = self.origins.get(&name) {
             origin.plain_zero = known.plain_zero;
         }
         self.origins.insert(name, origin);
+        is_known
     }
 
     fn plan(&self, what: What) -> Result<Plan, Problem> {
         match what {
+            What::Apply(apply) => self.application(apply),
             What::Delete(verb) => {
                 let targets = self.targets(&verb.targets)?;
                 if let Some(target) = targets.iter().find(|target| target.instance.is_some()) {
@@ -103,15 +111,11 @@ impl Daemon {
                     .map(|(spec, instances)| Ask::Start { spec: Box::new(spec), instances });
                 Ok(Plan { origins, ..Plan::new("start", asks.collect()) })
             }
-            What::StartKnown(verb) => {
-                let asks = self.targets(&verb.targets)?.into_iter();
-                let ask = |Target { app, instance }| Ask::StartKnown { app, instance };
-                Ok(Plan::new("start", asks.map(ask).collect()))
-            }
+            What::StartKnown(verb) => self.known("start", &verb, |Target { app, instance }| {
+                Ask::StartKnown { app, instance }
+            }),
             What::Stop(verb) => {
-                let asks = self.targets(&verb.targets)?.into_iter();
-                let ask = |Target { app, instance }| Ask::Stop { app, instance };
-                Ok(Plan::new("stop", asks.map(ask).collect()))
+                self.known("stop", &verb, |Target { app, instance }| Ask::Stop { app, instance })
             }
         }
     }
@@ -156,6 +160,17 @@ impl Daemon {
         }
         spec.memory.max = Some(max);
         Ok(Ask::Restart { app, instance, spec: Some((Box::new(spec), known.instances())) })
+    }
+
+    /// One ask for each of the targets.
+    fn known(
+        &self,
+        verb: &'static str,
+        body: &AppVerb,
+        ask: fn(Target) -> Ask,
+    ) -> Result<Plan, Problem> {
+        let targets = self.targets(&body.targets)?;
+        Ok(Plan::new(verb, targets.into_iter().map(ask).collect()))
     }
 
     /// What was saved and does not run.
@@ -214,10 +229,10 @@ pub(crate) fn lost(key: &str) -> Problem {
     Problem::new(Code::Internal, format!("the operation `{key}` was lost"))
 }
 
-type Specs = (Vec<(AppSpec, u16)>, BTreeMap<Name, Origin>);
+pub(crate) type Specs = (Vec<(AppSpec, u16)>, BTreeMap<Name, Origin>);
 
 /// What types do not enforce, since any client may send it.
-fn checked(start: Start) -> Result<Specs, Problem> {
+pub(crate) fn checked(start: Start) -> Result<Specs, Problem> {
     let bad = |title: String| Err(Problem::new(Code::BadConfig, title));
     let base_env: BTreeMap<String, String> = start.base_env.into_iter().collect();
     let mut specs = Vec::new();

@@ -76,6 +76,10 @@ fn answers_have_the_shape_that_is_promised() {
     assert_eq!(shape(&document, "/v1/operations/{key}", "get", "200", &operation), [""; 0]);
     let flushed = home.ask("POST", "/v1/apps/flush", keyed, asked).unwrap().json();
     assert_eq!(shape(&document, "/v1/apps/flush", "post", "200", &flushed), [""; 0]);
+    let wish =
+        r#"{"start": {"apps": [], "source": "x", "base_env": []}, "whole": false, "prune": false}"#;
+    let refused = home.ask("POST", "/v1/diff", "", wish).unwrap();
+    assert_eq!(refused.status, 422, "{refused:?}");
     let saved = home.ask("POST", "/v1/save", "", "").unwrap().json();
     assert_eq!(shape(&document, "/v1/save", "post", "200", &saved), [""; 0]);
 }

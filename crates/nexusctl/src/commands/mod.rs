@@ -1,5 +1,6 @@
 //! One file a verb: what it asks, and what it shows.
 
+mod apply;
 mod check;
 mod completion;
 mod daemon;
@@ -44,6 +45,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Stop(args) => stop::run(context, &args),
         Verb::Restart(args) => restart::run(context, &args),
         Verb::Delete(args) => delete::run(context, &args),
+        Verb::Apply(args) => apply::run(context, &args),
+        Verb::Diff(args) => apply::diff(context, &args),
         Verb::Signal(args) => signal::run(context, &args),
         Verb::Wait(args) => wait::run(context, &args),
         Verb::Monit => crate::monit::run(context),

@@ -2,6 +2,7 @@
 
 mod clock;
 mod describe;
+mod diff;
 mod events;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -14,6 +15,7 @@ mod why;
 
 pub(crate) use clock::clock_ms;
 pub(crate) use describe::describe;
+pub(crate) use diff::diff;
 pub(crate) use events::{event_line, events};
 pub(crate) use jlist::jlist;
 pub(crate) use list::{Rows, empty, exit_of, list};

@@ -6,6 +6,7 @@ mod figures;
 mod openapi;
 mod routes;
 mod table;
+mod wish;
 
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;

@@ -154,7 +154,7 @@ pub(super) async fn targets(
     }
 }
 
-type Who = Extension<Peer>;
+pub(super) type Who = Extension<Peer>;
 
 pub(super) async fn start(
     State(front): State<Front>,
@@ -219,7 +219,7 @@ pub(super) async fn kill(
     begin(&front, &peer, &head, What::Kill).await
 }
 
-async fn begin(front: &Front, peer: &Peer, headers: &HeaderMap, what: What) -> Response {
+pub(super) async fn begin(front: &Front, peer: &Peer, headers: &HeaderMap, what: What) -> Response {
     let key = match key(headers) {
         Ok(key) => key,
         Err(problem) => return answer::problem(&problem),
@@ -333,7 +333,7 @@ pub(super) async fn leave(State(front): State<Front>) -> Response {
 }
 
 /// A JSON body, bounded in size and in time.
-async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
+pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> {
     let whole = axum::body::to_bytes(body, BODY_MAX);
     let bytes: Bytes = match tokio::time::timeout(BODY_PATIENCE, whole).await {
         Ok(Ok(bytes)) => bytes,

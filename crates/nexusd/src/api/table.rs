@@ -4,7 +4,7 @@
 
 use axum::routing::{MethodRouter, get, post};
 
-use super::{events, figures, openapi, routes};
+use super::{events, figures, openapi, routes, wish};
 use crate::command::Front;
 
 /// One method of one path.
@@ -88,7 +88,7 @@ const EVENTS: &[Parameter] = &[
     Parameter { name: "follow", kind: "boolean", says: "Go on with JSON lines as they come." },
 ];
 
-pub(super) static ROWS: [Row; 22] = [
+pub(super) static ROWS: [Row; 24] = [
     read("/openapi.json", "This document.").gives(Gives::OpenApi).by(|| get(openapi::document)),
     read("/v1/version", "Who answers, and since when.").of("Version").by(|| get(routes::version)),
     read("/v1/healthz", "Whether the daemon answers.").of("Health").by(|| get(routes::healthz)),
@@ -129,6 +129,13 @@ pub(super) static ROWS: [Row; 22] = [
     read("/v1/metrics", "The fleet for Prometheus.")
         .gives(Gives::Text("application/openmetrics-text"))
         .by(|| get(figures::metrics)),
+    Row { keyed: false, ..begin("/v1/diff", "What differs between these apps and what runs.") }
+        .takes("Apply")
+        .of("Diff")
+        .by(|| post(wish::diff)),
+    begin("/v1/apply", "Make what runs the same as these apps.")
+        .takes("Apply")
+        .by(|| post(wish::apply)),
     Row { keyed: false, ..begin("/v1/save", "Keep the list of apps for `resurrect`.") }
         .of("Saved")
         .by(|| post(routes::save)),

@@ -1,7 +1,8 @@
 //! A worker that does what its arguments say, in their order, then waits to be told to stop.
 //!
 //! `--dump FILE` · `--err N` · `--long BYTES` · `--lines MICROSECONDS --truth DIR` · `--serve` ·
-//! `--tree DIR` · `--bare-tree DIR` · `--hold BYTES` · `--child-holds BYTES` · `--spin` · `--deaf` · `--ready-after MS` · `--exit-after MS --code N`
+//! `--drain` · `--tree DIR` · `--bare-tree DIR` · `--hold BYTES` · `--child-holds BYTES` · `--spin` ·
+//! `--deaf` · `--ready-after MS` · `--exit-after MS --code N`
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     let mut asked = BTreeMap::new();
     let mut order = Vec::new();
     while let Some(word) = args.next() {
-        let flag = ["--serve", "--spin", "--deaf"].contains(&word.as_str());
+        let flag = ["--serve", "--drain", "--spin", "--deaf"].contains(&word.as_str());
         let value = if flag { String::new() } else { args.next().unwrap_or_default() };
         order.push(word.clone());
         asked.insert(word, value);
@@ -52,7 +53,10 @@ fn carry_out(order: &[String], asked: &BTreeMap<String, String>) -> io::Result<u
             "--err" => (0..number("--err")).for_each(|line| eprintln!("complaint {line}")),
             "--long" => long_line(number("--long"))?,
             "--lines" => lines(Duration::from_micros(number("--lines")), &path("--truth"))?,
-            "--serve" => server = Some(thread::spawn(move || serve(stop))),
+            "--serve" => {
+                let drains = asked.contains_key("--drain");
+                server = Some(thread::spawn(move || serve(stop, drains)));
+            }
             "--tree" => tree(asked, "--tree")?,
             "--hold" => hold(number("--hold")),
             "--child-holds" => {
@@ -147,12 +151,20 @@ fn lines(every: Duration, truth: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Answer `GET /word` with our pid and the word, until told to stop.
-fn serve(stop: Stop) -> io::Result<()> {
+/// Answer `GET /word` with our pid and the word, until told to stop. `--drain`: and then until
+/// those who are connected have had their answer.
+fn serve(stop: Stop, drains: bool) -> io::Result<()> {
     let listener = nexus_worker::listen_or_bind("127.0.0.1:0")?;
+    let mut clients = Vec::new();
     while let Some(client) = listener.accept_until(stop)? {
-        thread::spawn(move || answer(client, stop));
+        let client = thread::spawn(move || answer(client, stop));
+        if drains {
+            clients.retain(|client: &thread::JoinHandle<_>| !client.is_finished());
+            clients.push(client);
+        }
     }
+    // What became of each connection is the client's to tell.
+    clients.into_iter().for_each(|client| drop(client.join()));
     Ok(())
 }
 

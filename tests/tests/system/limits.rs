@@ -1,6 +1,6 @@
 //! Limits of memory: over the whole tree, acted on within two seconds, and told.
 
-use nexus_tests::{App, Home, PROMPT, program, wait_for};
+use nexus_tests::{App, Home, Load, PROMPT, free_port, program, wait_for};
 use serde_json::Value;
 
 use crate::{AT_ONCE, app, shell, worker};
@@ -117,4 +117,24 @@ fn a_limit_that_is_changed_holds_for_those_who_run() {
     assert!(bad.stderr.contains("2X"), "{bad:?}");
     home.ctl(&["restart", "ecosystem.toml", "--max-memory-restart", "2G"]).expect_code(2);
     assert_eq!(home.known("hog").identity(), settled.identity());
+}
+
+#[test]
+fn a_replacement_refuses_and_breaks_no_connection() {
+    let home = Home::new();
+    let port = free_port();
+    let worker = program("nexus-test-worker").display().to_string();
+    let line = format!(
+        "[ -e seen ] && exec {worker} --serve --drain --ready-after 0; touch seen; \
+         exec {worker} --hold {} --serve --drain --ready-after 0",
+        96 * MIB
+    );
+    let more = format!(
+        "ready = \"notify\"\nlisten = [\"tcp://127.0.0.1:{port}\"]\nmax_memory_restart = '64M'"
+    );
+    home.write("ecosystem.toml", &shell("hog", &line, &more));
+    home.ctl(&["start"]).ok();
+    let load = Load::start(port, 2, 2);
+    replaced(&home);
+    load.end().flawless();
 }

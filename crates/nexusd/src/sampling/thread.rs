@@ -200,3 +200,76 @@ fn cpu_time() -> Duration {
     // The clock exists on every kernel that we run on.
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use nexus_spec::{Memory, Size, Span};
+
+    use super::super::Watched;
+    use super::*;
+
+    /// So many trees, all of our own process; the first `near` of them near a limit.
+    fn fleet(trees: u64, near: u64) -> Fleet {
+        let mut fleet = Fleet::new();
+        let max = |child| (child <= near).then_some(Size(1 << 20));
+        let watched = |child| Watched {
+            app: Name::new("a").unwrap(),
+            pid: std::process::id().cast_signed(),
+            allowed: Memory { high: None, max: max(child), hold: Span(0) },
+        };
+        let children = (1..=trees).map(|child| (child, Some(watched(child)))).collect();
+        let changes = Changes { children, ..Changes::default() };
+        fleet.change(changes, None, &Shared::default());
+        fleet
+    }
+
+    #[test]
+    fn without_any_time_each_has_its_turn_within_the_longest_period() {
+        let mut fleet = fleet(40, 0);
+        let mut seen = BTreeSet::new();
+        for _ in 0..PERIOD_MAX.as_secs() {
+            let mut looked = Vec::new();
+            let turns = fleet.far.all();
+            fleet.far.last = fleet.look(&turns, Duration::ZERO, &mut looked).unwrap();
+            assert_eq!(looked.len(), 3);
+            seen.extend(looked.into_iter().map(|(child, _)| child));
+        }
+        assert_eq!(seen.len(), 40);
+    }
+
+    #[test]
+    fn with_time_for_all_all_are_looked_at() {
+        let mut fleet = fleet(40, 0);
+        let turns = fleet.far.all();
+        let mut looked = Vec::new();
+        fleet.look(&turns, Duration::MAX, &mut looked);
+        assert_eq!(looked.len(), 40);
+    }
+
+    #[test]
+    fn who_is_near_a_limit_is_in_a_class_of_its_own_and_who_is_beyond_is_told() {
+        let mut fleet = fleet(10, 4);
+        assert_eq!(fleet.near.children, BTreeSet::from([1, 2, 3, 4]));
+        let told: BTreeSet<u64> = fleet.breaches.iter().map(|(child, _)| *child).collect();
+        assert_eq!(told, fleet.near.children);
+        // A higher limit makes them as all others, from the next look on.
+        let allowed = Memory { high: None, max: Some(Size(1 << 50)), hold: Span(0) };
+        let allowed = BTreeMap::from([(Name::new("a").unwrap(), allowed)]);
+        let changes = Changes { allowed, ..Changes::default() };
+        fleet.change(changes, None, &Shared::default());
+        fleet.breaches.clear();
+        fleet.pass(&Shared::default());
+        assert!(fleet.near.children.is_empty() && fleet.breaches.is_empty());
+        assert_eq!(fleet.far.children.len(), 10);
+    }
+
+    #[test]
+    fn who_has_gone_takes_no_turns_and_no_files() {
+        let mut fleet = fleet(10, 4);
+        let children = (1..=10).map(|child| (child, None)).collect();
+        let changes = Changes { children, ..Changes::default() };
+        fleet.change(changes, None, &Shared::default());
+        assert!(fleet.near.all().is_empty() && fleet.far.all().is_empty());
+        assert_eq!(fleet.room.left(), Room::of_this_process().left());
+    }
+}

@@ -14,6 +14,7 @@ mod process;
 mod program;
 mod running;
 mod schema;
+mod terminal;
 pub mod truth;
 mod wait;
 
@@ -25,4 +26,5 @@ pub use process::{Process, with_env};
 pub use program::{Output, program, program_dir, repository, run};
 pub use running::{Foreground, Running};
 pub use schema::misfits;
+pub use terminal::{Left, Terminal};
 pub use wait::{PROMPT, wait_for};

@@ -44,9 +44,10 @@ pub(crate) fn run(context: &Context) -> Result<ExitCode, Failure> {
             .help("nexusctl list -o json     for programs"));
     }
     let client = context.client.clone().with_patience(ANSWER, Duration::ZERO);
-    // Any other failure may pass while we look on.
+    // Here a pair that was killed is brought back, as by every command. Any other failure may pass
+    // while we look on.
     if let Err(failure @ client::Failure::NotPermitted { .. }) = client.version() {
         return Err(failure.into());
     }
-    stage::play(context, &client)
+    stage::play(context, &client.without_reviver())
 }

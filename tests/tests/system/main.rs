@@ -20,6 +20,7 @@ mod logs;
 mod logs_chosen;
 mod manual;
 mod metrics;
+mod monit;
 mod names;
 mod openapi;
 mod output;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use nexus_proto::Snapshot;
 
+use super::model::NoAnswer;
 use crate::human::waited;
 
 /// The connection to the daemon.
@@ -29,6 +30,8 @@ pub(super) struct Lost {
     pub(super) heard: Option<i64>,
     /// In words.
     pub(super) why: String,
+    /// The pair was killed, and nobody brings it back by himself.
+    pub(super) killed: bool,
     /// How often it was tried since.
     pub(super) tries: u32,
     /// When it is tried again.
@@ -55,14 +58,21 @@ impl Link {
         }
     }
 
+    /// Whether both of the pair were killed.
+    pub(super) fn was_killed(&self) -> bool {
+        matches!(self, Link::Lost(lost) if lost.killed)
+    }
+
     /// It does not answer, once more.
-    pub(super) fn lose(&mut self, now: i64, why: String, tries: u32, again_at: i64) {
+    pub(super) fn lose(&mut self, now: i64, answer: NoAnswer) {
+        let NoAnswer { why, killed, tries, again_in_ms } = answer;
+        let again_at = now.saturating_add(i64::try_from(again_in_ms).unwrap_or(i64::MAX));
         let (since, alive) = match self {
             Link::Lost(lost) => (lost.since, lost.alive),
             Link::Connecting | Link::Live { .. } => (now, None),
         };
         let heard = self.heard();
-        *self = Link::Lost(Lost { since, heard, why, tries, again_at, alive });
+        *self = Link::Lost(Lost { since, heard, why, killed, tries, again_at, alive });
     }
 
     /// How many seconds the answer is overdue, when it is.
@@ -144,10 +154,14 @@ mod tests {
     #[test]
     fn a_loss_keeps_its_beginning() {
         let mut link = Link::Live { heard: 1_000 };
-        link.lose(2_000, "gone".into(), 1, 2_200);
-        link.lose(2_200, "gone".into(), 2, 2_700);
+        let answer =
+            |tries, killed| NoAnswer { why: "gone".into(), killed, tries, again_in_ms: 500 };
+        link.lose(2_000, answer(1, false));
+        assert!(!link.was_killed());
+        link.lose(2_200, answer(2, true));
+        assert!(link.was_killed());
         let Link::Lost(lost) = &link else { panic!("not lost") };
-        assert_eq!((lost.since, lost.heard, lost.tries), (2_000, Some(1_000), 2));
+        assert_eq!((lost.since, lost.heard, lost.again_at), (2_000, Some(1_000), 2_700));
         assert_eq!(Link::Live { heard: 0 }.slow(5_000), Some(5));
         assert_eq!([0, 1, 2, 3, 4, 9].map(pause_ms), [200, 200, 500, 1_000, 2_000, 2_000]);
     }

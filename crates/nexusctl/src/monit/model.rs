@@ -117,7 +117,7 @@ pub(super) enum Msg {
     /// The daemon's answer.
     Fleet(Box<Snapshot>),
     /// It did not answer.
-    Lost { why: String, tries: u32, again_in_ms: u64 },
+    Lost(NoAnswer),
     /// CPU and memory of an app; `None` = not known.
     History(Name, Option<Box<History>>),
     /// Lines of the log; `begins` = the first ones of this reading.
@@ -128,8 +128,23 @@ pub(super) enum Msg {
     Unreadable(String),
     /// Of the processes last known, how many are still there.
     Alive(usize, usize),
+    /// The pair could not be started anew, in these lines.
+    NotRevived(Vec<String>),
     /// A deed has ended: well, or in these lines.
     Done(Deed, Result<(), Vec<String>>),
+}
+
+/// What is known when the daemon did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoAnswer {
+    /// In words.
+    pub(super) why: String,
+    /// There is a socket and nobody listens: the pair was killed.
+    pub(super) killed: bool,
+    /// How often it was tried since.
+    pub(super) tries: u32,
+    /// When it is tried again.
+    pub(super) again_in_ms: u64,
 }
 
 /// What the dashboard wants done.
@@ -143,6 +158,8 @@ pub(super) enum Effect {
     Redraw,
     /// Try to reach the daemon now.
     Retry,
+    /// Start the pair anew: both were killed.
+    Revive,
     /// Ask for the history of this app from now on.
     History(Name),
     /// Read these files. `newcomers` = go on with those that are read, too.

@@ -156,3 +156,50 @@ fn write_all(mut bytes: &[u8]) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    use nix::pty::openpty;
+    use nix::sys::termios::tcgetattr;
+
+    use super::*;
+
+    /// Set for the program that runs as the child of this test.
+    const CHILD: &str = "NEXUS_TEST_SCREEN_CHILD";
+    const NAME: &str = "monit::screen::tests::a_panic_is_told_on_a_terminal_that_is_as_it_was";
+
+    /// What a program that draws and then panics does to its terminal: this very test, run again.
+    #[test]
+    fn a_panic_is_told_on_a_terminal_that_is_as_it_was() {
+        if std::env::var_os(CHILD).is_some() {
+            let mut screen = Screen::open().unwrap();
+            screen.draw(|_| ()).unwrap();
+            panic!("the bug");
+        }
+        let pty = openpty(None, None).unwrap();
+        let (mut master, slave) = (File::from(pty.master), File::from(pty.slave));
+        let before = tcgetattr(&slave).unwrap();
+        let twin = || Stdio::from(slave.try_clone().unwrap());
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", NAME, "--nocapture"])
+            .env(CHILD, "1")
+            .stdin(twin())
+            .stdout(twin())
+            .stderr(twin())
+            .spawn();
+        assert!(!child.unwrap().wait().unwrap().success());
+        assert_eq!(tcgetattr(&slave).unwrap(), before, "the modes");
+        drop(slave);
+        let mut said = Vec::new();
+        // A terminal that nobody has open any more ends with an error.
+        let _ = master.read_to_end(&mut said);
+        let said = String::from_utf8_lossy(&said);
+        let place = |text: &[u8]| said.find(&*String::from_utf8_lossy(text));
+        let (enter, leave, bug) = (place(ENTER), place(LEAVE), place(b"the bug"));
+        assert!(enter.is_some() && enter < leave && leave < bug, "{said:?}");
+        assert_eq!(place(LEAVE), said.rfind(&*String::from_utf8_lossy(LEAVE)), "left once");
+    }
+}

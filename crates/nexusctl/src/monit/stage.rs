@@ -69,7 +69,7 @@ pub(super) fn play(context: &Context, hasty: &Client) -> Result<ExitCode, Failur
         retry: fleet::watch(hasty.clone(), to.clone()),
         history: history::watch(hasty.clone(), to.clone()),
         orders,
-        context: context.clone(),
+        context: context.as_it_is(),
         to,
         frame: if remote { FRAME_REMOTE } else { FRAME },
     };
@@ -185,6 +185,7 @@ impl Stage {
             Effect::Redraw => screen.enter()?,
             // A feed that has gone is the end of the program anyway.
             Effect::Retry => drop(self.retry.send(())),
+            Effect::Revive => act::revive(self.context.clone(), self.to.clone()),
             Effect::History(app) => drop(self.history.send(app)),
             Effect::Read { reading, sources, newcomers } => {
                 self.orders.read(reading, sources, newcomers);

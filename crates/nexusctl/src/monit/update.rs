@@ -29,10 +29,9 @@ pub(super) fn update(model: &mut Model, now: i64, msg: Msg) -> Vec<Effect> {
         Msg::Resize(width, height) => (model.width, model.height) = (width, height),
         Msg::Tick => tick(model, &mut effects),
         Msg::Fleet(snapshot) => heard(model, *snapshot),
-        Msg::Lost { why, tries, again_in_ms } => {
-            let again = now.saturating_add(i64::try_from(again_in_ms).unwrap_or(i64::MAX));
+        Msg::Lost(answer) => {
             let first = !model.link.is_lost();
-            model.link.lose(now, why, tries, again);
+            model.link.lose(now, answer);
             if first {
                 lost(model, &mut effects);
             }
@@ -49,6 +48,10 @@ pub(super) fn update(model: &mut Model, now: i64, msg: Msg) -> Vec<Effect> {
             if let Link::Lost(lost) = &mut model.link {
                 lost.alive = Some((alive, of));
             }
+        }
+        Msg::NotRevived(lines) => {
+            let title = "nexusd could not be started".to_owned();
+            model.overlay = Some(Overlay::Report { title, lines });
         }
         Msg::Done(deed, result) => done(model, &deed, result),
     }

@@ -6,6 +6,8 @@ use nexus_proto::{AppVerb, Operation};
 use super::super::action::Deed;
 use super::super::model::Msg;
 use super::{Tell, tell};
+use crate::context::Context;
+use crate::ensure::{STARTED, ensure};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::look::Look;
@@ -32,6 +34,19 @@ pub(in crate::monit) fn act(client: Client, look: Look, deed: Deed, to: Tell) {
             .collect();
         let result = if lines.is_empty() { Ok(()) } else { Err(lines) };
         tell(&to, Msg::Done(deed, result));
+    });
+}
+
+/// Start the pair anew, and tell when that fails; when it does not, that is seen.
+pub(in crate::monit) fn revive(context: Context, to: Tell) {
+    std::thread::spawn(move || {
+        // What it says would be said over the screen.
+        let quiet = Context { quiet: true, ..context };
+        if let Err(failure) = ensure(&quiet, STARTED) {
+            let look = Look { color: false, ..quiet.err };
+            let lines = failure.render(&look).lines().map(str::to_owned).collect();
+            tell(&to, Msg::NotRevived(lines));
+        }
     });
 }
 

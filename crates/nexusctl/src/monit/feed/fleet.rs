@@ -5,10 +5,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use nexus_proto::Snapshot;
-use nexus_proto::client::Client;
+use nexus_proto::client::{Client, Failure};
 
 use super::super::link::pause_ms;
-use super::super::model::Msg;
+use super::super::model::{Msg, NoAnswer};
 use super::{Tell, tell};
 
 /// Moving figures come at least so often, in milliseconds; slower for a large fleet.
@@ -45,8 +45,10 @@ fn run(client: &Client, to: &Tell, retries: &Receiver<()>) {
                 seen = None;
                 tries += 1;
                 let again_in_ms = pause_ms(tries);
+                let killed = matches!(failure, Failure::NoDaemon { stale: true, .. });
                 let why = failure.to_string();
-                (Msg::Lost { why, tries, again_in_ms }, Duration::from_millis(again_in_ms))
+                let answer = NoAnswer { why, killed, tries, again_in_ms };
+                (Msg::Lost(answer), Duration::from_millis(again_in_ms))
             }
         };
         if !tell(to, msg) {

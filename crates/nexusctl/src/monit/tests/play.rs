@@ -8,7 +8,7 @@ use ratatui_core::terminal::Terminal;
 
 use super::super::keys::Key;
 use super::super::log_window::Line;
-use super::super::model::{Effect, Model, Msg};
+use super::super::model::{Effect, Model, Msg, NoAnswer};
 use super::super::update::update;
 use super::super::view::draw;
 use crate::look::Look;
@@ -64,8 +64,17 @@ impl Play {
     /// It does not, for so long.
     pub(super) fn lose(&mut self, tries: u32, ms: i64) -> &mut Play {
         self.now += ms;
-        let why = "cannot reach nexusd at /h/nexus.sock: there is no socket".to_owned();
-        self.take(Msg::Lost { why, tries, again_in_ms: 2_000 });
+        self.lose_it(NoAnswer {
+            why: "cannot reach nexusd at /h/nexus.sock: there is no socket".to_owned(),
+            killed: false,
+            tries,
+            again_in_ms: 2_000,
+        })
+    }
+
+    /// It does not, in this way.
+    pub(super) fn lose_it(&mut self, answer: NoAnswer) -> &mut Play {
+        self.take(Msg::Lost(answer));
         self.take(Msg::Alive(6, 7))
     }
 

@@ -9,7 +9,7 @@ use ratatui_core::terminal::{Terminal, TerminalOptions, Viewport};
 use ratatui_crossterm::CrosstermBackend;
 
 use super::super::keys::{BINDINGS, Key};
-use super::super::model::{Effect, Msg, Overlay, Pane};
+use super::super::model::{Effect, Msg, NoAnswer, Overlay, Pane};
 use super::super::view::draw;
 use super::play::{Play, line};
 use crate::exit::Exit;
@@ -83,6 +83,7 @@ fn the_selected_row_is_seen_in_a_fleet_of_a_thousand() {
         | Effect::Suspend
         | Effect::Redraw
         | Effect::Retry
+        | Effect::Revive
         | Effect::History(_)
         | Effect::FindFiles
         | Effect::LookFor(_)
@@ -109,6 +110,10 @@ fn keys_leave_stop_and_retry() {
     let mut play = Play::live(80, 24);
     play.lose(2, 3_000).effects.clear();
     assert_eq!(play.keys("<Enter>").effects, [Effect::Retry]);
+    let killed = NoAnswer { why: "refused".into(), killed: true, tries: 3, again_in_ms: 500 };
+    play.lose_it(killed).effects.clear();
+    assert_eq!(play.keys("<Enter>").effects, [Effect::Revive]);
+    assert!(play.screen().contains("Enter brings nexusd back"), "{}", play.screen());
     play.keys("a");
     assert!(play.model.overlay.is_none(), "no actions while nobody answers");
 }

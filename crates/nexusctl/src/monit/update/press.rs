@@ -52,6 +52,7 @@ fn obey(model: &mut Model, command: Command, effects: &mut Vec<Effect>) {
             };
             model.whole_log = false;
         }
+        Command::Zoom if model.link.was_killed() => effects.push(Effect::Revive),
         Command::Zoom if model.link.is_lost() => effects.push(Effect::Retry),
         Command::Zoom => zoom(model),
         Command::Back => back(model),

@@ -64,7 +64,7 @@ fn lost_notes(model: &Model, lost: &Lost) -> [Note; 2] {
         None => format!("{symbol} {}", plain(&lost.why)),
     };
     let alive = match lost.alive {
-        Some((alive, of)) => format!("{alive} of {of} processes are alive. "),
+        Some((alive, of)) => format!("{alive} of {of} processes live. "),
         None if lost.heard.is_some() => "Apps are not stopped by this. ".to_owned(),
         None => String::new(),
     };
@@ -73,9 +73,14 @@ fn lost_notes(model: &Model, lost: &Lost) -> [Note; 2] {
         1 => "Tried once".to_owned(),
         tries => format!("Tried {tries} times"),
     };
+    let next = if lost.killed {
+        "Nobody looks after them: Enter brings nexusd back.".to_owned()
+    } else {
+        format!("{tried}, again in {wait}.")
+    };
     [
         Note { text: said, role: Some(Role::Bad) },
-        Note { text: format!("  {alive}{tried}, again in {wait}."), role: None },
+        Note { text: format!("  {alive}{next}"), role: None },
     ]
 }
 
@@ -196,6 +201,7 @@ fn wanted_keys(model: &Model) -> Vec<(&'static str, &'static str)> {
         return keys;
     }
     match () {
+        () if model.link.was_killed() => keys.insert(0, ("Enter", "bring back")),
         () if model.link.is_lost() => keys.insert(0, ("Enter", "try now")),
         () if model.whole_log || model.fleet.only().is_some() => keys.push(("Esc", "back")),
         () if model.pane == Pane::Log => keys.push(("Enter", "whole log")),

@@ -65,6 +65,7 @@ impl Terminal {
         let twin = || Stdio::from(slave.try_clone().unwrap_or_else(|error| panic!("{error}")));
         // A session of its own, with this terminal: `setsid` executes the program in its own pid.
         let mut own = Command::new("setsid");
+        own.env("TERM", "xterm-256color");
         own.arg("--ctty").arg(command.get_program()).args(command.get_args());
         for (key, value) in command.get_envs() {
             match value {
@@ -72,7 +73,7 @@ impl Terminal {
                 None => own.env_remove(key),
             };
         }
-        own.env("TERM", "xterm-256color").stdin(twin()).stdout(twin()).stderr(twin());
+        own.stdin(twin()).stdout(twin()).stderr(twin());
         if let Some(dir) = command.get_current_dir() {
             own.current_dir(dir);
         }

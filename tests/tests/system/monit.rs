@@ -187,10 +187,16 @@ fn what_cannot_show_it_is_told_so() {
     let home = Home::new();
     let output = home.ctl(&["monit"]).expect_code(2);
     assert!(output.stdout.is_empty() && output.stderr.contains("monit needs a terminal"));
-    let mut json = home.command(&program("nexusctl"));
-    let mut terminal = Terminal::run(json.args(["monit", "-o", "json"]), 80, 24);
-    assert_eq!(terminal.end().code(), Some(2));
-    assert_eq!(terminal.left(), AS_BEFORE);
+    let mut json = monit(&home);
+    json.args(["-o", "json"]);
+    let mut dumb = monit(&home);
+    dumb.env("TERM", "dumb");
+    for command in [json, dumb] {
+        let mut terminal = Terminal::run(&command, 80, 24);
+        assert_eq!(terminal.end().code(), Some(2));
+        assert!(terminal.text().contains("monit needs a terminal"));
+        assert_eq!(terminal.left(), AS_BEFORE);
+    }
     assert!(home.daemon().is_none(), "nothing is started");
 }
 

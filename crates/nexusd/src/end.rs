@@ -20,7 +20,12 @@ impl Daemon {
     pub(crate) fn command(&mut self, command: Command) {
         match command {
             Command::Begin(begin, reply) => drop(reply.send(self.begin(begin))),
-            Command::Breach(child, breach) => self.turn(Event::Breach { child, breach }, NOBODY),
+            Command::Breach(child, breach) => {
+                // Who is ending decides nothing any more; the next nexusd measures anew.
+                if self.course == Course::Serve && self.shutdown.is_none() {
+                    self.turn(Event::Breach { child, breach }, NOBODY);
+                }
+            }
             Command::Detail(detail) => {
                 self.answer(detail.op, detail.result);
                 self.store.commit();

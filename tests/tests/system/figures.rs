@@ -1,6 +1,6 @@
 //! What workers use: CPU and memory of whole trees, as every view shows them.
 
-use nexus_tests::{Home, PROMPT, Process, wait_for};
+use nexus_tests::{Home, PROMPT, Process, program, wait_for};
 use serde_json::Value;
 
 use crate::tree::{Means, ctl};
@@ -47,6 +47,23 @@ fn figures_are_those_of_the_whole_tree() {
 fn without_a_cgroup_the_tree_is_found_by_session_and_descent() {
     let home = Home::new();
     assert_eq!(busy(&home, Means::Sweep)["instances"][0]["tree"], "sweep");
+}
+
+#[test]
+fn a_worker_that_moves_into_a_cgroup_of_its_own_making_is_still_measured() {
+    let home = Home::new();
+    let (worker, held) = (program("nexus-test-worker").display().to_string(), 64 * MIB);
+    let line = format!(
+        "m=$(awk '/ cgroup2 /{{print $5; exit}}' /proc/self/mountinfo); \
+         g=$m$(sed -n s/^0:://p /proc/self/cgroup)/inner; \
+         mkdir $g && echo $$ > $g/cgroup.procs; \
+         exec {worker} --hold {held} --child-holds {held}"
+    );
+    home.write("ecosystem.toml", &shell("mover", &line, AT_ONCE));
+    home.ctl(&["start"]).ok();
+    home.until("mover", "the figures of both", |app| {
+        app.0["memory_bytes"].as_u64() > Some(128 * MIB)
+    });
 }
 
 #[test]

@@ -89,9 +89,12 @@ impl Tree {
             (None, Some(found)) => pids.take(found),
             (None, None) => pids.take(&[self.main]),
         }
-        // A cgroup that has just been emptied, or cannot be read.
-        if pids.list.is_empty() {
-            pids.take(&[self.main]);
+        // A worker that has moved into a cgroup of its own making below, or has just ended, or
+        // whose cgroup cannot be read: from now on the tree is looked for by descent.
+        if pids.list.binary_search(&self.main).is_err() {
+            let group = self.group.take();
+            room.give(usize::from(group.is_some_and(|group| group.file.is_some())));
+            pids.take(found.unwrap_or(&[self.main]));
         }
         let now = Instant::now();
         self.renew(&pids.list, room);

@@ -16,6 +16,7 @@ use nexus_proto::AppView;
 use nexus_proto::client::Client;
 
 use crate::cli::{Cli, Shell};
+use crate::dialect::Dialect;
 use crate::home::Home;
 
 /// Set by the scripts: complete, and do nothing else.
@@ -93,7 +94,7 @@ fn candidates(typed: &OsStr, words: Vec<String>) -> Vec<CompletionCandidate> {
 }
 
 fn apps() -> Option<Vec<AppView>> {
-    let socket = Home::from_env().ok()?.socket();
+    let socket = Home::from_env(Dialect::Ours).ok()?.socket();
     let client = Client::new(socket).with_patience(PATIENCE, Duration::ZERO);
     Some(client.apps().ok()?.apps)
 }

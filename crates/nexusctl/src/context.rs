@@ -3,6 +3,7 @@
 use nexus_proto::client::Client;
 
 use crate::cli::{Format, Global};
+use crate::dialect::Dialect;
 use crate::ensure::ensure;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -32,10 +33,18 @@ impl Context {
     ///
     /// # Errors
     /// When there is no home.
-    pub(crate) fn new(global: &Global) -> Result<Context, Failure> {
-        let home = Home::from_env().map_err(|error| {
+    pub(crate) fn new(global: &Global, dialect: Dialect) -> Result<Context, Failure> {
+        let home = Home::from_env(dialect).map_err(|error| {
             Failure::new(Exit::Usage, "no home for the daemon").cause(error.to_string())
         })?;
+        if dialect == Dialect::Pm2
+            && let Some(pid) = nexus_pm2::real_daemon(home.path())
+        {
+            let title = format!("PM2 itself runs with this home (pid {pid})");
+            return Err(Failure::new(Exit::Refused, title)
+                .help("PM2_HOME=DIR pm2 …           another home, for nexusd")
+                .help("kill PM2 with its own `pm2 kill`, then start the apps here"));
+        }
         let mut context = Context {
             client: Client::new(home.socket()),
             home,

@@ -4,16 +4,23 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use crate::dialect::Dialect;
+
 /// A home directory of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Home(PathBuf);
 
 impl Home {
-    /// `$NEXUS_HOME`, else `~/.nexus`, made absolute.
+    /// `$NEXUS_HOME`, else `~/.nexus`, made absolute; in PM2's dialect `$PM2_HOME` before both.
     ///
     /// # Errors
     /// When neither NEXUS_HOME nor HOME is set, or the current directory is gone.
-    pub(crate) fn from_env() -> io::Result<Home> {
+    pub(crate) fn from_env(dialect: Dialect) -> io::Result<Home> {
+        if dialect == Dialect::Pm2
+            && let Some(home) = nexus_pm2::home(std::env::var_os("PM2_HOME"))
+        {
+            return Ok(Home(std::path::absolute(home)?));
+        }
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let path = match (set("NEXUS_HOME"), set("HOME")) {
             (Some(home), _) => PathBuf::from(home),

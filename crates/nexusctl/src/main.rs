@@ -7,6 +7,7 @@ mod commands;
 mod completion;
 mod confirm;
 mod context;
+mod dialect;
 mod draft;
 mod ensure;
 mod exit;
@@ -31,12 +32,12 @@ mod view;
 mod when;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 
 use crate::context::Context;
+use crate::dialect::Dialect;
 use crate::exit::Exit;
 
 fn main() -> ExitCode {
@@ -53,11 +54,23 @@ fn main() -> ExitCode {
     if completion::answered() {
         return ExitCode::SUCCESS;
     }
-    let cli = match cli::Cli::try_parse_from(words(std::env::args_os())) {
+    let (dialect, words) = dialect::of(std::env::args_os());
+    let code = run(dialect, words);
+    match dialect {
+        Dialect::Ours => code,
+        // PM2 knows no other two.
+        Dialect::Pm2 if code == ExitCode::SUCCESS => code,
+        Dialect::Pm2 => ExitCode::FAILURE,
+    }
+}
+
+/// What the command line says, to its end; gives what to exit with.
+fn run(dialect: Dialect, words: Vec<OsString>) -> ExitCode {
+    let cli = match cli::Cli::try_parse_from(words) {
         Ok(cli) => cli,
         Err(error) => return told_by_clap(&error),
     };
-    let context = match Context::new(&cli.global) {
+    let context = match Context::new(&cli.global, dialect) {
         Ok(context) => context,
         Err(failure) => {
             let look = look::Look::of(look::Stream::Err, cli.global.color, cli.global.ascii);
@@ -72,16 +85,6 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit.code())
         }
     }
-}
-
-/// `nexusd ARGS` (a link to this program) is `nexusctl daemon run ARGS`.
-fn words(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut words: Vec<OsString> = args.collect();
-    let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().to_owned());
-    if name.is_some_and(|name| name == "nexusd") {
-        words.splice(..1, ["nexusctl", "daemon", "run"].map(OsString::from));
-    }
-    words
 }
 
 /// Help and the version go to stdout and are no error; the rest is a wrong command line.

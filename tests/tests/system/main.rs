@@ -11,6 +11,7 @@ mod daemon;
 mod doors;
 mod exec;
 mod figures;
+mod guide;
 mod hung_disk;
 mod in_flight;
 mod instances;

@@ -7,7 +7,7 @@
 
 use nexus_spec::{Name, Signal, Span};
 
-use crate::event::{Breach, ChildId, Exit, OpId, SlotId, SpawnError, Time};
+use crate::event::{Breach, ChildId, Exit, Failure, OpId, SlotId, SpawnError, Time};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,10 +128,57 @@ pub enum Fact {
     Killed { app: Name, instance: u16, child: ChildId },
     /// A worker is ready.
     Ready { app: Name, instance: u16, child: ChildId, after: Span },
+    /// How a reload goes.
+    Reload { app: Name, generation: u64, milestone: Milestone },
+    /// A worker has taken the place of another.
+    Replaced { app: Name, instance: u16, old: ChildId, child: ChildId, why: Why },
+    /// Restarts are counted from 0 again.
+    Reset { app: Name, instance: Option<u16> },
+    /// There are to be more instances, or fewer.
+    Scaled { app: Name, from: u16, to: u16 },
     /// A worker was spawned.
     Started { app: Name, instance: u16, child: ChildId },
     /// A worker was told to stop.
     Stopping { app: Name, instance: u16, child: ChildId },
+}
+
+/// How a reload goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// It begins.
+    Begun {
+        /// How many are to be replaced.
+        instances: u16,
+        /// A new worker is ready before an old one goes.
+        overlaps: bool,
+    },
+    /// A successor failed; the worker that it was to replace serves on.
+    KeptOld(Failure),
+    /// All workers are of its generation.
+    Done,
+    /// It was given up: a new worker failed, or (`None`) somebody aborted it. What was before
+    /// serves.
+    RolledBack {
+        /// Why.
+        failure: Option<Failure>,
+        /// But for so many instances, which have new workers of the same spec.
+        replaced: u16,
+        /// And for so many, which could not be put back.
+        stuck: u16,
+    },
+    /// It goes back to the old spec, worker by worker.
+    RollingBack(Option<Failure>),
+}
+
+/// Why a worker has taken the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// A reload was asked for.
+    Asked,
+    /// The other one went beyond a limit.
+    Breach,
+    /// The other one had ended before it was told to.
+    Ended,
 }
 
 /// How an ask ended, for one app.
@@ -139,6 +186,8 @@ pub enum Fact {
 pub enum Outcome {
     /// It is true now.
     Done,
+    /// Somebody called it off.
+    Aborted,
     /// Start of an app whose slots all were up already, with the same spec; nothing was done.
     AlreadyRunning,
     /// The build failed; nothing else was changed.
@@ -146,10 +195,26 @@ pub enum Outcome {
         /// How it ended.
         exit: Exit,
     },
+    /// Another operation on the app is under way; nothing was changed.
+    Busy {
+        /// Which.
+        with: OpId,
+    },
+    /// It is over, or of a kind that cannot be aborted; nothing was changed.
+    CannotAbort,
     /// Start with another spec than that of the running app; nothing was changed.
     Conflict,
     /// No app, or no instance, of that name.
     NotFound,
+    /// A reload that was given up: what was before serves.
+    RolledBack {
+        /// The new worker that failed; `None` = somebody aborted it.
+        failure: Option<Failure>,
+        /// Instances that have new workers: the spec is the same, so there is no going back.
+        replaced: u16,
+        /// Instances that could not be put back.
+        stuck: u16,
+    },
     /// A later ask for the same app overtook this one.
     Superseded,
     /// A worker ended before it was ready. It is tried again at `again_at`, if that is given.

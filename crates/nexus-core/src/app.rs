@@ -7,6 +7,7 @@ use nexus_spec::AppSpec;
 use crate::event::{Exit, Time};
 use crate::phase::{Phase, Want};
 use crate::record::{AppRecord, PendingAsk, Plan, Waiting};
+use crate::rollout::Rollout;
 use crate::slot::{Slot, Slots};
 
 /// One app.
@@ -16,6 +17,7 @@ pub struct App {
     pub(crate) generation: u64,
     pub(crate) built: Option<u64>,
     pub(crate) build: Option<Build>,
+    pub(crate) rollout: Option<Rollout>,
     pub(crate) slots: Slots,
     pub(crate) counts: Counts,
     /// Children of this app that hold no seat any more, until they are gone.
@@ -61,6 +63,7 @@ impl App {
             generation: 1,
             built: None,
             build: None,
+            rollout: None,
             slots: Slots::default(),
             counts: Counts::default(),
             leaving: 0,
@@ -86,6 +89,22 @@ impl App {
     /// The build that runs or is about to.
     pub fn build(&self) -> Option<&Build> {
         self.build.as_ref()
+    }
+
+    /// The reload that is under way.
+    pub fn rollout(&self) -> Option<&Rollout> {
+        self.rollout.as_ref()
+    }
+
+    /// The spec of a child of this generation.
+    pub fn spec_at(&self, generation: u64) -> &AppSpec {
+        spec_of(&self.spec, self.rollout.as_ref(), Some(generation))
+    }
+
+    /// Two workers of one slot can run at once, also if the other one is of this spec (`None`: the
+    /// stored one): they are handed the socket, and neither binds it itself.
+    pub fn overlaps(&self, other: Option<&AppSpec>) -> bool {
+        !self.spec.listen.is_empty() && other.is_none_or(|other| !other.listen.is_empty())
     }
 
     /// How many slots it has.
@@ -141,6 +160,7 @@ impl App {
             generation: self.generation,
             built: self.built,
             plan: self.build.as_ref().map(|build| build.plan.clone()),
+            reload: self.rollout.as_ref().map(|rollout| rollout.reload.clone()),
             slots: self.slots.all().iter().map(Slot::record).collect(),
         }
     }
@@ -167,6 +187,17 @@ impl App {
     pub(crate) fn all(&self, counted: u32) -> bool {
         usize::try_from(counted).is_ok_and(|counted| counted == self.slots.len())
     }
+}
+
+/// The spec of what a reload has moved to this generation, if that is under way; else the app's.
+pub(crate) fn spec_of<'a>(
+    spec: &'a AppSpec,
+    rollout: Option<&'a Rollout>,
+    moved_to: Option<u64>,
+) -> &'a AppSpec {
+    let reload = rollout.map(|rollout| &rollout.reload);
+    let own = reload.filter(|reload| moved_to == Some(reload.generation));
+    own.and_then(|reload| reload.change.as_ref()).map_or(spec, |(spec, _)| spec)
 }
 
 impl Counts {

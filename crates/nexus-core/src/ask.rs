@@ -8,14 +8,27 @@ use crate::event::{Ask, OpId};
 use crate::fleet::Verb;
 use crate::phase::Want;
 use crate::record::Goal;
+use crate::rollout::Wish;
 use crate::turn::Turn;
-use crate::{build, fleet, goal};
+use crate::{build, fleet, goal, rollout, scale};
 
 /// The one door.
 pub(crate) fn asked(turn: &mut Turn, op: OpId, ask: Ask) {
     match ask {
+        Ask::Abort { app, of } => scale::abort(turn, op, &app, of),
         Ask::Delete { app } => delete(turn, op, &app),
+        Ask::Reload { app, instance, spec, parallel, replace } => {
+            let change = spec.map(|(spec, instances)| (spec, instances.max(1)));
+            let wish = Wish { op, instance, change, parallel, built: false };
+            reload(turn, &app, wish, replace);
+        }
+        Ask::Reset { app, instance } => {
+            if known(turn, op, &app, instance).is_some() {
+                scale::reset(turn, op, &app, instance);
+            }
+        }
         Ask::Restart { app, instance, spec } => restart(turn, op, &app, instance, spec),
+        Ask::Scale { app, to } => scale(turn, op, &app, to),
         Ask::Start { spec, instances } => start(turn, op, spec, instances.max(1)),
         Ask::StartKnown { app, instance } => start_known(turn, op, &app, instance),
         Ask::Stop { app, instance } => stop(turn, op, &app, instance),
@@ -34,6 +47,9 @@ fn start(turn: &mut Turn, op: OpId, spec: Box<AppSpec>, instances: u16) {
     }
     let needs_build = needs_build(app, Some(&spec));
     let all_online = app.all(app.counts.online);
+    if let Some(with) = reloads(app) {
+        return turn.reply(op, &name, busy_unless(all_online, with));
+    }
     goal::supersede(turn, &name, None);
     fleet::reprieve(turn, &name);
     let change = (!same).then_some((spec, instances));
@@ -67,11 +83,14 @@ fn start_new(turn: &mut Turn, op: OpId, spec: AppSpec, instances: u16) {
 
 fn start_known(turn: &mut Turn, op: OpId, name: &Name, instance: Option<u16>) {
     let Some(app) = known(turn, op, name, instance) else { return };
-    let needs_build = needs_build(app, None);
+    let (needs_build, reloading) = (needs_build(app, None), reloads(app));
     let all_online = match instance {
         None => app.all(app.counts.online),
         Some(one) => app.slots.get(one).is_some_and(|slot| slot.phase.is_online()),
     };
+    if let Some(with) = reloading {
+        return turn.reply(op, name, busy_unless(all_online, with));
+    }
     overtake(turn, name, instance, needs_build);
     if needs_build {
         build::plan(turn, name, None, false);
@@ -96,6 +115,9 @@ fn restart(
     if instance.is_some_and(|instance| instance >= instances) {
         return turn.reply(op, name, Outcome::NotFound);
     }
+    if let (Some(_), Some(with)) = (instance, reloads(app)) {
+        return turn.reply(op, name, Outcome::Busy { with });
+    }
     let change =
         spec.filter(|(spec, instances)| **spec != app.spec || *instances != app.instances());
     let needs_build = needs_build(app, change.as_ref().map(|(spec, _)| &**spec));
@@ -118,9 +140,64 @@ fn restart(
     goal::wait(turn, name, instance, op, Goal::Fresh { generation }, false);
 }
 
+/// Replace workers one after another; the build runs first, if there is one.
+fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
+    let Wish { op, instance, .. } = wish;
+    let Some(app) = known(turn, op, name, instance) else { return };
+    // Of one instance the spec stays: the others have it, too.
+    let same =
+        |(spec, count): &(Box<AppSpec>, u16)| **spec == app.spec && *count == app.instances();
+    let change = wish.change.filter(|change| instance.is_none() && !same(change));
+    let spec = change.as_ref().map_or(&app.spec, |(spec, _)| spec);
+    let builds = spec.build.is_some();
+    // One that has put new workers of another spec in place can be taken over only by one that
+    // replaces them all, whatever comes of a build: else the app would be left in two minds.
+    let halfway = app.rollout.as_ref().is_some_and(|rollout| rollout.reload.change.is_some());
+    let replace = replace && (!halfway || instance.is_none() && !builds);
+    if let Some(with) = busy(app).filter(|_| !replace) {
+        return turn.reply(op, name, Outcome::Busy { with });
+    }
+    overtake(turn, name, None, builds);
+    if builds {
+        build::plan(turn, name, change, false);
+        let goal = Goal::Reloaded { parallel: wish.parallel };
+        return goal::wait(turn, name, instance, op, goal, true);
+    }
+    rollout::begin(turn, name, Wish { change, ..wish });
+}
+
+fn scale(turn: &mut Turn, op: OpId, name: &Name, to: u16) {
+    let Some(app) = known(turn, op, name, None) else { return };
+    if let Some(with) = busy(app) {
+        return turn.reply(op, name, Outcome::Busy { with });
+    }
+    let unbuilt = app.is_unbuilt();
+    overtake(turn, name, None, unbuilt);
+    scale::scale(turn, op, name, to);
+}
+
+/// The reload that is under way, or waits for its build.
+fn reloads(app: &App) -> Option<OpId> {
+    let waiting = app.waiting.values();
+    let builds = || waiting.clone().find(|waiting| matches!(waiting.goal, Goal::Reloaded { .. }));
+    app.rollout.as_ref().map(|rollout| rollout.reload.op).or_else(|| builds().map(|w| w.op))
+}
+
+/// The reload or the scaling that is under way.
+fn busy(app: &App) -> Option<OpId> {
+    let all = app.waiting.get(&None);
+    let scales = all.filter(|waiting| matches!(waiting.goal, Goal::Scaled { .. }));
+    reloads(app).or(scales.map(|waiting| waiting.op))
+}
+
+fn busy_unless(all_online: bool, with: OpId) -> Outcome {
+    if all_online { Outcome::AlreadyRunning } else { Outcome::Busy { with } }
+}
+
 fn stop(turn: &mut Turn, op: OpId, name: &Name, instance: Option<u16>) {
-    if known(turn, op, name, instance).is_none() {
-        return;
+    let Some(app) = known(turn, op, name, instance) else { return };
+    if let (Some(_), Some(with)) = (instance, reloads(app)) {
+        return turn.reply(op, name, Outcome::Busy { with });
     }
     overtake(turn, name, instance, false);
     dismiss(turn, name, instance, Want::Down);
@@ -132,6 +209,7 @@ fn delete(turn: &mut Turn, op: OpId, name: &Name) {
         return;
     }
     goal::supersede(turn, name, None);
+    rollout::call_off(turn, name);
     build::abandon(turn, name);
     dismiss(turn, name, None, Want::Gone);
     goal::wait(turn, name, None, op, Goal::Gone, false);
@@ -160,6 +238,7 @@ fn known<'a>(turn: &'a mut Turn, op: OpId, name: &Name, instance: Option<u16>) -
 /// The latest ask wins: earlier ones about the same instances are answered, a deletion is called
 /// off, and so is a build for which nobody waits any more, unless this ask will.
 fn overtake(turn: &mut Turn, name: &Name, instance: Option<u16>, builds: bool) {
+    rollout::call_off(turn, name);
     goal::supersede(turn, name, instance);
     fleet::reprieve(turn, name);
     if !builds && goal::builders(turn, name).is_empty() {

@@ -8,8 +8,9 @@ use crate::event::{Exit, Pid};
 use crate::fleet::Verb;
 use crate::phase::Phase;
 use crate::record::{Goal, Plan};
+use crate::rollout::Wish;
 use crate::turn::{KILL_AGAIN_MIN, Turn};
-use crate::{fleet, goal, stray};
+use crate::{fleet, goal, rollout, stray};
 
 /// A build that runs for longer is ended.
 pub const BUILD_TIMEOUT: Span = Span(30 * 60 * 1_000);
@@ -42,10 +43,10 @@ pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
         Phase::Online { child, .. }
         | Phase::Spawning { child, .. }
         | Phase::Warming { child, .. } => {
-            stray::dismiss(turn, child, Some(name));
+            stray::dismiss(turn, child, Some(name), None);
         }
         Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
-            stray::enter(turn, child, Some(name), build.phase);
+            stray::enter(turn, child, Some(name), None, build.phase);
         }
         Phase::Backoff { .. } | Phase::Errored | Phase::Idle => {}
     }
@@ -156,9 +157,16 @@ fn failed(turn: &mut Turn, name: &Name, exit: Exit, plan: &Plan) {
 fn succeeded(turn: &mut Turn, name: &Name, plan: Plan) {
     let verb = |goal: Goal| match goal {
         Goal::Fresh { .. } => Verb::Restart,
-        Goal::Down | Goal::Gone | Goal::Online => Verb::Start,
+        Goal::Down | Goal::Gone | Goal::Online | Goal::Reloaded { .. } | Goal::Scaled { .. } => {
+            Verb::Start
+        }
     };
     let waited = goal::builders(turn, name);
+    if let Some(&(scope, Goal::Reloaded { parallel })) =
+        waited.iter().find(|(_, goal)| matches!(goal, Goal::Reloaded { .. }))
+    {
+        return reload(turn, name, scope, parallel, plan);
+    }
     match plan.change {
         Some((spec, instances)) => fleet::adopt(turn, name, *spec, instances, true),
         None if waited.iter().any(|&(_, goal)| verb(goal) == Verb::Restart) => {
@@ -175,4 +183,11 @@ fn succeeded(turn: &mut Turn, name: &Name, plan: Plan) {
     for (scope, goal) in waited {
         fleet::run(turn, name, scope, verb(goal));
     }
+}
+
+/// A reload waited for it; whoever else did was overtaken by that.
+fn reload(turn: &mut Turn, name: &Name, instance: Option<u16>, parallel: u16, plan: Plan) {
+    let Some(op) = goal::withdraw(turn, name, instance) else { return };
+    let wish = Wish { op, instance, change: plan.change, parallel, built: true };
+    rollout::begin(turn, name, wish);
 }

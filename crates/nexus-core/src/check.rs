@@ -31,6 +31,11 @@ impl State {
                 return Err(format!("stray {child:?} is {:?}", stray.phase));
             }
         }
+        for slot in self.apps.values().flat_map(|app| app.slots.uncounted()) {
+            let of_slot = |stray: &&crate::Stray| stray.slot == Some(slot.id);
+            let leaving = self.strays.values().filter(of_slot).count();
+            same(&slot.id, "leaving", &usize::try_from(slot.leaving).ok(), &Some(leaving))?;
+        }
         same(&"index", "children", &self.index.children, &index.children)?;
         same(&"index", "deadlines", &self.index.deadlines, &index.deadlines)?;
         same(&"index", "heirs", &self.index.heirs, &index.heirs)?;
@@ -49,6 +54,8 @@ fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
     for (instance, slot) in (0..).zip(app.slots.uncounted()) {
         counts.swap(Counts::default(), Counts::of(slot, app.generation));
         same(name, "instance", &slot.instance, &instance)?;
+        let next = Seat::Successor(name.clone(), slot.instance);
+        index.moved(&next, Marks::default(), Marks::of_successor(slot.successor));
         let seat = Seat::Worker(name.clone(), slot.instance);
         index.moved(&seat, Marks::default(), Marks::of_slot(slot));
         index.ids.insert(slot.id, (name.clone(), slot.instance));
@@ -63,6 +70,18 @@ fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
 
 /// Pairs that no turn may leave behind.
 fn check_slot(slot: &Slot) -> Result<(), &'static str> {
+    if let Some(successor) = slot.successor {
+        let beside = slot.phase.is_running() || matches!(slot.phase, Phase::Stopping { .. });
+        if slot.want != Want::Up || !beside {
+            return Err("a successor of nobody");
+        }
+        if !matches!(successor.phase, Phase::Spawning { .. } | Phase::Warming { .. }) {
+            return Err("a successor that is not on its way");
+        }
+        if slot.phase.child() >= successor.phase.child() {
+            return Err("a successor that is older than its predecessor");
+        }
+    }
     match (slot.want, slot.phase, slot.next) {
         (Want::Down | Want::Gone, phase, _) if phase.is_running() => Err("runs though unwanted"),
         (Want::Down | Want::Gone, Phase::Backoff { .. } | Phase::Errored, _) => {

@@ -67,6 +67,19 @@ pub enum SpawnError {
     Resources(i32),
 }
 
+/// A new worker that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Failure {
+    /// In which slot.
+    pub instance: u16,
+    /// Which child.
+    pub child: ChildId,
+    /// How it ended.
+    pub exit: Exit,
+    /// How long it had lived.
+    pub after: Span,
+}
+
 /// What a worker went beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
@@ -159,10 +172,39 @@ pub enum Event {
 /// `OpId`; each is answered on its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ask {
+    /// Call an operation off that is under way: a reload goes back to what was before, a scaling
+    /// to the number of before. Others cannot be.
+    Abort {
+        /// Which app.
+        app: Name,
+        /// Which operation.
+        of: OpId,
+    },
     /// Stop it, then forget it.
     Delete {
         /// Which app.
         app: Name,
+    },
+    /// Replace workers one after another without a gap where two can run at once: see
+    /// [`App::overlaps`](crate::App::overlaps).
+    Reload {
+        /// Which app.
+        app: Name,
+        /// Only this instance.
+        instance: Option<u16>,
+        /// In place of the stored spec, with its resolved number of instances.
+        spec: Option<(Box<AppSpec>, u16)>,
+        /// How many at once, at least 1.
+        parallel: u16,
+        /// Take over from a reload or a scaling that is under way.
+        replace: bool,
+    },
+    /// Count restarts from 0 again, of all slots or one.
+    Reset {
+        /// Which app.
+        app: Name,
+        /// Only this instance.
+        instance: Option<u16>,
     },
     /// Stop and start again, all slots or one, with the stored spec or a new one.
     Restart {
@@ -172,6 +214,13 @@ pub enum Ask {
         instance: Option<u16>,
         /// In place of the stored spec, with its resolved number of instances.
         spec: Option<(Box<AppSpec>, u16)>,
+    },
+    /// Have so many instances run. None at all: the first one stays, stopped.
+    Scale {
+        /// Which app.
+        app: Name,
+        /// How many.
+        to: u16,
     },
     /// Make it run: a new app, or one that is stopped (`spec` = its stored one).
     Start {
@@ -200,8 +249,12 @@ impl Ask {
     /// The app it is about.
     pub fn app(&self) -> &Name {
         match self {
-            Ask::Delete { app }
+            Ask::Abort { app, .. }
+            | Ask::Delete { app }
+            | Ask::Reload { app, .. }
+            | Ask::Reset { app, .. }
             | Ask::Restart { app, .. }
+            | Ask::Scale { app, .. }
             | Ask::StartKnown { app, .. }
             | Ask::Stop { app, .. } => app,
             Ask::Start { spec, .. } => &spec.name,

@@ -6,9 +6,8 @@ use crate::action::{Keep, Outcome};
 use crate::goal;
 use crate::phase::{Phase, Want};
 use crate::restart::Past;
-use crate::stray;
 use crate::turn::Turn;
-use crate::worker;
+use crate::{stray, successor, worker};
 
 /// What an ask for workers to run does to those that run already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,6 +49,7 @@ fn enlist(turn: &mut Turn, name: &Name, instance: u16) {
 
 /// Stopped and started again; what is down comes at once.
 fn recycle(turn: &mut Turn, name: &Name, instance: u16) {
+    successor::dismiss(turn, name, instance);
     let spawn = turn.state.alter(name, instance, |_, slot| {
         slot.want = Want::Up;
         slot.call_off();
@@ -65,6 +65,7 @@ fn recycle(turn: &mut Turn, name: &Name, instance: u16) {
 
 /// No longer wanted: `Down` or `Gone`.
 pub(crate) fn dismiss(turn: &mut Turn, name: &Name, instance: u16, want: Want) {
+    successor::dismiss(turn, name, instance);
     turn.state.alter(name, instance, |_, slot| {
         slot.want = want;
         slot.call_off();
@@ -93,9 +94,7 @@ pub(crate) fn reprieve(turn: &mut Turn, name: &Name) {
 pub(crate) fn adopt(turn: &mut Turn, name: &Name, spec: AppSpec, instances: u16, built: bool) {
     let generation = turn.state.bump(name);
     // What no longer has a place leaves by the rules that it was started with.
-    while turn.state.apps.get(name).is_some_and(|app| app.instances() > instances) {
-        evict_last(turn, name);
-    }
+    shrink_to(turn, name, instances);
     let homeless: Vec<Option<u16>> = turn.state.apps.get(name).map_or_else(Vec::new, |app| {
         app.waiting.keys().filter(|scope| !app.has(**scope)).copied().collect()
     });
@@ -112,18 +111,29 @@ pub(crate) fn adopt(turn: &mut Turn, name: &Name, spec: AppSpec, instances: u16,
     turn.keep(Keep::App(name.clone()));
 }
 
+/// At most so many slots: the last ones go, and their workers are told to.
+pub(crate) fn shrink_to(turn: &mut Turn, name: &Name, instances: u16) {
+    while turn.state.apps.get(name).is_some_and(|app| app.instances() > instances) {
+        evict_last(turn, name);
+    }
+}
+
 fn evict_last(turn: &mut Turn, name: &Name) {
+    let instances = turn.state.apps.get(name).map_or(0, |app| app.instances());
+    let Some(last) = instances.checked_sub(1) else { return };
+    successor::dismiss(turn, name, last);
     let last = turn.state.apps.get(name).and_then(|app| app.slots.get(app.instances() - 1));
     let Some(phase) = last.map(|slot| slot.phase) else { return };
     turn.state.shrink(name);
+    turn.keep(Keep::App(name.clone()));
     match phase {
         Phase::Online { child, .. }
         | Phase::Spawning { child, .. }
         | Phase::Warming { child, .. } => {
-            stray::dismiss(turn, child, Some(name));
+            stray::dismiss(turn, child, Some(name), None);
         }
         Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
-            stray::enter(turn, child, Some(name), phase);
+            stray::enter(turn, child, Some(name), None, phase);
         }
         Phase::Backoff { .. } | Phase::Errored | Phase::Idle => {}
     }

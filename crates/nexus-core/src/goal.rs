@@ -73,6 +73,13 @@ pub(crate) fn answer(turn: &mut Turn, name: &Name, scope: Option<u16>, outcome: 
     }
 }
 
+/// Whoever waits for exactly this scope waits for something else from here on.
+pub(crate) fn withdraw(turn: &mut Turn, name: &Name, scope: Option<u16>) -> Option<OpId> {
+    let waiting = turn.state.apps.get_mut(name)?.waiting.remove(&scope)?;
+    turn.keep(Keep::Pending(name.clone()));
+    Some(waiting.op)
+}
+
 /// A worker that someone may be waiting for has failed.
 pub(crate) fn failed(
     turn: &mut Turn,
@@ -120,15 +127,19 @@ fn holds(app: &App, scope: Option<u16>, waiting: Waiting) -> bool {
         (Goal::Down, None) => is_down(app),
         (Goal::Fresh { .. }, None) => app.all(app.counts.current),
         (Goal::Online, None) => app.all(app.counts.online),
-        (Goal::Gone, _) => false,
+        (Goal::Scaled { .. }, _) if app.counts.wanted == 0 => is_down(app),
+        (Goal::Scaled { .. }, _) => app.all(app.counts.online) && app.leaving == 0,
+        (Goal::Gone | Goal::Reloaded { .. }, _) => false,
         (Goal::Down | Goal::Fresh { .. } | Goal::Online, Some(instance)) => {
             app.slots.get(instance).is_some_and(|slot| match waiting.goal {
-                Goal::Down => slot.want != Want::Up && slot.phase == Phase::Idle,
+                Goal::Down => {
+                    slot.want != Want::Up && slot.phase == Phase::Idle && slot.leaving == 0
+                }
                 Goal::Fresh { generation } => {
                     slot.phase.is_online() && slot.generation >= generation
                 }
                 Goal::Online => slot.phase.is_online(),
-                Goal::Gone => false,
+                Goal::Gone | Goal::Reloaded { .. } | Goal::Scaled { .. } => false,
             })
         }
     }

@@ -17,6 +17,7 @@
 mod action;
 mod app;
 mod ask;
+mod beside;
 mod breach;
 mod build;
 mod check;
@@ -29,23 +30,32 @@ mod record;
 mod reseat;
 mod restart;
 mod resume;
+mod rollout;
+mod scale;
 mod slot;
 mod state;
 mod step;
 mod stray;
+mod successor;
 mod turn;
 mod worker;
 
-pub use action::{Action, Fact, Keep, OnExit, Outcome, Purpose};
+pub use action::{Action, Fact, Keep, Milestone, OnExit, Outcome, Purpose, Why};
 pub use app::{App, Build, Counts};
 pub use build::BUILD_TIMEOUT;
-pub use event::{Ask, Breach, ChildId, Event, Exit, Limit, OpId, Pid, SlotId, SpawnError, Time};
+pub use event::{
+    Ask, Breach, ChildId, Event, Exit, Failure, Limit, OpId, Pid, SlotId, SpawnError, Time,
+};
 pub use memory::{Excess, is_near};
 pub use phase::{Next, Phase, Want, explain};
-pub use record::{AppRecord, Goal, Intents, PendingAsk, Plan, SlotRecord, Waiting};
+pub use record::{
+    AppRecord, Back, Goal, Intents, PendingAsk, Plan, Reload, SlotRecord, SuccessorRecord, Waiting,
+};
 pub use restart::{EXITS_MAX, Past, STAY_CODES_MAX, Verdict};
 pub use resume::{Ended, Entry, Roll, resume};
+pub use rollout::Rollout;
 pub use slot::{LastExit, Slot};
 pub use state::State;
 pub use step::step;
 pub use stray::Stray;
+pub use successor::Successor;

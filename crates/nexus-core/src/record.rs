@@ -2,7 +2,7 @@
 
 use nexus_spec::{AppSpec, Name};
 
-use crate::event::{ChildId, OpId, SlotId};
+use crate::event::{ChildId, Failure, OpId, SlotId};
 use crate::phase::{Next, Want};
 use crate::restart::Past;
 use crate::slot::LastExit;
@@ -29,6 +29,8 @@ pub struct AppRecord {
     pub built: Option<u64>,
     /// What waits for a build that runs or is about to.
     pub plan: Option<Plan>,
+    /// The reload that is under way.
+    pub reload: Option<Reload>,
     /// Its slots by instance, from 0 without a gap.
     pub slots: Vec<SlotRecord>,
 }
@@ -57,6 +59,56 @@ pub struct SlotRecord {
     /// The child that it had when this was written. Later ones are not written: the keeper's roll
     /// tells of them.
     pub child: Option<ChildId>,
+    /// The generation of the reload that its worker belongs to; `None` = it is the app's own.
+    pub moved_to: Option<u64>,
+    /// Who is to take its child's place once ready.
+    pub successor: Option<SuccessorRecord>,
+    /// No successor up to this one takes the slot any more.
+    pub spurned: ChildId,
+}
+
+/// A successor as kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SuccessorRecord {
+    /// Its number.
+    pub child: ChildId,
+    /// The slot's `moved_to`, once it has taken the place.
+    pub moved_to: Option<u64>,
+    /// To take the place is a restart that nobody asked for.
+    pub counts: bool,
+}
+
+/// A reload that is under way: every worker of its scope is replaced, and if one of the new ones
+/// fails, all go back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Who waits for it.
+    pub op: OpId,
+    /// The generation of the new workers.
+    pub generation: u64,
+    /// Their spec and its resolved number of instances; `None` = the stored ones.
+    pub change: Option<(Box<AppSpec>, u16)>,
+    /// Only this instance.
+    pub instance: Option<u16>,
+    /// How many at once.
+    pub parallel: u16,
+    /// How many instances there were before.
+    pub before: u16,
+    /// Its build was run for it.
+    pub built: bool,
+    /// On its way back to what was before.
+    pub back: Option<Back>,
+}
+
+/// A reload that has failed or was aborted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Back {
+    /// Which new worker failed and how; `None` = somebody aborted it.
+    pub failure: Option<Failure>,
+    /// Who waits for the abort.
+    pub aborter: Option<OpId>,
+    /// Instances that could not be put back.
+    pub stuck: u16,
 }
 
 /// A build that runs or is about to. What is done when it has succeeded is what those wait for
@@ -107,13 +159,23 @@ pub enum Goal {
     Gone,
     /// Online.
     Online,
+    /// Reloaded, once the build has succeeded.
+    Reloaded {
+        /// How many at once.
+        parallel: u16,
+    },
+    /// As many as wanted, all online, and nothing of the surplus left.
+    Scaled {
+        /// How many there were before.
+        from: u16,
+    },
 }
 
 impl Goal {
     /// It waits for workers to become ready.
     pub(crate) fn is_up(self) -> bool {
         match self {
-            Goal::Fresh { .. } | Goal::Online => true,
+            Goal::Fresh { .. } | Goal::Online | Goal::Reloaded { .. } | Goal::Scaled { .. } => true,
             Goal::Down | Goal::Gone => false,
         }
     }
@@ -133,6 +195,9 @@ impl SlotRecord {
             settled: ChildId(0),
             generation: 0,
             child: None,
+            moved_to: None,
+            successor: None,
+            spurned: ChildId(0),
         }
     }
 }

@@ -7,11 +7,12 @@ use nexus_spec::Name;
 
 use crate::action::{Action, Outcome, Purpose};
 use crate::app::{App, Build};
+use crate::beside;
 use crate::event::{ChildId, Exit, Pid, Time};
 use crate::phase::{Next, Phase};
-use crate::record::{AppRecord, Goal, Intents, PendingAsk};
-use crate::reseat;
+use crate::record::{AppRecord, Goal, Intents, PendingAsk, SlotRecord, SuccessorRecord};
 use crate::restart::longest;
+use crate::rollout::Rollout;
 use crate::slot::Slot;
 use crate::state::{Seat, State};
 use crate::stray;
@@ -67,8 +68,9 @@ pub struct Roll {
 pub fn resume(intents: Intents, roll: Roll, now: Time) -> (State, Vec<Action>) {
     let mut state = State { last_child: last_child(&intents, &roll), ..State::default() };
     let Intents { apps, next_slot_id, pending } = intents;
+    let mut expected = BTreeMap::new();
     for record in apps {
-        restore(&mut state, record, now);
+        expected.extend(restore(&mut state, record, now));
     }
     let used = state.index.ids.last_key_value().map_or(0, |(id, _)| id.0.saturating_add(1));
     state.next_slot_id = next_slot_id.max(used);
@@ -76,7 +78,7 @@ pub fn resume(intents: Intents, roll: Roll, now: Time) -> (State, Vec<Action>) {
     for ask in pending {
         wait_again(&mut turn, ask);
     }
-    seat_all(&mut turn, roll.living);
+    seat_all(&mut turn, roll.living, &expected);
     for name in turn.state.apps.keys().cloned().collect::<Vec<_>>() {
         check_again(&mut turn, &name);
     }
@@ -88,7 +90,11 @@ pub fn resume(intents: Intents, roll: Roll, now: Time) -> (State, Vec<Action>) {
 
 /// Every number up to this one may have been used or reserved.
 fn last_child(intents: &Intents, roll: &Roll) -> u64 {
-    let slots = intents.apps.iter().flat_map(|app| &app.slots).map(|slot| slot.settled.0);
+    let of_slot = |slot: &SlotRecord| {
+        let successor = slot.successor.map_or(0, |successor| successor.child.0);
+        slot.settled.0.max(slot.spurned.0).max(successor)
+    };
+    let slots = intents.apps.iter().flat_map(|app| &app.slots).map(of_slot);
     let plans = intents.apps.iter().filter_map(|app| app.plan.as_ref()).map(|plan| plan.since.0);
     let entries = roll.living.iter().map(|entry| entry.child.0);
     let ordered = slots.chain(plans).chain(entries).max().unwrap_or(0);
@@ -96,12 +102,17 @@ fn last_child(intents: &Intents, roll: &Roll) -> u64 {
     roll.last_child.0.max(ordered.saturating_add(1))
 }
 
-fn restore(state: &mut State, record: AppRecord, now: Time) {
-    let AppRecord { spec, generation, built, plan, slots } = record;
+/// Put back an app with its slots, nothing of which lives yet. Its answer is the successors that
+/// were on their way.
+fn restore(state: &mut State, record: AppRecord, now: Time) -> Expected {
+    let AppRecord { spec, generation, built, plan, reload, slots } = record;
     let latest = now + longest(&spec.restart);
     let name = spec.name.clone();
-    state.apps.insert(name.clone(), App { generation, built, ..App::new(spec) });
+    let rollout = reload.map(Rollout::new);
+    state.apps.insert(name.clone(), App { generation, built, rollout, ..App::new(spec) });
+    let mut expected = Vec::new();
     for record in slots {
+        expected.extend(record.successor.map(|next| ((name.clone(), record.instance), next)));
         let mut slot = Slot::from_record(&record);
         // Another boot's clock may have been far ahead.
         slot.past.exits.retain(|&at| at <= now);
@@ -114,6 +125,7 @@ fn restore(state: &mut State, record: AppRecord, now: Time) {
         let build = Build { plan, phase: Phase::Idle, exit: None, began: now };
         state.alter_build(&name, |place| *place = Some(build));
     }
+    expected
 }
 
 fn wait_again(turn: &mut Turn, ask: PendingAsk) {
@@ -127,7 +139,14 @@ fn wait_again(turn: &mut Turn, ask: PendingAsk) {
     app.waiting.insert(instance, waiting);
 }
 
-fn seat_all(turn: &mut Turn, mut living: Vec<Entry>) {
+/// Successors that were on their way, by app and instance.
+type Expected = Vec<((Name, u16), SuccessorRecord)>;
+
+fn seat_all(
+    turn: &mut Turn,
+    mut living: Vec<Entry>,
+    expected: &BTreeMap<(Name, u16), SuccessorRecord>,
+) {
     living.sort_by_key(|entry| entry.child);
     let mut seats: BTreeMap<Seat, Vec<Entry>> = BTreeMap::new();
     for entry in living {
@@ -139,10 +158,13 @@ fn seat_all(turn: &mut Turn, mut living: Vec<Entry>) {
     let names: Vec<(Name, u16)> =
         turn.state.apps.iter().map(|(name, app)| (name.clone(), app.instances())).collect();
     for (name, instances) in names {
+        let mut news = Vec::new();
         for instance in 0..instances {
             let held = seats.remove(&Seat::Worker(name.clone(), instance)).unwrap_or_default();
-            reseat::seat(turn, &name, instance, held);
+            let successor = expected.get(&(name.clone(), instance)).copied();
+            news.extend(beside::seat(turn, &name, instance, held, successor));
         }
+        beside::hear(turn, &name, &news);
         // What a build has made possible needs the workers in their seats.
         if let Some(held) = seats.remove(&Seat::Build(name.clone())) {
             seat_build(turn, &name, held);
@@ -164,10 +186,14 @@ fn seat_of(state: &State, entry: &Entry) -> Option<Seat> {
 
 /// There is no place for it.
 pub(crate) fn dismiss(turn: &mut Turn, entry: &Entry) {
+    let slot = match entry.purpose {
+        Purpose::Build => None,
+        Purpose::Worker { id, .. } => Some(id),
+    };
     match entry.ended {
-        None => stray::dismiss(turn, entry.child, Some(&entry.app)),
+        None => stray::dismiss(turn, entry.child, Some(&entry.app), slot),
         Some(ended) if ended.tree_gone => turn.act(Action::Acknowledge { child: entry.child }),
-        Some(_) => stray::reap(turn, entry.child, Some(&entry.app)),
+        Some(_) => stray::reap(turn, entry.child, Some(&entry.app), slot),
     }
 }
 

@@ -8,8 +8,10 @@ use crate::event::{ChildId, Exit, SlotId, Time};
 use crate::phase::{Next, Phase, Want, explain};
 use crate::record::SlotRecord;
 use crate::restart::Past;
+use crate::successor::Successor;
 
-/// One place in an app: at most one worker at a time lives in it.
+/// One place in an app: at most one worker at a time lives in it, and beside it at most one that is
+/// to take its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// The number that users type; never reused.
@@ -33,6 +35,17 @@ pub struct Slot {
     pub settled: ChildId,
     /// The spec's generation of the present child, or of the last one.
     pub generation: u64,
+    /// Who is to take the present child's place once ready: in a reload, or after a breach.
+    pub successor: Option<Successor>,
+    /// The generation of the reload that its worker belongs to; `None` = it is the app's own. If
+    /// that reload is under way, what is spawned here is of that generation, too.
+    pub moved_to: Option<u64>,
+    /// Children that have held this slot and are not gone yet.
+    pub leaving: u32,
+    /// No successor up to this one takes the slot any more.
+    pub(crate) spurned: ChildId,
+    /// A breach is not acted on before.
+    pub(crate) patient_until: Time,
     /// The number that is reserved for the keeper's respawn of the last child that we ordered.
     pub(crate) heir: Option<ChildId>,
     /// The child that it had when it was last kept, as far as a new daemon knows.
@@ -72,6 +85,11 @@ impl Slot {
             last_exit: record.last_exit,
             settled: record.settled,
             generation: record.generation,
+            successor: None,
+            moved_to: record.moved_to,
+            leaving: 0,
+            spurned: record.spurned,
+            patient_until: Time(0),
             heir: None,
             recorded: record.child,
         }
@@ -90,6 +108,9 @@ impl Slot {
             settled: self.settled,
             generation: self.generation,
             child: self.phase.child(),
+            moved_to: self.moved_to,
+            successor: self.successor.and_then(Successor::record),
+            spurned: self.spurned,
         }
     }
 
@@ -105,7 +126,11 @@ impl Slot {
 
     /// Its state in words.
     pub fn explain(&self) -> &'static str {
-        explain(self.want, self.phase)
+        match (self.successor, self.leaving, self.phase) {
+            (Some(_), ..) if self.phase.is_running() => "running; its successor is being started",
+            (None, 1.., Phase::Online { .. }) => "running; its predecessor is being drained",
+            (Some(_) | None, ..) => explain(self.want, self.phase),
+        }
     }
 
     /// Whatever an exit had led to is overtaken by an ask: a restart that was due does not happen.

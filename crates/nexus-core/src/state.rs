@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_spec::{AppSpec, Name};
 
-use crate::app::{App, Build, Counts};
+use crate::app::{App, Build, Counts, spec_of};
 use crate::event::{ChildId, SlotId, Time};
 use crate::phase::Phase;
 use crate::record::{Intents, PendingAsk};
 use crate::slot::Slot;
 use crate::stray::Stray;
+use crate::successor::Successor;
 
 /// All that the supervisor knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct State {
 pub(crate) enum Seat {
     Build(Name),
     Stray(ChildId),
+    /// Who is to take the place of that worker.
+    Successor(Name, u16),
     Worker(Name, u16),
 }
 
@@ -54,6 +57,13 @@ impl Marks {
 
     pub(crate) fn of_slot(slot: &Slot) -> Marks {
         Marks { heir: slot.heir, ..Marks::of_phase(slot.phase) }
+    }
+
+    pub(crate) fn of_successor(successor: Option<Successor>) -> Marks {
+        successor.map_or_else(Marks::default, |successor| Marks {
+            heir: successor.heir,
+            ..Marks::of_phase(successor.phase)
+        })
     }
 }
 
@@ -99,7 +109,7 @@ impl State {
     pub fn by_child(&self, child: ChildId) -> Option<(&Name, u16)> {
         match self.index.children.get(&child)? {
             Seat::Worker(name, instance) => Some((name, *instance)),
-            Seat::Build(_) | Seat::Stray(_) => None,
+            Seat::Build(_) | Seat::Stray(_) | Seat::Successor(..) => None,
         }
     }
 
@@ -149,14 +159,19 @@ impl State {
         instance: u16,
         change: impl FnOnce(&AppSpec, &mut Slot) -> R,
     ) -> Option<R> {
-        let App { spec, generation, slots, counts, .. } = self.apps.get_mut(name)?;
+        let App { spec, generation, slots, counts, rollout, .. } = self.apps.get_mut(name)?;
         let slot = slots.get_mut(instance)?;
-        let (marks, counted) = (Marks::of_slot(slot), Counts::of(slot, *generation));
-        let answer = change(spec, slot);
+        let before = (Marks::of_slot(slot), Marks::of_successor(slot.successor));
+        let counted = Counts::of(slot, *generation);
+        let answer = change(spec_of(spec, rollout.as_ref(), slot.moved_to), slot);
         counts.swap(counted, Counts::of(slot, *generation));
-        let after = Marks::of_slot(slot);
-        if marks != after {
-            self.index.moved(&Seat::Worker(name.clone(), instance), marks, after);
+        let after = (Marks::of_slot(slot), Marks::of_successor(slot.successor));
+        // The successor first: what leaves its place may take the worker's.
+        if before.1 != after.1 {
+            self.index.moved(&Seat::Successor(name.clone(), instance), before.1, after.1);
+        }
+        if before.0 != after.0 {
+            self.index.moved(&Seat::Worker(name.clone(), instance), before.0, after.0);
         }
         Some(answer)
     }
@@ -203,6 +218,7 @@ impl State {
         self.alter(name, last, |_, slot| {
             slot.phase = Phase::Idle;
             slot.heir = None;
+            slot.successor = None;
         });
         let Some(app) = self.apps.get_mut(name) else { return };
         let Some(slot) = app.slots.pop() else { return };
@@ -216,5 +232,14 @@ impl State {
         app.generation += 1;
         app.counts.current = 0;
         app.generation
+    }
+
+    /// A generation that some slots may have already.
+    pub(crate) fn settle_generation(&mut self, name: &Name, generation: u64) {
+        let Some(app) = self.apps.get_mut(name) else { return };
+        app.generation = generation;
+        let slots = app.slots.all().iter();
+        let current = slots.map(|slot| Counts::of(slot, generation).current).sum();
+        app.counts.current = current;
     }
 }

@@ -5,7 +5,7 @@ use crate::event::{ChildId, Event, Exit, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::state::{Seat, State};
 use crate::turn::Turn;
-use crate::{ask, breach, build, stray, worker};
+use crate::{ask, breach, build, stray, successor, worker};
 
 /// Decide. Reads nothing but its arguments: the same state, moment and event always give the same
 /// answer.
@@ -21,17 +21,22 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
         Event::Exited { child, exit, at, tree_gone } => {
             exited(&mut turn, child, exit, at, tree_gone);
         }
-        Event::Ready { child } => {
-            if let Some(Seat::Worker(name, instance)) = seat(&turn, child) {
-                worker::said_ready(&mut turn, &name, instance);
+        Event::Ready { child } => match seat(&turn, child) {
+            Some(Seat::Successor(name, instance)) => {
+                successor::said_ready(&mut turn, &name, instance);
             }
-        }
+            Some(Seat::Worker(name, instance)) => worker::said_ready(&mut turn, &name, instance),
+            Some(Seat::Build(_) | Seat::Stray(_)) | None => {}
+        },
         Event::Respawned { old, new, pid } => respawned(&mut turn, old, new, pid),
         Event::SpawnFailed { child, error } => {
             exited(&mut turn, child, Exit::NotSpawned(error), now, true);
         }
         Event::Spawned { child, pid } => match seat(&turn, child) {
             Some(Seat::Build(name)) => build::spawned(&mut turn, &name, pid),
+            Some(Seat::Successor(name, instance)) => {
+                successor::spawned(&mut turn, &name, instance, pid);
+            }
             Some(Seat::Worker(name, instance)) => {
                 worker::spawned(&mut turn, &name, instance, child, pid);
             }
@@ -55,12 +60,15 @@ pub(crate) fn exited(turn: &mut Turn, child: ChildId, exit: Exit, at: Time, tree
     match seat(turn, child) {
         Some(Seat::Build(name)) => build::exited(turn, &name, exit, tree_gone),
         Some(Seat::Stray(_)) => stray::exited(turn, child, tree_gone),
+        Some(Seat::Successor(name, instance)) => {
+            successor::exited(turn, &name, instance, exit, at, tree_gone);
+        }
         Some(Seat::Worker(name, instance)) => {
             worker::exited(turn, &name, instance, exit, at, tree_gone);
         }
         // An echo of a child whose exit is judged; told again because the acknowledgement was lost.
         None if tree_gone => turn.act(Action::Acknowledge { child }),
-        None => stray::reap(turn, child, None),
+        None => stray::reap(turn, child, None, None),
     }
 }
 
@@ -69,6 +77,8 @@ fn tree_gone(turn: &mut Turn, child: ChildId) {
         Some(Seat::Build(name)) => build::gone(turn, &name),
         Some(Seat::Stray(_)) => stray::tree_gone(turn, child),
         Some(Seat::Worker(name, instance)) => worker::gone(turn, &name, instance),
+        // Its main process lives: this is about nobody.
+        Some(Seat::Successor(..)) => {}
         None => turn.act(Action::Acknowledge { child }),
     }
 }
@@ -86,10 +96,10 @@ fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
         }
     }
     let app = match &place {
-        Some(Seat::Worker(name, _)) => Some(name),
+        Some(Seat::Successor(name, _) | Seat::Worker(name, _)) => Some(name),
         Some(Seat::Build(_) | Seat::Stray(_)) | None => None,
     };
-    stray::dismiss(turn, new, app);
+    stray::dismiss(turn, new, app, None);
 }
 
 /// What is left of a judged predecessor does not keep its successor out: that one lives already.
@@ -100,9 +110,9 @@ fn leave_to_heir(turn: &mut Turn, old: ChildId, name: &nexus_spec::Name, instanc
         if child != old || slot.want != Want::Up {
             return None;
         }
-        Some(std::mem::replace(&mut slot.phase, Phase::Backoff { until }))
+        Some((slot.id, std::mem::replace(&mut slot.phase, Phase::Backoff { until })))
     });
-    if let Some(Some(phase)) = left {
-        stray::enter(turn, old, Some(name), phase);
+    if let Some(Some((id, phase))) = left {
+        stray::enter(turn, old, Some(name), Some(id), phase);
     }
 }

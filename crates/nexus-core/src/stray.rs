@@ -4,7 +4,7 @@
 use nexus_spec::{Name, Signal, Span};
 
 use crate::action::Action;
-use crate::event::{ChildId, Time};
+use crate::event::{ChildId, SlotId, Time};
 use crate::phase::Phase;
 use crate::state::{Marks, Seat};
 use crate::turn::Turn;
@@ -19,34 +19,43 @@ const STRAY_PATIENCE: Span = Span(10_000);
 pub struct Stray {
     /// Whose it was, if the app is known.
     pub app: Option<Name>,
+    /// The slot that it held or was to hold, if there is one.
+    pub slot: Option<SlotId>,
     /// `Stopping` or `Reaping`.
     pub phase: Phase,
 }
 
 /// Tell a child that has lost its seat, or never had one, to go.
-pub(crate) fn dismiss(turn: &mut Turn, child: ChildId, app: Option<&Name>) {
+pub(crate) fn dismiss(turn: &mut Turn, child: ChildId, app: Option<&Name>, slot: Option<SlotId>) {
     let stop = app.and_then(|name| turn.state.apps.get(name)).map(|app| app.spec.stop);
     let signal = stop.map_or(SIGTERM, |stop| stop.signal);
     let patience = stop.map_or(STRAY_PATIENCE, |stop| stop.kill_timeout);
     turn.act(Action::Terminate { child, signal });
     let kill_at = turn.now + patience;
-    enter(turn, child, app, Phase::Stopping { child, pid: None, since: turn.now, kill_at });
+    enter(turn, child, app, slot, Phase::Stopping { child, pid: None, since: turn.now, kill_at });
 }
 
 /// Wait for the rest of a child whose main process is gone.
-pub(crate) fn reap(turn: &mut Turn, child: ChildId, app: Option<&Name>) {
+pub(crate) fn reap(turn: &mut Turn, child: ChildId, app: Option<&Name>, slot: Option<SlotId>) {
     let kill_at = turn.now + turn.kill_again(app);
-    enter(turn, child, app, Phase::Reaping { child, kill_at });
+    enter(turn, child, app, slot, Phase::Reaping { child, kill_at });
 }
 
 /// Put a child, in a phase that it brings from its seat, among the strays.
-pub(crate) fn enter(turn: &mut Turn, child: ChildId, app: Option<&Name>, phase: Phase) {
+pub(crate) fn enter(
+    turn: &mut Turn,
+    child: ChildId,
+    app: Option<&Name>,
+    slot: Option<SlotId>,
+    phase: Phase,
+) {
     let known = app.filter(|name| turn.state.apps.contains_key(*name)).cloned();
     if let Some(app) = known.as_ref().and_then(|name| turn.state.apps.get_mut(name)) {
         app.leaving += 1;
     }
     turn.state.index.moved(&Seat::Stray(child), Marks::default(), Marks::of_phase(phase));
-    turn.state.strays.insert(child, Stray { app: known, phase });
+    let slot = slot.filter(|&id| leaves(turn, id, 1).is_some());
+    turn.state.strays.insert(child, Stray { app: known, slot, phase });
 }
 
 /// Its main process is gone.
@@ -110,8 +119,22 @@ fn gone(turn: &mut Turn, child: ChildId) {
         if let Some(app) = turn.state.apps.get_mut(&name) {
             app.leaving -= 1;
         }
-        turn.touch(&name, None);
+        let instance = stray.slot.and_then(|id| leaves(turn, id, -1));
+        turn.touch(&name, instance);
+        if instance.is_some() {
+            turn.touch(&name, None);
+        }
     }
+}
+
+/// One more child, or one less, that has held this slot is on its way out; which instance that is,
+/// if the slot is still there.
+fn leaves(turn: &mut Turn, id: SlotId, change: i32) -> Option<u16> {
+    let (name, instance) = turn.state.by_id(id).map(|(name, at)| (name.clone(), at))?;
+    turn.state.alter(&name, instance, |_, slot| {
+        slot.leaving = slot.leaving.saturating_add_signed(change);
+    });
+    Some(instance)
 }
 
 fn put(turn: &mut Turn, child: ChildId, phase: Phase) {

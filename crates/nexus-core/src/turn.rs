@@ -7,7 +7,7 @@ use nexus_spec::{Name, Span};
 use crate::action::{Action, Fact, Keep, Outcome};
 use crate::event::{OpId, Time};
 use crate::state::{Seat, State};
-use crate::{build, goal, stray, worker};
+use crate::{build, goal, rollout, stray, successor, worker};
 
 /// The least time between two SIGKILLs to the same tree.
 pub(crate) const KILL_AGAIN_MIN: Span = Span(1_000);
@@ -65,11 +65,13 @@ impl<'a> Turn<'a> {
     pub(crate) fn settle(&mut self) {
         loop {
             if let Some((name, instance)) = self.touched.pop() {
+                rollout::advance(self, &name, instance);
                 goal::check(self, &name, instance);
             } else if let Some((_, seat)) = self.first_due() {
                 match seat {
                     Seat::Build(name) => build::due(self, &name),
                     Seat::Stray(child) => stray::due(self, child),
+                    Seat::Successor(name, instance) => successor::due(self, &name, instance),
                     Seat::Worker(name, instance) => worker::due(self, &name, instance),
                 }
             } else {

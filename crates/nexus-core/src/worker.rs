@@ -3,20 +3,32 @@
 use nexus_spec::{Name, Ready, Span};
 
 use crate::action::{Action, Fact, Keep, Purpose};
-use crate::event::{ChildId, Exit, Pid, Time};
-use crate::goal;
+use crate::event::{ChildId, Exit, Failure, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::restart::Verdict;
 use crate::slot::{LastExit, Slot};
-use crate::stray;
 use crate::turn::{KILL_AGAIN_MIN, Turn};
+use crate::{goal, rollout, stray, successor};
 
 /// `Ready::Default`: alive for this long.
 pub(crate) const SETTLED_AFTER: Span = Span(1_000);
 
 /// Order a worker for an empty slot.
 pub(crate) fn spawn(turn: &mut Turn, name: &Name, instance: u16) {
-    let Some(generation) = turn.state.apps.get(name).map(|app| app.generation) else { return };
+    let Some(app) = turn.state.apps.get(name) else { return };
+    let reload = app.rollout().map(|rollout| rollout.reload.generation);
+    let Some(slot) = app.slots.get(instance) else { return };
+    if slot.successor.is_some() {
+        return successor::step_in(turn, name, instance, true);
+    }
+    // What belongs to a reload that is over is the app's own again.
+    let moved_to = slot.moved_to.filter(|_| slot.moved_to == reload);
+    let stale = moved_to != slot.moved_to;
+    let generation = moved_to.unwrap_or(app.generation);
+    if stale {
+        turn.state.alter(name, instance, |_, slot| slot.moved_to = None);
+        turn.keep(Keep::Slot(name.clone(), instance));
+    }
     let now = turn.now;
     let (child, heir) = turn.state.fresh_child();
     let ordered = turn.state.alter(name, instance, |spec, slot| {
@@ -74,7 +86,7 @@ pub(crate) fn said_ready(turn: &mut Turn, name: &Name, instance: u16) {
     online(turn, name, instance, turn.now);
 }
 
-fn online(turn: &mut Turn, name: &Name, instance: u16, online_at: Time) {
+pub(crate) fn online(turn: &mut Turn, name: &Name, instance: u16, online_at: Time) {
     let told = turn.state.alter(name, instance, |_, slot| {
         let Phase::Warming { child, pid, since, .. } = slot.phase else { return None };
         slot.phase = Phase::Online { child, pid, since, online_at };
@@ -127,6 +139,9 @@ pub(crate) fn exited(
     if let Some(Some(told)) = told {
         turn.keep(Keep::Slot(name.clone(), instance));
         report(turn, name, instance, &told);
+    }
+    if turn.state.slot(name, instance).is_some_and(|slot| slot.successor.is_some()) {
+        return successor::step_in(turn, name, instance, tree_gone);
     }
     if tree_gone {
         gone(turn, name, instance);
@@ -205,6 +220,9 @@ pub(crate) fn judged(turn: &mut Turn, name: &Name, instance: u16, told: &Told) {
     }
     // A worker that was ready may come back before anyone minds; one that will not never does.
     if !was_ready || told.again_at.is_none() {
+        let LastExit { child, exit, lived: after, .. } = told.last;
+        let failure = Failure { instance, child, exit, after };
+        rollout::seated_failed(turn, name, failure, told.again_at);
         goal::failed(turn, name, instance, told.last, told.again_at);
     }
 }

@@ -2,11 +2,12 @@
 //! workers or 10,000, in one app or in thousands.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks at some of the actions")]
 
 use std::path::Path;
 
 use nexus_core::{Action, Ask, ChildId, Event, Exit, OpId, Pid, State, Time, step};
-use nexus_spec::{AppSpec, Backoff, Instances, Name, Ready, Restart, Signal, Span, Stop};
+use nexus_spec::{AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Span, Stop};
 
 /// Turns that are measured.
 const TURNS: u64 = 200;
@@ -30,6 +31,7 @@ fn spec(number: u64) -> AppSpec {
             stop_exit_codes: Vec::new(),
         },
         stop: Stop { signal: Signal(15), tree: false, kill_timeout: Span(500) },
+        listen: vec![Listen::parse("tcp://127.0.0.1:80").unwrap()],
         ready: Ready::Notify,
         ready_timeout: Span(1_000_000),
         ..AppSpec::default_for(
@@ -65,11 +67,42 @@ fn cost(apps: u64, instances: u16) -> Vec<u64> {
         children[at] = one_life(&mut state, now, children[at]);
         visits.push(looked(&state) - seen);
     }
+    visits.extend(reload(&mut state));
     let seen = looked(&state);
     let ask = Ask::Stop { app: spec(0).name, instance: Some(1) };
     step(&mut state, Time(200_000), Event::Asked { op: OpId(0), ask });
     visits.push(looked(&state) - seen);
     assert_eq!(state.check(), Ok(()));
+    visits
+}
+
+/// How often slots are looked at while two workers of a fleet are replaced, one after the other.
+fn reload(state: &mut State) -> Vec<u64> {
+    let app = spec(0).name;
+    let ask = Ask::Reload { app, instance: None, spec: None, parallel: 1, replace: false };
+    let mut actions = step(state, Time(150_000), Event::Asked { op: OpId(1), ask });
+    let mut visits = Vec::new();
+    for turn in 0..2 {
+        let now = Time(150_001 + turn);
+        let successor = actions.iter().find_map(|action| match action {
+            Action::Spawn { child, .. } => Some(*child),
+            _ => None,
+        });
+        let child = successor.expect("the next one's turn");
+        let seen = looked(state);
+        step(state, now, Event::Spawned { child, pid: Pid(3) });
+        let ready = step(state, now, Event::Ready { child });
+        let ended = ready.iter().find_map(|action| match action {
+            Action::Terminate { child, .. } => Some(*child),
+            _ => None,
+        });
+        let child = ended.expect("its predecessor goes");
+        let exit = Exit::Code(0);
+        actions = step(state, now, Event::Exited { child, exit, at: now, tree_gone: true });
+        visits.push(looked(state) - seen);
+    }
+    let ask = Ask::Abort { app: spec(0).name, of: OpId(1) };
+    step(state, Time(160_000), Event::Asked { op: OpId(2), ask });
     visits
 }
 

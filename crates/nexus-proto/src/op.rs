@@ -27,12 +27,21 @@ pub struct AppVerb {
     /// As typed: `NAME`, `NAME/INSTANCE`, an id, `namespace:NAME`, a namespace, `all`, `/regex/`,
     /// a glob.
     pub targets: Vec<String>,
-    /// For `restart` with a project file: new specs for the targets.
+    /// For `restart` and `reload` with a project file: new specs for the targets.
     pub specs: Option<Start>,
     /// For `restart`: the most memory that each worker may use from now on, in bytes.
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub max_memory_restart: Option<Size>,
+    /// For `reload`: how many instances of an app are replaced at once; `null` = one.
+    #[serde(default)]
+    pub parallel: Option<u16>,
+    /// For `reload`: take over from a reload or a scaling that is under way.
+    #[serde(default)]
+    pub replace: bool,
+    /// For `scale`: how many instances: `6`, `+2`, `-1`.
+    #[serde(default)]
+    pub count: Option<String>,
 }
 
 /// Body of `POST /v1/apps/signal`: a signal for main processes, which changes no intent.
@@ -75,7 +84,7 @@ pub struct Operation {
     pub schema: String,
     /// The client's `Idempotency-Key`.
     pub key: String,
-    /// `start`, `stop`, `restart`, `delete`.
+    /// `start`, `stop`, `restart`, `reload`, `scale`, `reset`, `abort`, `delete`. May grow.
     pub verb: String,
     /// Who asked: `alice(1000)`.
     pub by: String,
@@ -134,6 +143,14 @@ pub enum Verdict {
     StartFailed,
     /// The build failed; nothing was changed.
     BuildFailed,
+    /// A reload was given up: what was before serves.
+    RolledBack,
+    /// Somebody called it off: what was before is true again.
+    Aborted,
+    /// Refused: another operation on the app is under way.
+    Busy,
+    /// Refused: it is over, or cannot be aborted.
+    CannotAbort,
     /// Refused: it runs with another configuration.
     Conflict,
     /// There is no such app or instance (any more).

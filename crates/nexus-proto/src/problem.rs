@@ -38,6 +38,9 @@ pub enum Code {
     /// Overtaken by a later request (exit 1).
     #[serde(rename = "NX0303")]
     Superseded,
+    /// A reload was given up; what was before serves (exit 9).
+    #[serde(rename = "NX0305")]
+    RolledBack,
     /// No such app, instance or operation (exit 4).
     #[serde(rename = "NX0404")]
     NotFound,
@@ -69,7 +72,11 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Code::BadRequest => 400,
-            Code::StartFailed | Code::BuildFailed | Code::Superseded | Code::Refused => 409,
+            Code::StartFailed
+            | Code::BuildFailed
+            | Code::Superseded
+            | Code::RolledBack
+            | Code::Refused => 409,
             Code::NotFound | Code::NoSuchPath => 404,
             Code::TooMuch => 413,
             Code::BadConfig => 422,
@@ -86,6 +93,7 @@ impl Code {
             Code::StartFailed => "NX0301",
             Code::BuildFailed => "NX0302",
             Code::Superseded => "NX0303",
+            Code::RolledBack => "NX0305",
             Code::NotFound => "NX0404",
             Code::NoSuchPath => "NX0405",
             Code::Refused => "NX0501",

@@ -4,6 +4,7 @@ mod apply;
 mod helping;
 mod output;
 mod processes;
+mod rolling;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -17,13 +18,15 @@ pub(crate) use apply::{Apply, Differ, Wish};
 pub(crate) use helping::{Completion, Init, Man, Shell};
 pub(crate) use output::{Flush, Level, Logs};
 pub(crate) use processes::{Awaited, Env, Id, Pid, SignalTo, StatusOf, Wait};
+pub(crate) use rolling::{Abort, Reload, Reset, Scale};
 pub(crate) use start::{App, Start};
 
 use crate::look::When;
 
 /// All verbs in groups, under `-h`.
 const GROUPS: &str = "\
-Run       start  stop  restart  delete  apply  diff  signal  wait
+Run       start  stop  restart  reload  scale  delete  apply  diff
+          signal  wait  abort  reset
 Look      list  monit  status  describe  logs  why  events  env  pid  id  jlist
 Keep up   save  resurrect  flush  daemon  kill
 Begin     init  check  completion  man
@@ -42,11 +45,15 @@ Run:
   start      Start apps: a project file, a script, a command, or an app that is known
   stop       Stop apps; they stay known
   restart    Stop and start again
+  reload     Replace workers one after another; a failure keeps the old ones
+  scale      More instances or fewer: 6, +2, -1
   delete     Stop apps and forget them (del, rm)
   apply      Make what runs the same as a project file says
   diff       What differs between a project file and what runs; exit 0 or 1
   signal     Send a signal to main processes (sendSignal)
   wait       Until apps are ready, stopped or gone; or an operation has ended
+  abort      Call a reload or a scaling off: back to what was before
+  reset      Count restarts from 0 again
 Look:
   list       One row an app; what is wrong below (ls, l, ps)
   monit      The same on a live screen, with figures, charts and logs
@@ -72,8 +79,9 @@ Begin:
   man        Manual pages
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 not running, 4 unknown name, 5 refused,
-6 bad configuration, 7 no daemon, 8 not permitted, 10 some of several failed,
-70 internal error, 124 waited too long, 130 interrupted, 141 closed pipe.
+6 bad configuration, 7 no daemon, 8 not permitted, 9 rolled back: the old version
+serves, 10 some of several failed, 70 internal error, 124 waited too long,
+130 interrupted, 141 closed pipe.
 
 Environment: NEXUS_HOME, NO_COLOR, CLICOLOR_FORCE, COLUMNS.";
 
@@ -171,6 +179,10 @@ pub(crate) enum Verb {
     Stop(Named),
     /// Stop and start again; with a project file, as it says now
     Restart(Restart),
+    /// Replace workers one after another; a failure keeps the old ones
+    Reload(Reload),
+    /// More instances or fewer: 6, +2, -1
+    Scale(Scale),
     /// Stop apps and forget them
     #[command(visible_aliases = ["del", "rm"])]
     Delete(Named),
@@ -183,6 +195,10 @@ pub(crate) enum Verb {
     Signal(SignalTo),
     /// Wait until apps are ready, stopped or gone, or an operation has ended
     Wait(Wait),
+    /// Call a reload or a scaling off: back to what was before
+    Abort(Abort),
+    /// Count restarts from 0 again
+    Reset(Reset),
     /// One row an app; what is wrong below
     #[command(visible_aliases = ["ls", "l", "ps"])]
     List(List),

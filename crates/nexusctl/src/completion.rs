@@ -24,7 +24,7 @@ const VARIABLE: &str = "NEXUSCTL_COMPLETE";
 /// The longest that a Tab waits for names.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// Verbs whose targets may be files as well.
-const WITH_FILES: [&str; 4] = ["start", "restart", "stop", "delete"];
+const WITH_FILES: [&str; 5] = ["start", "restart", "reload", "stop", "delete"];
 
 /// Whether this is a shell that asks; then it has its answer.
 pub(crate) fn answered() -> bool {

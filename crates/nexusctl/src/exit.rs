@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     NoDaemon,
     /// The socket or the file is not ours to use.
     NotPermitted,
+    /// Rolled back: the old version serves.
+    RolledBack,
     /// Some of several failed.
     Mixed,
     /// A bug of ours.
@@ -48,6 +50,7 @@ impl Exit {
             Exit::BadConfig => 6,
             Exit::NoDaemon => 7,
             Exit::NotPermitted => 8,
+            Exit::RolledBack => 9,
             Exit::Mixed => 10,
             Exit::Internal => 70,
             Exit::TimedOut => 124,
@@ -64,6 +67,7 @@ impl Exit {
                 Exit::Failed
             }
             Code::NotFound => Exit::Unknown,
+            Code::RolledBack => Exit::RolledBack,
             Code::Refused => Exit::Refused,
             Code::BadConfig => Exit::BadConfig,
             Code::NoDaemon => Exit::NoDaemon,
@@ -77,7 +81,8 @@ impl Exit {
         match verdict {
             Verdict::Done | Verdict::AlreadyRunning => Exit::Done,
             Verdict::StartFailed | Verdict::BuildFailed | Verdict::Superseded => Exit::Failed,
-            Verdict::Conflict => Exit::Refused,
+            Verdict::RolledBack | Verdict::Aborted => Exit::RolledBack,
+            Verdict::Busy | Verdict::CannotAbort | Verdict::Conflict => Exit::Refused,
             Verdict::NotFound => Exit::Unknown,
         }
     }
@@ -95,7 +100,7 @@ impl Exit {
         match self {
             Exit::Internal => 5,
             Exit::NotPermitted | Exit::NoDaemon => 4,
-            Exit::Failed | Exit::Mixed => 3,
+            Exit::Failed | Exit::Mixed | Exit::RolledBack => 3,
             Exit::Refused | Exit::BadConfig => 2,
             Exit::Unknown | Exit::Usage | Exit::NotRunning => 1,
             Exit::Done | Exit::TimedOut | Exit::Interrupted | Exit::ClosedPipe => 0,
@@ -109,7 +114,8 @@ pub(crate) const fn code_of(verdict: Verdict) -> Option<Code> {
         Verdict::Done | Verdict::AlreadyRunning => None,
         Verdict::StartFailed => Some(Code::StartFailed),
         Verdict::BuildFailed => Some(Code::BuildFailed),
-        Verdict::Conflict => Some(Code::Refused),
+        Verdict::RolledBack | Verdict::Aborted => Some(Code::RolledBack),
+        Verdict::Busy | Verdict::CannotAbort | Verdict::Conflict => Some(Code::Refused),
         Verdict::NotFound => Some(Code::NotFound),
         Verdict::Superseded => Some(Code::Superseded),
     }
@@ -129,6 +135,7 @@ mod tests {
             (Code::StartFailed, 1),
             (Code::BuildFailed, 1),
             (Code::Superseded, 1),
+            (Code::RolledBack, 9),
             (Code::NotFound, 4),
             (Code::NoSuchPath, 2),
             (Code::Refused, 5),

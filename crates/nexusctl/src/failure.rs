@@ -1,6 +1,6 @@
 //! What went wrong, as it is told: what, causes, the app's own words, what to do next.
 
-use nexus_proto::{AppResult, Code, Problem, client};
+use nexus_proto::{AppResult, Code, Problem, Verdict, client};
 
 use crate::exit::{Exit, code_of};
 use crate::look::{Look, Role};
@@ -79,7 +79,8 @@ impl Failure {
         let title = match code {
             Code::StartFailed => format!("`{app}` did not start"),
             Code::BuildFailed => format!("the build of `{app}` failed"),
-            Code::Refused => format!("`{app}` runs with another configuration"),
+            Code::RolledBack => rolled_back(result),
+            Code::Refused => refused(result),
             Code::NotFound => format!("no app named `{app}`"),
             Code::Superseded => format!("a later request for `{app}` overtook this one"),
             Code::BadRequest
@@ -104,7 +105,10 @@ impl Failure {
             Code::BuildFailed => {
                 result.log.iter().map(|log| format!("less {log}")).collect::<Vec<_>>()
             }
-            Code::Refused => vec![format!("nexusctl restart {app}")],
+            Code::RolledBack => {
+                vec![format!("nexusctl logs {app} --err"), format!("nexusctl events --app {app}")]
+            }
+            Code::Refused => next_after_refusal(result),
             Code::NotFound => vec!["nexusctl list".to_owned()],
             Code::Superseded => vec![format!("nexusctl events --app {app}")],
             Code::BadRequest
@@ -159,6 +163,40 @@ impl Failure {
     /// Whether there is anything to tell.
     pub(crate) fn is_silent(&self) -> bool {
         self.told.rendered.as_deref() == Some("")
+    }
+}
+
+fn rolled_back(result: &AppResult) -> String {
+    let app = &result.app;
+    if result.verdict == Verdict::Aborted {
+        format!("the operation on `{app}` was aborted; what was before is true again")
+    } else {
+        format!("reload of `{app}` failed; the old version is still serving")
+    }
+}
+
+fn refused(result: &AppResult) -> String {
+    let app = &result.app;
+    if result.verdict == Verdict::Busy {
+        format!("`{app}` is being changed already; nothing was done")
+    } else if result.verdict == Verdict::CannotAbort {
+        format!("nothing of `{app}` was aborted")
+    } else {
+        format!("`{app}` runs with another configuration")
+    }
+}
+
+fn next_after_refusal(result: &AppResult) -> Vec<String> {
+    let app = &result.app;
+    if result.verdict == Verdict::Busy {
+        vec![
+            format!("nexusctl abort {app}             back to what was before"),
+            format!("nexusctl reload {app} --replace  take over"),
+        ]
+    } else if result.verdict == Verdict::CannotAbort {
+        vec![format!("nexusctl stop {app}")]
+    } else {
+        vec![format!("nexusctl restart {app}")]
     }
 }
 

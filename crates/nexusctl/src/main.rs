@@ -26,6 +26,7 @@ mod progress;
 mod project;
 mod report;
 mod roles;
+mod rolling;
 mod settled;
 mod text;
 mod view;

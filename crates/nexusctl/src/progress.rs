@@ -10,6 +10,7 @@ use nexus_spec::{AppSpec, Name, Ready};
 use crate::build_log::{BuildLog, From};
 use crate::context::Context;
 use crate::human::{count, span, waited};
+use crate::rolling::{self, Rolling};
 
 /// What has been told of one operation.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(crate) struct Progress {
     built: BTreeSet<Name>,
     starting: BTreeMap<Name, Instant>,
     answered: BTreeSet<Name>,
+    rolling: Rolling,
     ended: bool,
 }
 
@@ -40,13 +42,15 @@ impl Progress {
         let answered = operation.results.iter().map(|result| result.app.clone());
         let old = before.map(|snapshot| snapshot.apps.as_slice()).unwrap_or_default();
         let log = |app: &AppView| Some((app.name.clone(), app.build_log.clone()?));
+        let apps: BTreeSet<Name> = operation.waiting.iter().cloned().chain(answered).collect();
         Progress {
+            rolling: Rolling::new(before, &apps),
             context: context.clone(),
             verb: operation.verb.clone(),
             begun: Instant::now(),
             specs: specs.iter().map(|spec| (spec.name.clone(), spec.clone())).collect(),
             old_logs: old.iter().filter_map(log).collect(),
-            apps: operation.waiting.iter().cloned().chain(answered).collect(),
+            apps,
             building: BTreeMap::new(),
             built: BTreeSet::new(),
             starting: BTreeMap::new(),
@@ -62,11 +66,12 @@ impl Progress {
         }
         let mine = snapshot.apps.iter().filter(|app| self.apps.contains(&app.name));
         for app in mine.cloned().collect::<Vec<_>>() {
+            self.rolls(&app);
             match app.status {
                 Status::Building => self.builds(&app),
                 Status::Starting | Status::Online | Status::Partial | Status::Backoff => {
                     self.built(&app.name);
-                    if app.status == Status::Starting {
+                    if app.status == Status::Starting && !self.is_rolling() {
                         self.starts(&app);
                     }
                 }
@@ -136,6 +141,26 @@ impl Progress {
         self.context.note(&format!("starting {}: {instances}, ready = {rule}", app.name));
     }
 
+    /// Workers are replaced one after another.
+    fn is_rolling(&self) -> bool {
+        matches!(self.verb.as_str(), "reload" | "scale")
+    }
+
+    fn rolls(&mut self, app: &AppView) {
+        if !self.is_rolling() || app.status == Status::Building {
+            return;
+        }
+        if self.verb == "reload" {
+            let spec = self.specs.get(&app.name);
+            let rule = spec.map(rule).unwrap_or_else(|| crate::text::plain(&app.ready_when));
+            let instances = count(u64::from(app.wanted), "instance");
+            let order = rolling::order(app, spec);
+            let line = format!("reloading {}: {instances}, ready = {rule}, {order}", app.name);
+            self.rolling.announce(&self.context, app, &line);
+        }
+        self.rolling.see(&self.context, app);
+    }
+
     fn result(&mut self, result: &AppResult, app: Option<&AppView>) {
         self.built(&result.app);
         let name = match result.instance {
@@ -143,6 +168,12 @@ impl Progress {
             None => result.app.to_string(),
         };
         match (result.verdict, self.verb.as_str(), app) {
+            (Verdict::Done, "reload" | "scale", Some(app)) => {
+                let time =
+                    waited(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+                let counts = format!("ready {} of {}", app.ready, app.wanted);
+                self.context.note(&format!("{} {name}: {counts} in {time}", past(&self.verb)));
+            }
             (Verdict::Done, "start" | "restart" | "resurrect" | "apply", Some(app)) => {
                 self.starts(app);
                 let since = self.starting.get(&app.name).copied().unwrap_or(self.begun);
@@ -163,6 +194,10 @@ impl Progress {
             }
             (
                 Verdict::StartFailed
+                | Verdict::RolledBack
+                | Verdict::Aborted
+                | Verdict::Busy
+                | Verdict::CannotAbort
                 | Verdict::BuildFailed
                 | Verdict::Conflict
                 | Verdict::NotFound
@@ -191,6 +226,10 @@ fn past(verb: &str) -> String {
         "delete" | "apply" => "deleted".to_owned(),
         "start" | "resurrect" => "started".to_owned(),
         "restart" => "restarted".to_owned(),
+        "reload" => "reloaded".to_owned(),
+        "reset" => "reset".to_owned(),
+        "scale" => "scaled".to_owned(),
+        "abort" => "aborted what was under way:".to_owned(),
         other => format!("{other}:"),
     }
 }

@@ -96,12 +96,17 @@ pub(crate) struct Begin {
 /// What is to be changed.
 #[derive(Debug)]
 pub(crate) enum What {
+    /// Call a reload or a scaling off.
+    Abort(AppVerb),
     /// Make it as the file says.
     Apply(Apply),
     Delete(AppVerb),
     /// Stop everything, then end the daemon.
     Kill,
+    Reload(AppVerb),
+    Reset(AppVerb),
     Restart(AppVerb),
+    Scale(AppVerb),
     /// Start what was saved and is not there.
     Resurrect,
     Start(Start),

@@ -194,7 +194,7 @@ impl Daemon {
         }
     }
 
-    fn keep(&mut self, keep: &nexus_core::Keep) {
+    pub(crate) fn keep(&mut self, keep: &nexus_core::Keep) {
         use nexus_core::Keep;
         match keep {
             Keep::App(name) => {

@@ -1,13 +1,14 @@
 //! Facts of the core become lines of the journal, for people.
 
-use nexus_core::{ChildId, Exit, Fact};
+use nexus_core::{Breach, ChildId, Exit, Fact, Failure, Milestone, Time};
 use nexus_keeper::Order;
 use nexus_proto::EventView;
-use nexus_spec::Name;
+use nexus_spec::{Name, Span};
 
 use crate::clock;
 use crate::daemon::Daemon;
-use crate::words;
+use crate::records::Origin;
+use crate::{rolling, words};
 
 /// One event in the making.
 pub(crate) struct Line<'a> {
@@ -40,13 +41,24 @@ impl<'a> Line<'a> {
     }
 }
 
+fn beyond(breach: Breach, after: Span) -> String {
+    format!("to be replaced after {}: {}", words::span(after), words::breach(breach))
+}
+
+fn given_up(exit: Exit, exits: u32) -> String {
+    let exit = words::exit(exit);
+    match exits {
+        0 => format!("given up: {exit}"),
+        _ => format!("given up after {exits} unstable exits; the last: {exit}"),
+    }
+}
+
 impl Daemon {
     /// Something happened.
     pub(crate) fn fact(&mut self, fact: Fact, by: &str) {
         let line = match fact {
             Fact::Breached { app, instance, child, breach, after } => {
-                let (after, what) = (words::span(after), words::breach(breach));
-                let detail = format!("to be replaced after {after}: {what}");
+                let detail = beyond(breach, after);
                 let line = Line::of("limit", app, Some(instance), detail, NOBODY);
                 Line { exit: Some(words::exit(Exit::OverLimit)), ..self.about(child, line) }
             }
@@ -62,24 +74,12 @@ impl Daemon {
                 Line::of("delete", app, None, "forgotten".into(), by)
             }
             Fact::Errored { app, instance, exit, exits } => {
-                let exit = words::exit(exit);
-                let detail = match exits {
-                    0 => format!("given up: {exit}"),
-                    _ => format!("given up after {exits} unstable exits; the last: {exit}"),
-                };
-                let line = Line::of("errored", app, Some(instance), detail, NOBODY);
-                Line { exit: Some(exit), ..line }
+                let line = Line::of("errored", app, Some(instance), given_up(exit, exits), NOBODY);
+                Line { exit: Some(words::exit(exit)), ..line }
             }
             Fact::Exited { app, instance, child, exit, after, asked, again_at } => {
-                let how = self.excuses.get(&child.0).cloned().unwrap_or_else(|| {
-                    format!("{} after {}", words::ended(exit), words::span(after))
-                });
-                let then = match (asked, again_at) {
-                    (true, _) => " (as asked)".to_owned(),
-                    (false, Some(_)) => words::again(again_at, clock::now()),
-                    (false, None) => String::new(),
-                };
-                let line = Line::of("exit", app, Some(instance), format!("{how}{then}"), NOBODY);
+                let detail = self.how_it_ended(child, exit, after, again_at, asked);
+                let line = Line::of("exit", app, Some(instance), detail, NOBODY);
                 Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
             }
             Fact::Killed { app, instance, child } => {
@@ -93,6 +93,19 @@ impl Daemon {
                 let line = Line::of("ready", app, Some(instance), detail, NOBODY);
                 self.about(child, line)
             }
+            Fact::Reload { app, generation, milestone } => {
+                self.reloaded(app, generation, milestone, by)
+            }
+            Fact::Replaced { app, instance, old, child, why } => {
+                let detail = rolling::why(why, old);
+                self.about(child, Line::of("replaced", app, Some(instance), detail, NOBODY))
+            }
+            Fact::Reset { app, instance } => {
+                Line::of("reset", app, instance, "restarts are counted from 0".into(), by)
+            }
+            Fact::Scaled { app, from, to } => {
+                Line::of("scale", app, None, format!("from {from} to {to} instances"), by)
+            }
             // Told when the keeper says that it is there: see `lives`.
             Fact::Started { .. } => return,
             Fact::Stopping { app, instance, child } => {
@@ -101,6 +114,62 @@ impl Daemon {
             }
         };
         self.log(line);
+    }
+
+    fn reloaded<'a>(
+        &mut self,
+        app: Name,
+        generation: u64,
+        milestone: Milestone,
+        by: &'a str,
+    ) -> Line<'a> {
+        self.origin_of_reload(&app, milestone);
+        let (kind, detail) = rolling::told(milestone, generation);
+        match milestone {
+            Milestone::KeptOld(Failure { instance, child, exit, .. }) => {
+                let line = Line::of(kind, app, Some(instance), detail, NOBODY);
+                Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
+            }
+            Milestone::Begun { .. }
+            | Milestone::Done
+            | Milestone::RolledBack { .. }
+            | Milestone::RollingBack(_) => Line::of(kind, app, None, detail, by),
+        }
+    }
+
+    fn how_it_ended(
+        &self,
+        child: ChildId,
+        exit: Exit,
+        after: Span,
+        again_at: Option<Time>,
+        asked: bool,
+    ) -> String {
+        let how = self
+            .excuses
+            .get(&child.0)
+            .cloned()
+            .unwrap_or_else(|| format!("{} after {}", words::ended(exit), words::span(after)));
+        let then = match (asked, again_at) {
+            (true, _) => " (as asked)".to_owned(),
+            (false, Some(_)) => words::again(again_at, clock::now()),
+            (false, None) => String::new(),
+        };
+        format!("{how}{then}")
+    }
+
+    /// A reload brings another spec, or does not: so does it with where that comes from.
+    fn origin_of_reload(&mut self, app: &Name, milestone: Milestone) {
+        let Some(origin) = self.origins.get_mut(app) else { return };
+        match milestone {
+            Milestone::Done => {
+                let Some(arriving) = origin.arriving.take() else { return };
+                *origin = Origin { plain_zero: origin.plain_zero, ..*arriving };
+            }
+            Milestone::RolledBack { .. } => origin.arriving = None,
+            Milestone::Begun { .. } | Milestone::KeptOld(_) | Milestone::RollingBack(_) => return,
+        }
+        self.keep(&nexus_core::Keep::App(app.clone()));
     }
 
     /// One line for the journal.

@@ -4,13 +4,15 @@
 use std::collections::BTreeMap;
 
 use nexus_core::{
-    AppRecord, ChildId, Exit, Goal, LastExit, Next, OpId, Past, PendingAsk, Plan, SlotId,
-    SlotRecord, SpawnError, Time, Waiting, Want,
+    AppRecord, ChildId, Goal, Next, OpId, Past, PendingAsk, Plan, SlotId, SlotRecord, Time,
+    Waiting, Want,
 };
-use nexus_spec::{AppSpec, Name, Span};
+use nexus_spec::{AppSpec, Name};
 use serde::{Deserialize, Serialize};
 
+use crate::exits::StoredExit;
 use crate::ops::Op;
+use crate::rolling::{StoredReload, StoredSuccessor};
 use crate::vault::{Sealed, Vault};
 
 /// One thing that is kept. A later one about the same thing replaces an earlier one. A line of the
@@ -43,6 +45,9 @@ pub(crate) struct StoredApp {
     pub(crate) generation: u64,
     pub(crate) built: Option<u64>,
     pub(crate) plan: Option<StoredPlan>,
+    /// The reload that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reload: Option<StoredReload>,
     pub(crate) slots: Vec<StoredSlot>,
     /// What the core does not know: where it came from.
     pub(crate) origin: Origin,
@@ -61,6 +66,10 @@ struct StoredSecrets {
     planned: Sealed,
     /// Of the caller's environment.
     base_env: Sealed,
+    /// Of the `env` of the spec that a reload brings.
+    reloading: Sealed,
+    /// Of the environment of who asked for that.
+    arriving: Sealed,
 }
 
 /// Where an app came from.
@@ -72,6 +81,9 @@ pub(crate) struct Origin {
     pub(crate) base_env: BTreeMap<String, String>,
     /// Instance 0 has log files without a number.
     pub(crate) plain_zero: bool,
+    /// Where the spec comes from that a reload brings, until that has succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) arriving: Option<Box<Origin>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +106,12 @@ pub(crate) struct StoredSlot {
     settled: u64,
     generation: u64,
     child: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    moved_to: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    successor: Option<StoredSuccessor>,
+    #[serde(default)]
+    spurned: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,27 +131,6 @@ enum StoredNext {
     Stay,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct StoredExit {
-    child: u64,
-    how: How,
-    at: u64,
-    lived: u64,
-    asked: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum How {
-    Code(u8),
-    Signal(i32),
-    NeverReady,
-    CannotRun(i32),
-    NoRoom(i32),
-    OverLimit,
-    Unknown,
-}
-
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct StoredPending {
     op: u64,
@@ -150,6 +147,8 @@ enum StoredGoal {
     Fresh(u64),
     Gone,
     Online,
+    Reloaded(u16),
+    Scaled(u16),
 }
 
 /// A child that runs.
@@ -171,6 +170,7 @@ impl StoredApp {
             generation: record.generation,
             built: record.built,
             plan: record.plan.as_ref().map(StoredPlan::new),
+            reload: record.reload.as_ref().map(StoredReload::new),
             slots: record.slots.iter().map(StoredSlot::new).collect(),
             origin: origin.clone(),
             sealed: StoredSecrets::default(),
@@ -180,6 +180,13 @@ impl StoredApp {
         if let Some((planned, _)) = stored.plan.as_mut().and_then(|plan| plan.change.as_mut()) {
             let spec = planned.clone();
             stored.sealed.planned = vault.take(&spec, &mut planned.env);
+        }
+        let incoming = stored.incoming();
+        if let Some(arriving) = &mut stored.origin.arriving {
+            stored.sealed.arriving = vault.take(&incoming, &mut arriving.base_env);
+        }
+        if let Some((spec, _)) = stored.reload.as_mut().and_then(|reload| reload.change.as_mut()) {
+            stored.sealed.reloading = vault.take(&incoming, &mut spec.env);
         }
         stored
     }
@@ -195,11 +202,26 @@ impl StoredApp {
             let spec = planned.clone();
             lost.extend(vault.put_back(&spec, sealed.planned, &mut planned.env));
         }
+        let incoming = self.incoming();
+        if let Some(arriving) = &mut self.origin.arriving {
+            let base_env = &mut arriving.base_env;
+            lost.extend(vault.put_back(&incoming, sealed.arriving, base_env));
+        }
+        if let Some((spec, _)) = self.reload.as_mut().and_then(|reload| reload.change.as_mut()) {
+            lost.extend(vault.put_back(&incoming, sealed.reloading, &mut spec.env));
+        }
         if !lost.is_empty() {
             let names = lost.join(", ");
             tracing::error!(app = %spec.name, "state/key does not open {names}: start the app from \
                              its file again");
         }
+    }
+
+    /// The spec that is to come: by its rules what comes with it is secret.
+    fn incoming(&self) -> AppSpec {
+        let reloading = self.reload.as_ref().and_then(|reload| reload.change.as_ref());
+        let planned = self.plan.as_ref().and_then(|plan| plan.change.as_ref());
+        reloading.or(planned).map_or(&self.spec, |(spec, _)| spec).clone()
     }
 
     /// The core's record of it.
@@ -209,6 +231,7 @@ impl StoredApp {
             generation: self.generation,
             built: self.built,
             plan: self.plan.as_ref().map(StoredPlan::plan),
+            reload: self.reload.as_ref().map(StoredReload::reload),
             slots: self.slots.iter().map(StoredSlot::record).collect(),
         }
     }
@@ -260,6 +283,9 @@ impl StoredSlot {
             settled: slot.settled.0,
             generation: slot.generation,
             child: slot.child.map(|child| child.0),
+            moved_to: slot.moved_to,
+            successor: slot.successor.as_ref().map(StoredSuccessor::new),
+            spurned: slot.spurned.0,
         }
     }
 
@@ -287,12 +313,16 @@ impl StoredSlot {
             settled: ChildId(self.settled),
             generation: self.generation,
             child: self.child.map(ChildId),
+            moved_to: self.moved_to,
+            successor: self.successor.as_ref().map(StoredSuccessor::record),
+            spurned: ChildId(self.spurned),
         }
     }
 
     /// The machine has been booted since: moments of the old boot mean nothing any more, and what
     /// had been given up is worth another try.
     pub(crate) fn after_boot(&mut self) {
+        self.successor = None;
         self.exits.clear();
         self.streak = 0;
         if let Some(exit) = &mut self.last_exit {
@@ -306,45 +336,10 @@ impl StoredSlot {
 
     /// The highest child number that it knows of.
     pub(crate) fn last_child(&self) -> u64 {
-        self.last_exit.map_or(0, |exit| exit.child).max(self.settled).max(self.child.unwrap_or(0))
-    }
-}
-
-impl StoredExit {
-    fn new(exit: &LastExit) -> StoredExit {
-        StoredExit {
-            child: exit.child.0,
-            how: match exit.exit {
-                Exit::Code(code) => How::Code(code),
-                Exit::Signal(signal) => How::Signal(signal),
-                Exit::NeverReady => How::NeverReady,
-                Exit::NotSpawned(SpawnError::Permanent(errno)) => How::CannotRun(errno),
-                Exit::NotSpawned(SpawnError::Resources(errno)) => How::NoRoom(errno),
-                Exit::OverLimit => How::OverLimit,
-                Exit::Unknown => How::Unknown,
-            },
-            at: exit.at.0,
-            lived: exit.lived.0,
-            asked: exit.asked,
-        }
-    }
-
-    fn last_exit(&self) -> LastExit {
-        LastExit {
-            child: ChildId(self.child),
-            exit: match self.how {
-                How::Code(code) => Exit::Code(code),
-                How::Signal(signal) => Exit::Signal(signal),
-                How::NeverReady => Exit::NeverReady,
-                How::CannotRun(errno) => Exit::NotSpawned(SpawnError::Permanent(errno)),
-                How::NoRoom(errno) => Exit::NotSpawned(SpawnError::Resources(errno)),
-                How::OverLimit => Exit::OverLimit,
-                How::Unknown => Exit::Unknown,
-            },
-            at: Time(self.at),
-            lived: Span(self.lived),
-            asked: self.asked,
-        }
+        let successor = self.successor.as_ref().map_or(0, StoredSuccessor::child);
+        let known = [self.settled, self.spurned, successor, self.child.unwrap_or(0)];
+        let known = known.into_iter().max().unwrap_or(0);
+        self.last_exit.map_or(0, |exit| exit.child).max(known)
     }
 }
 
@@ -359,6 +354,8 @@ impl StoredPending {
                 Goal::Fresh { generation } => StoredGoal::Fresh(generation),
                 Goal::Gone => StoredGoal::Gone,
                 Goal::Online => StoredGoal::Online,
+                Goal::Reloaded { parallel } => StoredGoal::Reloaded(parallel),
+                Goal::Scaled { from } => StoredGoal::Scaled(from),
             },
             building: ask.waiting.building,
         }
@@ -375,6 +372,8 @@ impl StoredPending {
                     StoredGoal::Fresh(generation) => Goal::Fresh { generation },
                     StoredGoal::Gone => Goal::Gone,
                     StoredGoal::Online => Goal::Online,
+                    StoredGoal::Reloaded(parallel) => Goal::Reloaded { parallel },
+                    StoredGoal::Scaled(from) => Goal::Scaled { from },
                 },
                 building: self.building,
             },

@@ -25,17 +25,24 @@ impl Daemon {
             Outcome::StartFailed { instance, child, .. } => {
                 Some((Line::Instance(*instance), Some(*child)))
             }
+            Outcome::RolledBack { failure: Some(failure), .. } => {
+                Some((Line::Instance(failure.instance), Some(failure.child)))
+            }
             Outcome::BuildFailed { .. } => Some((Line::Build, None)),
-            Outcome::AlreadyRunning
+            Outcome::Aborted
+            | Outcome::AlreadyRunning
+            | Outcome::Busy { .. }
+            | Outcome::CannotAbort
             | Outcome::Conflict
             | Outcome::Done
             | Outcome::NotFound
+            | Outcome::RolledBack { failure: None, .. }
             | Outcome::Superseded => None,
         };
         let excuse = match failed {
             Some((_, Some(ChildId(child)))) => self.excuses.get(&child).cloned(),
             Some((_, None)) => self.build_excuse(&app),
-            None => None,
+            None => self.who_is_busy(&app, &outcome),
         };
         let mut result = words::result(app.clone(), &outcome, clock::now(), excuse.as_deref());
         let Some((line, _)) = failed else { return self.answer(op, result) };
@@ -92,6 +99,19 @@ impl Daemon {
             self.leave_soon();
         }
         self.published.operations.send_modify(|changes| *changes += 1);
+    }
+
+    /// Who began the operation that is in the way, and when.
+    fn who_is_busy(&self, app: &Name, outcome: &Outcome) -> Option<String> {
+        let Outcome::Busy { with } = outcome else { return None };
+        let view = &self.ops.get(*with)?.view;
+        let doing = match view.verb.as_str() {
+            "reload" => "reloaded",
+            "scale" => "scaled",
+            other => other,
+        };
+        let (by, at) = (&view.by, &view.begun_at);
+        Some(format!("`{app}` is being {doing}: {by} began that at {at}"))
     }
 
     fn build_excuse(&self, app: &Name) -> Option<String> {

@@ -15,7 +15,7 @@ use crate::records::{Entry, Origin, StoredApp};
 use crate::{saved, targets};
 
 /// Workers of one app at the most: what the keeper can keep.
-const INSTANCES_MAX: u16 = nexus_keeper::CHILDREN_MAX as u16;
+pub(crate) const INSTANCES_MAX: u16 = nexus_keeper::CHILDREN_MAX as u16;
 
 /// What a request asks of the core, in full.
 pub(crate) struct Plan {
@@ -55,6 +55,10 @@ impl Daemon {
         // Where an app comes from is kept with the app, which the first turn keeps; one that is
         // asked nothing has no turn.
         for (name, origin) in plan.origins {
+            if plan.verb == "reload" {
+                self.expect_origin(&name, origin);
+                continue;
+            }
             let known = self.adopt_origin(name.clone(), origin);
             if known && let Some(entry) = self.app_entry(&name) {
                 self.store.keep(entry);
@@ -102,8 +106,16 @@ impl Daemon {
                     .map(|(name, _)| Ask::Stop { app: name.clone(), instance: None });
                 Ok(Plan { then_leave: true, ..Plan::new("kill", asks.collect()) })
             }
+            What::Abort(verb) => self.abort(&verb),
+            What::Reload(verb) => self.reload(verb),
+            What::Reset(verb) => {
+                let asks = self.targets(&verb.targets)?.into_iter();
+                let ask = |Target { app, instance }| Ask::Reset { app, instance };
+                Ok(Plan::new("reset", asks.map(ask).collect()))
+            }
             What::Restart(verb) => self.restart(verb),
             What::Resurrect => self.resurrection(),
+            What::Scale(verb) => self.scale(&verb),
             What::Start(start) => {
                 let (specs, origins) = checked(start)?;
                 let asks = specs
@@ -260,6 +272,7 @@ pub(crate) fn checked(start: Start) -> Result<Specs, Problem> {
             source: start.source.clone(),
             base_env: inherited(&spec, &base_env),
             plain_zero: instances == 1,
+            arriving: None,
         };
         if origins.insert(name.clone(), origin).is_some() {
             return bad(format!("two apps are named `{name}`"));

@@ -14,6 +14,7 @@ use crate::files;
 use crate::held::{Held, Line, address};
 use crate::note::Note;
 use crate::outputs::Naming;
+use crate::records::Origin;
 use crate::template::{self, Surroundings};
 
 /// Why a child could not even be ordered.
@@ -75,7 +76,9 @@ impl Daemon {
 
     fn try_spawn(&mut self, child: ChildId, note: &Note, on_exit: OnExit) -> Result<(), Excuse> {
         let purpose = note.purpose();
-        let spec = self.spec_of(&note.app, purpose).ok_or_else(|| "it is not known".to_owned())?;
+        let spec = self
+            .spec_of(&note.app, purpose, note.generation)
+            .ok_or_else(|| "it is not known".to_owned())?;
         let line = match purpose {
             Purpose::Build => Line::Build,
             Purpose::Worker { instance, .. } => Line::Instance(instance),
@@ -109,13 +112,29 @@ impl Daemon {
     }
 
     /// The spec that a child runs with: a build may run for one that is not the app's own yet.
-    fn spec_of(&self, app: &Name, purpose: Purpose) -> Option<AppSpec> {
+    fn spec_of(&self, app: &Name, purpose: Purpose, generation: u64) -> Option<AppSpec> {
         let app = self.state.app(app.as_str())?;
         let planned = match purpose {
             Purpose::Build => app.build().and_then(|build| build.plan.change.as_ref()),
             Purpose::Worker { .. } => None,
         };
-        Some(planned.map_or_else(|| app.spec().clone(), |(spec, _)| (**spec).clone()))
+        Some(planned.map_or_else(|| app.spec_at(generation), |(spec, _)| spec).clone())
+    }
+
+    /// Where the spec of a generation comes from.
+    fn origin_at(&self, app: &Name, generation: u64) -> Origin {
+        let origin = self.origins.get(app).cloned().unwrap_or_default();
+        let known = self.state.app(app.as_str());
+        let settled = known.map_or(0, nexus_core::App::generation);
+        let arrives = match known.and_then(nexus_core::App::rollout) {
+            Some(rollout) => rollout.reload.generation == generation,
+            // The build that comes before it.
+            None => generation > settled,
+        };
+        match origin.arriving {
+            Some(arriving) if arrives => *arriving,
+            Some(_) | None => origin,
+        }
     }
 
     /// The held template of a generation, made when it is first needed. Older ones go.
@@ -139,7 +158,7 @@ impl Daemon {
             Purpose::Build => Vec::new(),
             Purpose::Worker { .. } => self.sockets(spec)?,
         };
-        let origin = self.origins.get(&spec.name).cloned().unwrap_or_default();
+        let origin = self.origin_at(&spec.name, generation);
         let around = Surroundings {
             base_env: &origin.base_env,
             home: self.home.root(),
@@ -153,10 +172,13 @@ impl Daemon {
             (Purpose::Worker { .. }, _) => template::worker(spec, &around)?,
         };
         let sealed = template.seal()?;
+        // While a reload is under way, its predecessors may be needed again.
+        let app = self.state.app(spec.name.as_str());
+        let settled = app.map_or(generation, nexus_core::App::generation);
         for older in self.holdings.of_app(&spec.name) {
             if let Held::Template(_, line, older_generation) = &older
                 && *line == kind
-                && *older_generation < generation
+                && *older_generation < generation.min(settled)
             {
                 self.holdings.release(&older)?;
             }
@@ -168,8 +190,12 @@ impl Daemon {
     /// longer names are closed.
     fn sockets(&mut self, spec: &AppSpec) -> Result<Vec<(HoldId, String)>, Excuse> {
         let wanted: Vec<String> = spec.listen.iter().map(address).collect();
+        // While a reload is under way, both specs' sockets are needed.
+        let app = self.state.app(spec.name.as_str());
+        let settled = app.is_none_or(|app| app.rollout().is_none());
         for held in self.holdings.of_app(&spec.name) {
-            if matches!(&held, Held::Socket(_, address) if !wanted.contains(address)) {
+            let stale = matches!(&held, Held::Socket(_, address) if !wanted.contains(address));
+            if stale && settled {
                 self.holdings.release(&held)?;
             }
         }
@@ -189,7 +215,10 @@ impl Daemon {
     /// What the keeper says of a failed spawn, in words; kept until the child is forgotten.
     pub(crate) fn excuse(&mut self, child: u64, stage: Stage, errno: i32) {
         let words = Errno::from_raw(errno).desc();
-        let spec = self.notes.get(&child).and_then(|note| self.spec_of(&note.app, note.purpose()));
+        let spec = self
+            .notes
+            .get(&child)
+            .and_then(|note| self.spec_of(&note.app, note.purpose(), note.generation));
         let Some(spec) = spec else { return };
         let program = match spec.interpreter.first() {
             Some(interpreter) => Path::new(interpreter),

@@ -6,6 +6,8 @@ use nexus_spec::{Name, Ready, Restart, Span};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use crate::rolling;
+
 /// `code 3`, `SIGKILL`, `unknown`.
 pub(crate) fn exit(exit: Exit) -> String {
     match exit {
@@ -112,17 +114,33 @@ pub(crate) fn restart_policy(rule: &Restart) -> String {
 pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&str>) -> AppResult {
     let (verdict, instance, message) = match outcome {
         Outcome::Done => (Verdict::Done, None, String::new()),
+        Outcome::Aborted => (Verdict::Aborted, None, "it was aborted".to_owned()),
         Outcome::AlreadyRunning => (Verdict::AlreadyRunning, None, "already running".to_owned()),
         Outcome::BuildFailed { exit } => {
             let how = excuse.map_or_else(|| ended(*exit), str::to_owned);
             (Verdict::BuildFailed, None, format!("the build of `{app}` {how}; nothing was changed"))
         }
+        Outcome::Busy { .. } => (
+            Verdict::Busy,
+            None,
+            excuse.unwrap_or("another operation on it is under way").to_owned(),
+        ),
+        Outcome::CannotAbort => (
+            Verdict::CannotAbort,
+            None,
+            format!("only a reload or a scaling of `{app}` can be aborted"),
+        ),
         Outcome::Conflict => (
             Verdict::Conflict,
             None,
             format!("`{app}` runs with another configuration; nothing was changed"),
         ),
         Outcome::NotFound => (Verdict::NotFound, None, format!("no app named `{app}`")),
+        Outcome::RolledBack { failure, replaced, stuck } => {
+            let state = (*replaced, *stuck);
+            let message = rolling::message(&app, *failure, state, excuse);
+            (Verdict::RolledBack, failure.map(|failure| failure.instance), message)
+        }
         Outcome::Superseded => {
             (Verdict::Superseded, None, format!("a later request for `{app}` overtook this one"))
         }

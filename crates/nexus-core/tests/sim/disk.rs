@@ -1,22 +1,27 @@
 //! What a daemon has written: only what it was told to keep.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use nexus_core::{AppRecord, Intents, Keep, Next, PendingAsk, State};
+use nexus_core::{AppRecord, ChildId, Intents, Keep, Next, PendingAsk, SlotRecord, State};
 use nexus_spec::Name;
+
+use crate::owed::Moved;
 
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) apps: BTreeMap<Name, AppRecord>,
     pending: BTreeMap<Name, Vec<PendingAsk>>,
     next_slot_id: u32,
+    successors: BTreeSet<ChildId>,
 }
 
 impl Disk {
     pub(crate) fn keep(&mut self, keep: &Keep, state: &State) {
         match keep {
             Keep::App(name) => {
-                self.apps.insert(name.clone(), state.app(name.as_str()).unwrap().record());
+                let record = state.app(name.as_str()).unwrap().record();
+                record.slots.iter().for_each(|slot| self.see(slot));
+                self.apps.insert(name.clone(), record);
                 self.next_slot_id = state.next_slot_id();
             }
             Keep::Gone(name) => {
@@ -27,10 +32,27 @@ impl Disk {
                 self.pending.insert(name.clone(), state.app(name.as_str()).unwrap().pending());
             }
             Keep::Slot(name, instance) => {
-                let slot = state.app(name.as_str()).unwrap().slot(*instance).unwrap();
-                self.apps.get_mut(name).unwrap().slots[usize::from(*instance)] = slot.record();
+                let slot = state.app(name.as_str()).unwrap().slot(*instance).unwrap().record();
+                self.see(&slot);
+                self.apps.get_mut(name).unwrap().slots[usize::from(*instance)] = slot;
             }
         }
+    }
+
+    /// What each slot belonged to.
+    pub(crate) fn moved(&self) -> Moved {
+        let slots = self.apps.values().flat_map(|app| &app.slots);
+        slots.map(|slot| (slot.id, slot.moved_to)).collect()
+    }
+
+    /// It was to take the place of another, and never has.
+    pub(crate) fn is_successor(&self, child: ChildId) -> bool {
+        self.successors.contains(&child)
+    }
+
+    fn see(&mut self, slot: &SlotRecord) {
+        self.successors.extend(slot.successor.map(|successor| successor.child));
+        slot.child.map(|child| self.successors.remove(&child));
     }
 
     /// Who waits for builds.

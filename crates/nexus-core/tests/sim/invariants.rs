@@ -2,23 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nexus_core::{ChildId, Event, Purpose, SlotId};
+use nexus_core::{ChildId, Event, Fact, Milestone, Purpose, SlotId};
 
 use crate::world::World;
 
 impl World {
     /// A successor comes only when nothing of its predecessor is left, apart from what has been
-    /// told to go and from what the core has not been told of.
-    pub(crate) fn one_at_a_time(&self, purpose: Purpose) {
+    /// told to go and from what the core has not been told of; unless it is to take its place later.
+    pub(crate) fn one_at_a_time(&self, spawned: ChildId, purpose: Purpose) {
         let Purpose::Worker { id, .. } = purpose else { return };
+        let beside = self.is_successor(spawned);
         let strays: BTreeSet<ChildId> = self.state.strays().map(|(&child, _)| child).collect();
+        if strays.contains(&spawned) {
+            // It is told to go in the same turn.
+            return;
+        }
         for kept in self.keeper.kept.values().filter(|kept| kept.lives()) {
             let child = kept.entry.child;
             let untold =
                 self.keeper.reports.iter().any(
                     |(_, event)| matches!(event, Event::Respawned { new, .. } if *new == child),
                 );
-            let other = kept.slot() != Some(id) || strays.contains(&child) || untold;
+            let serves = beside && self.state.by_child(child).is_some();
+            let other = kept.slot() != Some(id) || strays.contains(&child) || untold || serves;
             assert!(other, "spawned while {child:?} of the same slot lives");
         }
     }
@@ -48,12 +54,39 @@ impl World {
         let mut serving: BTreeMap<SlotId, ChildId> = BTreeMap::new();
         for kept in self.keeper.kept.values().filter(|kept| kept.lives()) {
             let child = kept.entry.child;
-            let seated = self.state.by_child(child).is_some() || builds.contains(&child);
+            let beside = self.is_successor(child);
+            let seated = self.state.by_child(child).is_some() || builds.contains(&child) || beside;
             assert!(seated || strays.contains(&child), "{child:?} was forgotten alive");
-            if let (Some(slot), false) = (kept.slot(), kept.terminated || !kept.alive) {
+            if let (Some(slot), false) = (kept.slot(), kept.terminated || !kept.alive || beside) {
                 let other = serving.insert(slot, child);
                 assert!(other.is_none(), "{child:?} and {other:?} both serve {slot:?}");
             }
+        }
+    }
+
+    /// It is on its way to take the place of another.
+    pub(crate) fn is_successor(&self, child: ChildId) -> bool {
+        let slots = self.state.apps().flat_map(|(_, app)| app.slots());
+        slots.filter_map(|slot| slot.successor?.phase.child()).any(|next| next == child)
+    }
+
+    /// A reload ends in one of two whole states, and says in which.
+    pub(crate) fn whole(&self, fact: &Fact) {
+        let Fact::Reload { app: name, generation, milestone } = fact else { return };
+        let new = match milestone {
+            Milestone::Done => true,
+            Milestone::RolledBack { replaced: 0, stuck: 0, .. } => false,
+            _ => return,
+        };
+        let Some(app) = self.state.app(name.as_str()) else { return };
+        assert!(app.rollout().is_none(), "{fact:?}, and it goes on");
+        for slot in app.slots().iter().filter(|slot| slot.phase.is_online()) {
+            let left = slot.successor.is_some_and(|successor| !successor.counts);
+            assert!(slot.moved_to.is_none() && !left, "{fact:?}: {slot:?}");
+            let fresh = slot.generation >= *generation;
+            let one = self.scoped.contains(&(name.clone(), *generation));
+            assert!(one || !new || fresh, "{fact:?}, and an old one serves: {slot:?}");
+            assert!(new || slot.generation != *generation, "{fact:?}, and serves: {slot:?}");
         }
     }
 }

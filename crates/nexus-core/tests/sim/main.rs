@@ -11,14 +11,15 @@ mod contract;
 mod disk;
 mod invariants;
 mod keeper;
+mod owed;
 mod rng;
 mod truth;
 mod world;
 
 use std::path::Path;
 
-use nexus_core::{Ask, Phase, Want};
-use nexus_spec::{AppSpec, Backoff, Instances, Name, Ready, Restart, Signal, Span, Stop};
+use nexus_core::{Ask, OpId, Phase, Want};
+use nexus_spec::{AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Span, Stop};
 
 use crate::rng::Rng;
 use crate::world::World;
@@ -31,6 +32,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         1 => Ready::Delay(Span(rng.below(100))),
         _ => Ready::Notify,
     };
+    let passed = Listen::parse("tcp://127.0.0.1:80").unwrap();
     AppSpec {
         args: vec![rng.below(3).to_string()],
         instances: Instances::Count(1),
@@ -50,6 +52,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
             stop_exit_codes: if rng.chance(30) { vec![7] } else { Vec::new() },
         },
         stop: Stop { signal: Signal(15), tree: false, kill_timeout: Span(rng.below(3) * 250) },
+        listen: if rng.chance(60) { vec![passed] } else { Vec::new() },
         ready,
         ready_timeout: Span(300),
         build: rng.chance(30).then(|| "make".to_owned()),
@@ -67,6 +70,7 @@ fn instances(rng: &mut Rng) -> u16 {
 
 /// Something that an operator may want.
 fn any_ask(world: &mut World, specs: &[AppSpec]) -> Ask {
+    let last_op = world.last_op;
     let rng = &mut world.rng;
     let spec = &specs[usize::try_from(rng.below(specs.len() as u64)).unwrap()];
     let app = spec.name.clone();
@@ -77,7 +81,15 @@ fn any_ask(world: &mut World, specs: &[AppSpec]) -> Ask {
     };
     let known = world.state.app(app.as_str()).map(|app| (app.spec().clone(), app.instances()));
     let (same, count) = known.unwrap_or_else(|| (spec.clone(), instances(rng)));
-    match rng.below(10) {
+    match rng.below(17) {
+        10..=12 => {
+            let spec = rng.chance(60).then(|| (Box::new(new), instances(rng)));
+            let parallel = 1 + u16::try_from(rng.below(3)).unwrap();
+            Ask::Reload { app, instance, spec, parallel, replace: rng.chance(20) }
+        }
+        13 | 14 => Ask::Scale { app, to: u16::try_from(rng.below(6)).unwrap() },
+        15 => Ask::Reset { app, instance },
+        16 => Ask::Abort { app, of: OpId(last_op.saturating_sub(rng.below(2))) },
         0 | 1 => Ask::Start { spec: Box::new(same), instances: count },
         2 => Ask::Start { spec: Box::new(new), instances: instances(rng) },
         3 => Ask::StartKnown { app, instance },

@@ -37,6 +37,17 @@ impl Truth {
         self.owed.remove(&slot);
     }
 
+    /// Its worker has been replaced because of a breach.
+    pub(crate) fn breached(&mut self, slot: SlotId) {
+        self.owed.remove(&slot);
+        *self.restarts.entry(slot).or_default() += 1;
+    }
+
+    /// Someone asked for a count from 0, and the core has yet to be told of one restart (`untold`).
+    pub(crate) fn reset(&mut self, slot: SlotId, untold: bool) {
+        self.restarts.insert(slot, u64::from(untold));
+    }
+
     /// A restart that nobody was told of has been overtaken.
     pub(crate) fn uncount(&mut self, slot: SlotId) {
         *self.restarts.entry(slot).or_default() -= 1;

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use nexus_core::{
-    Action, Ask, ChildId, Event, Exit, Fact, Goal, Next, OpId, Outcome, PendingAsk, Purpose,
-    SlotId, State, Time, resume, step,
+    Action, Ask, ChildId, Event, Exit, Fact, OpId, Purpose, SlotId, State, Time, resume, step,
 };
 use nexus_spec::{Name, Span};
 
 use crate::contract::Contract;
 use crate::disk::Disk;
 use crate::keeper::{Fate, Keeper};
+use crate::owed::{Moved, fact};
 use crate::rng::Rng;
 use crate::truth::Truth;
 
@@ -27,7 +27,11 @@ pub(crate) struct World {
     pub(crate) asked: BTreeSet<(OpId, Name)>,
     pub(crate) truth: Truth,
     contract: Contract,
-    last_op: u64,
+    /// Reloads of one instance, by their generation.
+    pub(crate) scoped: BTreeSet<(Name, u64)>,
+    /// Children that are told to go in the turn that orders them.
+    pub(crate) born_asked: BTreeSet<ChildId>,
+    pub(crate) last_op: u64,
     pub(crate) turns: u64,
     /// When the daemon is back, while it is dead.
     back_at: Option<Time>,
@@ -47,6 +51,8 @@ impl World {
             asked: BTreeSet::new(),
             truth: Truth::default(),
             contract: Contract::default(),
+            scoped: BTreeSet::new(),
+            born_asked: BTreeSet::new(),
             last_op: 0,
             turns: 0,
             back_at: None,
@@ -108,6 +114,8 @@ impl World {
             && self.keeper.ever.len() > before
             && let Some(kept) = self.keeper.kept.get(&old)
             && let Some(slot) = kept.slot()
+            // What is put in the place of one that was to take a place is wanted by nobody.
+            && !self.disk.is_successor(old)
         {
             self.truth.respawned(slot, old, kept.asked);
         }
@@ -153,7 +161,8 @@ impl World {
         let ended = all.map(|entry| entry.child).collect();
         let (state, actions) = resume(self.disk.intents(), roll, self.now);
         self.state = state;
-        self.carry_out(ended, None, &BTreeSet::new(), actions);
+        let moved = self.disk.moved();
+        self.carry_out(ended, None, &BTreeSet::new(), &moved, actions);
         self.keeper.resumed = self.back_at.is_none();
         if self.back_at.is_none() {
             self.contract.resumes();
@@ -177,7 +186,7 @@ impl World {
     fn turn(&mut self, event: Event) {
         self.note(|| format!("{event:?}"));
         self.contract.reads(self.now, &event);
-        let running = self.running();
+        let (running, moved) = (self.running(), self.moved());
         let asked = match &event {
             Event::Asked { op, ask } => Some((*op, ask.clone())),
             _ => None,
@@ -187,7 +196,7 @@ impl World {
             _ => Vec::new(),
         };
         let actions = step(&mut self.state, self.now, event);
-        self.carry_out(ended, asked, &running, actions);
+        self.carry_out(ended, asked, &running, &moved, actions);
         if self.keeper.reports.is_empty() {
             self.contract.settles();
         }
@@ -209,6 +218,7 @@ impl World {
         ended: Vec<ChildId>,
         asked: Option<(OpId, Ask)>,
         running: &BTreeSet<SlotId>,
+        moved: &Moved,
         actions: Vec<Action>,
     ) {
         let dies = self.rng.chance(self.mortality);
@@ -219,10 +229,18 @@ impl World {
         let (said, acts): (Vec<Action>, Vec<Action>) = actions
             .into_iter()
             .partition(|action| matches!(action, Action::Keep(_) | Action::Reply { .. }));
+        let facts: Vec<Fact> = acts.iter().filter_map(fact).cloned().collect();
+        // Who was promoted may end in the same turn.
+        facts.iter().for_each(|fact| self.promoted(fact, running));
         for child in ended {
-            self.tell_truth(child);
+            self.tell_truth(child, &facts);
         }
         self.overtaken(asked.as_ref(), running, &said);
+        self.moves(moved, running, &acts);
+        for fact in &facts {
+            self.stepped_in(fact);
+            self.whole(fact);
+        }
         let builders = self.disk.builders();
         if let Some((op, ask)) = asked {
             self.asked.insert((op, ask.app().clone()));
@@ -253,101 +271,6 @@ impl World {
         }
     }
 
-    /// A child's end has been told; it counts if the core had it in a slot and nobody wanted it.
-    fn tell_truth(&mut self, child: ChildId) {
-        let Some(kept) = self.keeper.kept.get(&child).filter(|kept| !kept.asked) else { return };
-        let Some(id) = kept.slot() else { return };
-        let slot = self
-            .state
-            .by_id(id)
-            .and_then(|(name, instance)| self.state.app(name.as_str())?.slot(instance));
-        let last = slot.and_then(|slot| slot.last_exit).filter(|last| last.child == child);
-        // The core ends an heir that came too late on its own account.
-        let late_heir = |asked: bool| asked && kept.entry.respawn_of.is_some();
-        // A slot that stays down is owed nothing, though the keeper, which knew only the spec that
-        // the worker was started with, may have respawned it.
-        let stays = slot.is_some_and(|slot| matches!(slot.next, Next::GivenUp | Next::Stay));
-        if last.is_some_and(|last| !late_heir(last.asked)) {
-            self.truth.ended(id, child, stays);
-        }
-    }
-
-    /// Tell the truth which restarts are overtaken by what was asked for.
-    fn overtaken(
-        &mut self,
-        asked: Option<&(OpId, Ask)>,
-        running: &BTreeSet<SlotId>,
-        said: &[Action],
-    ) {
-        if let Some((op, ask)) = asked {
-            let refused = said.iter().any(|action| {
-                matches!(action, Action::Reply { op: answered, outcome, .. }
-                    if answered == op && matches!(outcome, Outcome::Conflict | Outcome::NotFound))
-            });
-            let building = self
-                .state
-                .pending()
-                .iter()
-                .any(|ask| ask.waiting.op == *op && ask.waiting.building);
-            let (scope, ends) = match ask {
-                Ask::Delete { .. } => (None, true),
-                Ask::Restart { instance, .. } | Ask::Stop { instance, .. } => (*instance, true),
-                Ask::Start { .. } => (None, false),
-                Ask::StartKnown { instance, .. } => (*instance, false),
-            };
-            if !refused && !building {
-                self.mark(ask.app(), scope, ends, running);
-            }
-        }
-    }
-
-    /// A build has succeeded: what was waited for happens now.
-    fn built(&mut self, app: &Name, builders: &[PendingAsk], running: &BTreeSet<SlotId>) {
-        for ask in builders.iter().filter(|ask| ask.app == *app) {
-            let ends = matches!(ask.waiting.goal, Goal::Fresh { .. });
-            self.mark(app, ask.instance, ends, running);
-        }
-    }
-
-    fn mark(&mut self, app: &Name, scope: Option<u16>, ends: bool, running: &BTreeSet<SlotId>) {
-        let Some(record) = self.state.app(app.as_str()) else { return };
-        let slots: Vec<SlotId> = record
-            .slots()
-            .iter()
-            .filter(|slot| scope.is_none_or(|scope| scope == slot.instance))
-            .map(|slot| slot.id)
-            .filter(|id| ends || !running.contains(id))
-            .collect();
-        for &slot in &slots {
-            self.truth.asked(slot);
-            if self.overtakes_an_untold_respawn(slot, running) {
-                self.truth.uncount(slot);
-            }
-        }
-        for kept in self.keeper.kept.values_mut() {
-            kept.asked |= kept.slot().is_some_and(|slot| slots.contains(&slot));
-        }
-    }
-
-    /// The keeper has respawned it, and before the core could count that, someone asked for its end.
-    fn overtakes_an_untold_respawn(&self, slot: SlotId, running: &BTreeSet<SlotId>) -> bool {
-        let told = |old: ChildId| {
-            !self
-                .keeper
-                .reports
-                .iter()
-                .any(|(_, event)| matches!(event, Event::Exited { child, .. } if *child == old))
-        };
-        self.keeper.reports.iter().any(|(_, event)| match event {
-            Event::Respawned { old, new, .. } => {
-                let heir = self.keeper.kept.get(new).filter(|heir| !heir.told && !heir.asked);
-                let own = heir.is_some_and(|heir| heir.slot() == Some(slot));
-                own && (!told(*old) || !running.contains(&slot))
-            }
-            _ => false,
-        })
-    }
-
     fn perform(&mut self, action: Action) {
         self.contract.orders(&action);
         let World { rng, now, keeper, .. } = self;
@@ -356,11 +279,16 @@ impl World {
             Action::Kill { child } => keeper.kill(rng, *now, child),
             Action::Keep(_) | Action::Note(_) | Action::Reply { .. } => {}
             Action::Spawn { child, app, purpose, generation, on_exit } => {
-                self.one_at_a_time(purpose);
+                self.one_at_a_time(child, purpose);
+                let beside = self.is_successor(child);
                 let World { rng, now, keeper, .. } = self;
                 let on_exit = Some(on_exit);
                 keeper.spawn(rng, *now, child, app, purpose, generation, on_exit, None);
-                if let Purpose::Worker { id, .. } = purpose {
+                let spawned = keeper.kept.get_mut(&child).unwrap();
+                spawned.asked = self.born_asked.contains(&child);
+                if let Purpose::Worker { id, .. } = purpose
+                    && !beside
+                {
                     self.truth.spawned(id);
                 }
             }

@@ -1,6 +1,6 @@
 //! A worker that goes beyond a limit.
 
-use crate::tell::{api, notify, tell, tell_all};
+use crate::tell::{api, notify, passed, tell, tell_all};
 
 #[test]
 fn a_worker_beyond_a_limit_is_stopped_and_started_and_the_figures_are_told() {
@@ -61,6 +61,42 @@ fn a_limit_that_is_too_small_to_start_with_is_found_out_like_any_crash() {
         513   #7 uses 120      | term15 #7
         514   #7 exits 0       | ack #7
         515   look             | api/0 g1 r3: given up after its last exit; start it to try again
+        ",
+    );
+}
+
+#[test]
+fn with_a_passed_socket_its_successor_is_ready_before_it_goes() {
+    tell_all(
+        passed(),
+        "
+        0     start           | keep app, keep pending, spawn #1 0
+        1     #1 spawned      | (started)
+        2     #1 ready        | keep pending, op1 done, (ready after 1)
+        2000  #1 uses 120     | keep slot 0, (breach 120 of 100 after 1999), spawn #3 0
+        2001  #1 uses 120     |
+        2002  #3 spawned      | (started)
+        2030  #3 ready        | keep slot 0, (ready after 28), (#1 by #3: Breach), term15 #1, (stopping)
+        2031  look            | api/0 g1 r1: running; its predecessor is being drained
+        2040  #1 exits 0      | ack #1
+        ",
+    );
+}
+
+#[test]
+fn a_successor_that_fails_leaves_it_serving_for_a_minute() {
+    tell(
+        passed(),
+        "
+        0     start           | spawn #1 0
+        1     #1 spawned      |
+        2     #1 ready        | op1 done
+        2000  #1 uses 120     | spawn #3 0
+        2002  #3 exits 3      | ack #3
+        2003  look            | api/0 g1 r0: running, as asked
+        3000  #1 uses 130     |
+        62001 #1 uses 130     |
+        62002 #1 uses 130     | spawn #5 0
         ",
     );
 }

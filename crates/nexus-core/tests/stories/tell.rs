@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use nexus_core::{
-    Action, Ask, Breach, ChildId, Ended, Entry, Event, Exit, Fact, Keep, Limit, OpId, Outcome, Pid,
-    Purpose, Roll, SpawnError, State, Time, resume, step,
+    Action, Ask, Breach, ChildId, Ended, Entry, Event, Exit, Fact, Failure, Keep, Limit, Milestone,
+    OpId, Outcome, Pid, Purpose, Roll, SpawnError, State, Time, resume, step,
 };
-use nexus_spec::{AppSpec, Backoff, Instances, Name, Ready, Restart, Signal, Span, Stop};
+use nexus_spec::{AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Span, Stop};
 
 const ENOENT: i32 = 2;
 const EAGAIN: i32 = 11;
@@ -42,6 +42,11 @@ pub(crate) fn notify() -> AppSpec {
     AppSpec { ready: Ready::Notify, ..api() }
 }
 
+/// With a socket that we pass: a new worker can run beside the old one.
+pub(crate) fn passed() -> AppSpec {
+    AppSpec { listen: vec![Listen::parse("tcp://127.0.0.1:80").unwrap()], ..notify() }
+}
+
 pub(crate) fn built() -> AppSpec {
     AppSpec { build: Some("make".into()), ..api() }
 }
@@ -60,21 +65,37 @@ pub(crate) fn tell_all(spec: AppSpec, story: &str) {
 
 #[track_caller]
 fn play(spec: AppSpec, story: &str, shown: fn(&Action) -> bool) {
-    let mut stage = Stage { spec, state: State::default(), op: 0 };
+    let mut milestone = Stage { spec, state: State::default(), op: 0 };
     let (mut told, mut expected) = (String::new(), String::new());
     for line in story.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let (cause, effect) = line.split_once('|').expect("a line is `cause | effect`");
         let (at, what) = cause.trim().split_once(' ').expect("a cause is `time event`");
         let now = Time(at.parse().expect("time is a number"));
-        let effects = stage.happens(now, what.trim(), shown);
-        stage.state.check().expect("the oracle agrees");
-        assert!(stage.state.next_deadline().is_none_or(|at| at > now), "a deadline in the past");
+        let effects = milestone.happens(now, what.trim(), shown);
+        milestone.state.check().expect("the oracle agrees");
+        assert!(
+            milestone.state.next_deadline().is_none_or(|at| at > now),
+            "a deadline in the past"
+        );
         told += format!("{:<28} | {effects}", cause.trim_end()).trim_end();
         expected += format!("{:<28} | {}", cause.trim_end(), effect.trim()).trim_end();
         told.push('\n');
         expected.push('\n');
     }
     assert_eq!(told, expected, "\n--- told ---\n{told}--- expected ---\n{expected}");
+}
+
+struct Reload {
+    instance: Option<u16>,
+    spec: Option<(Box<AppSpec>, u16)>,
+    parallel: u16,
+    replace: bool,
+}
+
+impl Default for Reload {
+    fn default() -> Reload {
+        Reload { instance: None, spec: None, parallel: 1, replace: false }
+    }
 }
 
 struct Stage {
@@ -123,6 +144,29 @@ impl Stage {
                 self.asks(Ask::Restart { app, instance: None, spec })
             }
             ["restart", i] => self.asks(Ask::Restart { app, instance: Some(one(i)), spec: None }),
+            ["reload", ref how @ ..] => {
+                let mut ask = Reload::default();
+                for word in how {
+                    match *word {
+                        "other" => ask.spec = Some((Box::new(self.other()), 1)),
+                        "replacing" => ask.replace = true,
+                        "both" => ask.parallel = 2,
+                        _ => match word.strip_prefix("with-") {
+                            Some(n) => ask.spec = Some((Box::new(self.other()), one(n))),
+                            None => ask.instance = Some(one(word)),
+                        },
+                    }
+                }
+                let Reload { instance, spec, parallel, replace } = ask;
+                self.asks(Ask::Reload { app, instance, spec, parallel, replace })
+            }
+            ["abort", op] => {
+                let of = OpId(op.strip_prefix("op").expect("opN").parse().expect("a number"));
+                self.asks(Ask::Abort { app, of })
+            }
+            ["scale", n] => self.asks(Ask::Scale { app, to: one(n) }),
+            ["reset"] => self.asks(Ask::Reset { app, instance: None }),
+            ["reset", i] => self.asks(Ask::Reset { app, instance: Some(one(i)) }),
             ["delete"] => self.asks(Ask::Delete { app }),
             ["tick"] => Event::Tick,
             [child, ref rest @ ..] => reported(now, number(child), rest),
@@ -267,7 +311,14 @@ fn effect(action: &Action) -> String {
 
 fn answer(outcome: &Outcome) -> String {
     match outcome {
+        Outcome::Aborted => "aborted".into(),
         Outcome::AlreadyRunning => "already running".into(),
+        Outcome::Busy { with } => format!("busy with op{}", with.0),
+        Outcome::CannotAbort => "cannot abort".into(),
+        Outcome::RolledBack { failure, replaced, stuck } => {
+            let why = failure.map_or("aborted".into(), failed);
+            format!("rolled back: {why}, {replaced} replaced, {stuck} stuck")
+        }
         Outcome::BuildFailed { exit } => format!("build failed {exit:?}"),
         Outcome::Conflict => "conflict".into(),
         Outcome::Done => "done".into(),
@@ -278,6 +329,11 @@ fn answer(outcome: &Outcome) -> String {
         }
         Outcome::Superseded => "superseded".into(),
     }
+}
+
+fn failed(failure: Failure) -> String {
+    let Failure { instance, child, exit, .. } = failure;
+    format!("{instance} #{} {exit:?}", child.0)
 }
 
 fn fact_word(fact: &Fact) -> String {
@@ -292,6 +348,23 @@ fn fact_word(fact: &Fact) -> String {
         Fact::Exited { after, asked: true, .. } => format!("(ended after {})", after.0),
         Fact::Exited { after, .. } => format!("(exited after {})", after.0),
         Fact::Killed { .. } => "(killed)".into(),
+        Fact::Reload { generation, milestone, .. } => match milestone {
+            Milestone::Begun { instances, overlaps } => {
+                let how = if *overlaps { "beside" } else { "stop first" };
+                format!("(reload {instances} to g{generation}, {how})")
+            }
+            Milestone::Done => format!("(reloaded g{generation})"),
+            Milestone::KeptOld(failure) => format!("(kept: {})", failed(*failure)),
+            Milestone::RolledBack { replaced, stuck, .. } => {
+                format!("(rolled back: {replaced} replaced, {stuck} stuck)")
+            }
+            Milestone::RollingBack(_) => "(rolling back)".into(),
+        },
+        Fact::Replaced { old, child, why, .. } => {
+            format!("(#{} by #{}: {why:?})", old.0, child.0)
+        }
+        Fact::Reset { .. } => "(reset)".into(),
+        Fact::Scaled { from, to, .. } => format!("(scaled {from} to {to})"),
         Fact::Ready { after, .. } => format!("(ready after {})", after.0),
         Fact::Started { .. } => "(started)".into(),
         Fact::Stopping { .. } => "(stopping)".into(),

@@ -1,5 +1,6 @@
 //! One file a verb: what it asks, and what it shows.
 
+mod abort;
 mod apply;
 mod check;
 mod completion;
@@ -17,9 +18,12 @@ mod logs;
 mod man;
 mod named;
 mod pid;
+mod reload;
+mod reset;
 mod restart;
 mod resurrect;
 mod save;
+mod scale;
 mod signal;
 mod start;
 mod status;
@@ -44,6 +48,10 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Start(args) => start::run(context, &args),
         Verb::Stop(args) => stop::run(context, &args),
         Verb::Restart(args) => restart::run(context, &args),
+        Verb::Reload(args) => reload::run(context, &args),
+        Verb::Scale(args) => scale::run(context, &args),
+        Verb::Abort(args) => abort::run(context, &args),
+        Verb::Reset(args) => reset::run(context, &args),
         Verb::Delete(args) => delete::run(context, &args),
         Verb::Apply(args) => apply::run(context, &args),
         Verb::Diff(args) => apply::diff(context, &args),

@@ -62,7 +62,7 @@ pub(super) fn body(context: &Context, args: &Named, respec: bool) -> Result<AppV
         apps.extend(project.apps);
     }
     let specs = (respec && !apps.is_empty()).then(|| base_env::start(apps, source));
-    Ok(AppVerb { targets, specs, max_memory_restart: None })
+    Ok(AppVerb { targets, specs, ..AppVerb::default() })
 }
 
 /// What would be done.

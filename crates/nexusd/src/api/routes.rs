@@ -181,7 +181,11 @@ pub(super) async fn verb(
     let what = match verb.as_str() {
         "start" => What::StartKnown,
         "stop" => What::Stop,
+        "abort" => What::Abort,
+        "reload" => What::Reload,
+        "reset" => What::Reset,
         "restart" => What::Restart,
+        "scale" => What::Scale,
         "delete" => What::Delete,
         "signal" => {
             return match read::<SignalApps>(body).await {

@@ -88,7 +88,7 @@ const EVENTS: &[Parameter] = &[
     Parameter { name: "follow", kind: "boolean", says: "Go on with JSON lines as they come." },
 ];
 
-pub(super) static ROWS: [Row; 24] = [
+pub(super) static ROWS: [Row; 28] = [
     read("/openapi.json", "This document.").gives(Gives::OpenApi).by(|| get(openapi::document)),
     read("/v1/version", "Who answers, and since when.").of("Version").by(|| get(routes::version)),
     read("/v1/healthz", "Whether the daemon answers.").of("Health").by(|| get(routes::healthz)),
@@ -101,6 +101,11 @@ pub(super) static ROWS: [Row; 24] = [
     begin("/v1/apps/start", "Start apps that are known.").takes("AppVerb"),
     begin("/v1/apps/stop", "Stop apps; they stay known.").takes("AppVerb"),
     begin("/v1/apps/restart", "Stop and start again, with what the body changes.").takes("AppVerb"),
+    begin("/v1/apps/reload", "Replace workers one after another; a failure keeps the old ones.")
+        .takes("AppVerb"),
+    begin("/v1/apps/scale", "More instances or fewer.").takes("AppVerb"),
+    begin("/v1/apps/abort", "Call a reload or a scaling off.").takes("AppVerb"),
+    begin("/v1/apps/reset", "Count restarts from 0 again.").takes("AppVerb"),
     begin("/v1/apps/delete", "Stop apps and forget them.").takes("AppVerb"),
     begin("/v1/apps/signal", "Send a signal to main processes.").takes("SignalApps"),
     begin("/v1/apps/flush", "Empty log files, or rotate them.").takes("FlushLogs").of("Flushed"),

@@ -1,0 +1,156 @@
+//! Requests that change the workers of an app one after another: reload, scale, and to call either
+//! off.
+
+use nexus_core::{Ask, OpId};
+use nexus_proto::{AppVerb, Code, OpState, Problem, Target};
+use nexus_spec::Name;
+
+use crate::daemon::Daemon;
+use crate::records::Origin;
+use crate::requests::{INSTANCES_MAX, Plan, checked};
+
+impl Daemon {
+    /// With new specs, or as it is. What is not there is started.
+    pub(crate) fn reload(&self, verb: AppVerb) -> Result<Plan, Problem> {
+        let AppVerb { targets, specs, parallel, replace, .. } = verb;
+        let parallel = parallel.unwrap_or(1);
+        if parallel == 0 {
+            return Err(bad("`parallel` is at least 1".into()));
+        }
+        if let Some(start) = specs {
+            let (specs, origins) = checked(start)?;
+            let asks = specs.into_iter().map(|(spec, instances)| {
+                let app = spec.name.clone();
+                match self.state.app(app.as_str()) {
+                    Some(_) => {
+                        let spec = Some((Box::new(spec), instances));
+                        Ask::Reload { app, instance: None, spec, parallel, replace }
+                    }
+                    None => Ask::Start { spec: Box::new(spec), instances },
+                }
+            });
+            let mut plan = Plan::new("reload", asks.collect());
+            plan.origins = origins;
+            return Ok(plan);
+        }
+        let asks = self.targets(&targets)?.into_iter().map(|Target { app, instance }| {
+            Ask::Reload { app, instance, spec: None, parallel, replace }
+        });
+        Ok(Plan::new("reload", asks.collect()))
+    }
+
+    /// Where the spec of a reload comes from is the app's own once that has succeeded.
+    pub(crate) fn expect_origin(&mut self, name: &Name, origin: Origin) {
+        let Some(known) = self.origins.get_mut(name) else {
+            self.origins.insert(name.clone(), origin);
+            return;
+        };
+        let under_way = self.state.app(name.as_str()).is_some_and(|app| app.rollout().is_some());
+        if !under_way {
+            known.arriving = Some(Box::new(origin));
+        }
+    }
+
+    /// `6`, `+2`, `-1`.
+    pub(crate) fn scale(&self, verb: &AppVerb) -> Result<Plan, Problem> {
+        let count = verb.count.as_deref().unwrap_or_default();
+        let asks = self.targets(&verb.targets)?.into_iter().map(|target| {
+            let Target { app, instance } = target;
+            if let Some(instance) = instance {
+                let title = format!("`{app}/{instance}` is one instance: an app is scaled");
+                return Err(Problem::new(Code::BadRequest, title)
+                    .help(format!("nexusctl scale {app} {count}")));
+            }
+            let known = self.state.app(app.as_str());
+            let now = known.map_or(0, |app| match app.counts().wanted {
+                0 => 0,
+                _ => app.instances(),
+            });
+            let to = counted(&app, count, now)?;
+            Ok(Ask::Scale { app, to })
+        });
+        Ok(Plan::new("scale", asks.collect::<Result<_, _>>()?))
+    }
+
+    /// Operations by their keys, or those that are under way on the apps that were named.
+    pub(crate) fn abort(&self, verb: &AppVerb) -> Result<Plan, Problem> {
+        let mut asks = Vec::new();
+        for word in &verb.targets {
+            if let Some(op) = self.ops.by_key(word) {
+                if op.view.state == OpState::Ended {
+                    let title = format!("operation {word} has ended");
+                    return Err(Problem::new(Code::Refused, title)
+                        .help(format!("nexusctl wait --op {word}     shows how")));
+                }
+                let of = OpId(op.id);
+                asks.extend(op.view.waiting.iter().map(|app| Ask::Abort { app: app.clone(), of }));
+                continue;
+            }
+            for Target { app, .. } in self.targets(std::slice::from_ref(word))? {
+                match self.under_way(&app) {
+                    Some(of) => asks.push(Ask::Abort { app, of }),
+                    None => return Err(nothing_to_abort(&app)),
+                }
+            }
+        }
+        Ok(Plan::new("abort", asks))
+    }
+
+    /// The newest operation on an app that waits for its answer.
+    fn under_way(&self, app: &Name) -> Option<OpId> {
+        let of_app = |op: &&crate::ops::Op| op.view.waiting.contains(app);
+        self.ops.all().filter(of_app).last().map(|op| OpId(op.id))
+    }
+}
+
+fn counted(app: &Name, count: &str, now: u16) -> Result<u16, Problem> {
+    let wrong = || {
+        bad(format!("`{count}` is no number of instances"))
+            .help(format!("nexusctl scale {app} 4        four instances"))
+            .help(format!("nexusctl scale {app} +2       two more"))
+    };
+    let number = |text: &str| match text.parse::<u16>() {
+        Ok(number) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(i64::from(number)),
+        Ok(_) | Err(_) => Err(wrong()),
+    };
+    let to = match (count.strip_prefix('+'), count.strip_prefix('-')) {
+        (Some(more), _) => i64::from(now) + number(more)?,
+        (None, Some(fewer)) => i64::from(now) - number(fewer)?,
+        (None, None) => number(count)?,
+    };
+    match u16::try_from(to) {
+        Ok(to) if to <= INSTANCES_MAX => Ok(to),
+        Ok(_) => Err(bad(format!("`{app}`: at most {INSTANCES_MAX} instances"))),
+        Err(_) => Err(bad(format!("`{app}` has {now} instances, not enough for `{count}`"))),
+    }
+}
+
+fn bad(title: String) -> Problem {
+    Problem::new(Code::BadRequest, title)
+}
+
+fn nothing_to_abort(app: &Name) -> Problem {
+    Problem::new(Code::Refused, format!("no operation on `{app}` is under way"))
+        .help(format!("nexusctl events --app {app}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_absolute_or_relative() {
+        let app = Name::new("api").unwrap();
+        let to = |count, now| counted(&app, count, now).map_err(|problem| problem.title);
+        assert_eq!(to("6", 4), Ok(6));
+        assert_eq!(to("+2", 4), Ok(6));
+        assert_eq!(to("-1", 4), Ok(3));
+        assert_eq!(to("-4", 4), Ok(0));
+        assert_eq!(to("0", 4), Ok(0));
+        for wrong in ["", "x", "+", "--1", "+-1", "1.5", "99999"] {
+            assert!(to(wrong, 4).is_err(), "{wrong}");
+        }
+        assert!(to("-5", 4).unwrap_err().contains("not enough"));
+        assert!(to("16385", 4).unwrap_err().contains("at most"));
+    }
+}

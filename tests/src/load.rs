@@ -80,11 +80,20 @@ impl Load {
     /// `keeping` clients that keep their connection and `closing` clients that take a new one for
     /// each request, on 127.0.0.1. The app must answer `GET /word` with a body that ends in it.
     pub fn start(port: u16, keeping: usize, closing: usize) -> Load {
+        Load::of(port, keeping, closing, None)
+    }
+
+    /// The same, but always for this path; any whole answer of status 200 is right.
+    pub fn asking(port: u16, keeping: usize, closing: usize, path: &'static str) -> Load {
+        Load::of(port, keeping, closing, Some(path))
+    }
+
+    fn of(port: u16, keeping: usize, closing: usize, path: Option<&'static str>) -> Load {
         let (mut go, mut clients) = (Vec::new(), Vec::new());
         for number in 0..keeping + closing {
             let (sender, receiver) = mpsc::channel();
             go.push(sender);
-            let ask = move || client(port, number, number < keeping, &receiver);
+            let ask = move || client(port, number, number < keeping, path, &receiver);
             clients.push(std::thread::spawn(ask));
         }
         Load { go, clients }
@@ -108,7 +117,13 @@ impl Load {
     }
 }
 
-fn client(port: u16, number: usize, keep: bool, go: &Receiver<()>) -> Account {
+fn client(
+    port: u16,
+    number: usize,
+    keep: bool,
+    always: Option<&str>,
+    go: &Receiver<()>,
+) -> Account {
     let mut account = Account::default();
     let mut open: Option<BufReader<TcpStream>> = None;
     let mut count = 0_u64;
@@ -121,9 +136,10 @@ fn client(port: u16, number: usize, keep: bool, go: &Receiver<()>) -> Account {
             }
         };
         count += 1;
-        let path = format!("/{number}-{count}");
+        let path = always.map_or_else(|| format!("/{number}-{count}"), str::to_owned);
+        let echo = if always.is_some() { String::new() } else { format!("{path}\n") };
         match exchange(&mut connection, &path, keep) {
-            Ok(answer) if answer.status == 200 && answer.body.ends_with(&format!("{path}\n")) => {
+            Ok(answer) if answer.status == 200 && answer.body.ends_with(&echo) => {
                 account.right += 1;
                 open = (keep && !answer.close).then_some(connection);
             }

@@ -191,11 +191,17 @@ fn a_new_file_is_what_runs_afterwards() {
     let home = Home::new();
     let port = free_port();
     let more = passed(port, 2);
-    home.write("ecosystem.toml", &worker("api", &["--drain", "--serve", "--ready-after", "0"], &more));
+    home.write(
+        "ecosystem.toml",
+        &worker("api", &["--drain", "--serve", "--ready-after", "0"], &more),
+    );
     home.ctl(&["start"]).ok();
     let load = Load::start(port, 2, 2);
     let more = format!("{}\nenv = {{ WORD = \"new\" }}", passed(port, 3));
-    home.write("ecosystem.toml", &worker("api", &["--drain", "--serve", "--ready-after", "1"], &more));
+    home.write(
+        "ecosystem.toml",
+        &worker("api", &["--drain", "--serve", "--ready-after", "1"], &more),
+    );
     home.ctl(&["reload", "ecosystem.toml", "-q"]).ok();
     load.end().flawless();
     let after = home.known("api");

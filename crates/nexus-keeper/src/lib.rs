@@ -33,6 +33,12 @@ pub use wire::{
     NOTE_MAX, OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
 };
 
+/// Give back memory that this process need not keep while it has nothing to do: code that it has
+/// not used lately, and what is free in its heap. What is needed again comes back by itself.
+pub fn let_go() {
+    sys::spare::let_go();
+}
+
 /// First argument of a process that becomes the keeper; the second is the handoff's number.
 pub const ARG_KEEPER: &str = "__keeper";
 /// First argument of a process that becomes nexusd; the second is the handoff's number.

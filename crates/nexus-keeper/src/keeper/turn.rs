@@ -20,6 +20,7 @@ impl Keeper {
     pub(super) fn turns(mut self) -> io::Result<Infallible> {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
         self.end_turn(true);
+        sys::spare::let_go();
         loop {
             let count = match self.epoll.wait(&mut events, FOREVER) {
                 Ok(count) => count,

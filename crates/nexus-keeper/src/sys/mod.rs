@@ -8,6 +8,7 @@ pub(crate) mod files;
 pub(crate) mod map;
 pub(crate) mod process;
 pub(crate) mod socket;
+pub(crate) mod spare;
 
 use std::io;
 

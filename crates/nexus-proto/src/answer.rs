@@ -143,3 +143,35 @@ pub struct Saved {
     /// How many apps are in it.
     pub apps: u64,
 }
+
+/// Answer of `GET /v1/logs`: the last lines of some log files, merged by time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Logs {
+    /// `nexus.logs/1`.
+    pub schema: String,
+    /// Oldest first.
+    pub lines: Vec<LogLine>,
+    /// Older lines that were asked for and are too much for one answer.
+    pub left_out: u64,
+}
+
+/// One line of a worker's output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LogLine {
+    /// `nexus.log/1`.
+    pub schema: String,
+    /// When it arrived: RFC 3339, UTC, milliseconds; `null` = not known.
+    pub ts: Option<String>,
+    /// The app.
+    pub app: String,
+    /// The instance; `null` when its file is of several.
+    pub instance: Option<u16>,
+    /// `out` or `err`.
+    pub stream: String,
+    /// The line as it was written, without its end; what is no UTF-8 is replaced.
+    pub msg: String,
+    /// It is longer, and was cut.
+    pub truncated: bool,
+}

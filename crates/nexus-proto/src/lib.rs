@@ -10,7 +10,8 @@ mod schemas;
 mod snapshot;
 
 pub use answer::{
-    Environment, Events, Flushed, FlushedApp, Health, History, Saved, Targets, Variable, Version,
+    Environment, Events, Flushed, FlushedApp, Health, History, LogLine, Logs, Saved, Targets,
+    Variable, Version,
 };
 pub use apply::{AppDiff, Apply, Change, Diff, Remedy, SettingDiff};
 pub use op::{

@@ -31,6 +31,7 @@ mod tests {
         said.subschema_for::<Flushed>();
         said.subschema_for::<Health>();
         said.subschema_for::<History>();
+        said.subschema_for::<Logs>();
         said.subschema_for::<Operation>();
         said.subschema_for::<Problem>();
         said.subschema_for::<Saved>();

@@ -1,65 +1,14 @@
 //! Which log files belong to what was typed, with a daemon and without one.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nexus_log::{LogFile, Stream};
-use nexus_proto::{Code, Snapshot, Target};
+use nexus_proto::Code;
+pub(crate) use nexusd::{LogSource as Source, log_sources as of_fleet};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::near::near;
-
-/// One file of one app.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Source {
-    /// The app.
-    pub(crate) app: String,
-    /// `None` when the file is of all instances, or of one that cannot be told.
-    pub(crate) instance: Option<u16>,
-    /// The file, its label and stream.
-    pub(crate) file: LogFile,
-}
-
-/// The files of `targets`, or of all apps, as the daemon tells. A file that several instances
-/// write into comes once.
-pub(crate) fn of_fleet(snapshot: &Snapshot, targets: Option<&[Target]>) -> Vec<Source> {
-    let mut sources: Vec<Source> = Vec::new();
-    let mut known: HashMap<&str, usize> = HashMap::new();
-    for app in &snapshot.apps {
-        let mine: Option<Vec<&Target>> =
-            targets.map(|all| all.iter().filter(|target| target.app == app.name).collect());
-        for one in &app.instances {
-            let wanted = mine.as_ref().is_none_or(|mine| {
-                mine.iter().any(|target| target.instance.is_none_or(|only| only == one.instance))
-            });
-            if !wanted {
-                continue;
-            }
-            for log in &one.logs {
-                let stream = if log.stream == "err" { Stream::Err } else { Stream::Out };
-                let at = *known.entry(log.path.as_str()).or_insert(sources.len());
-                if let Some(known) = sources.get_mut(at) {
-                    known.instance = None;
-                    known.file.label = known.app.clone();
-                    continue;
-                }
-                let label = if app.instances.len() > 1 {
-                    format!("{}/{}", app.name, one.instance)
-                } else {
-                    app.name.to_string()
-                };
-                let file = LogFile { path: PathBuf::from(&log.path), label, stream };
-                sources.push(Source {
-                    app: app.name.to_string(),
-                    instance: Some(one.instance),
-                    file,
-                });
-            }
-        }
-    }
-    sources
-}
 
 /// Every file in the directory of logs, by its name.
 ///

@@ -258,6 +258,7 @@ impl Daemon {
 
     /// Tell all who wait that something may have changed.
     pub(crate) fn publish(&mut self) {
+        crate::quiet::busy();
         self.published.generation.send_modify(|generation| *generation += 1);
         self.published.events.send_if_modified(|last| {
             let newest = self.journal.last();

@@ -9,7 +9,6 @@ use nexus_keeper::{Handoff, Link, Order, Stage};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
-use tokio::time::{Duration, Instant};
 
 use crate::clock;
 use crate::command::{COMMANDS_MAX, Command, Front};
@@ -27,8 +26,6 @@ use crate::sampling::Sampling;
 use crate::store::Store;
 use crate::survivors::{self, Survivor};
 
-/// After so long without anything to do, memory that is not needed is given back.
-const QUIET: Duration = Duration::from_secs(5);
 /// Reports taken before something else has its turn.
 const REPORTS_MAX: usize = 64;
 
@@ -57,6 +54,7 @@ pub fn run(handoff: RawFd) -> io::Result<()> {
 
 async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
     let (own, mut commands) = mpsc::channel(COMMANDS_MAX);
+    tokio::spawn(crate::quiet::give_back());
     let outputs = Outputs::new(own.clone());
     let mut found = Some((link, handoff, outputs));
     while let Some((link, handoff, outputs)) = found.take() {
@@ -119,7 +117,7 @@ impl Watchers {
     reason = "what is unsound is a type that lies about its descriptor; `OwnedFd` does not, and \
               the replacement is an unsafe function"
 )]
-fn watch_on(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+pub(crate) fn watch_on(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd.try_clone_to_owned()?, interest)
 }
 
@@ -131,7 +129,6 @@ async fn turns(
     // An end of file stays ready for ever: waiting for it again would leave no turn for the
     // keeper's pidfd, which is the proof of its death and may come a moment later.
     let mut broken = false;
-    let mut quiet_at = Some(Instant::now() + QUIET);
     loop {
         let tick = tick(daemon.next_deadline());
         let flush = async {
@@ -174,13 +171,7 @@ async fn turns(
                 }
             }
             () = tick => daemon.tick(),
-            () = quiet(quiet_at) => {
-                nexus_keeper::let_go();
-                quiet_at = None;
-                continue;
-            }
         }
-        quiet_at = Some(Instant::now() + QUIET);
         if daemon.course == Course::Leaving && !daemon.holdings.link.wants_write() {
             // The keeper goes once it has read the order; there is nothing left to decide.
             drop(watch.keeper.readable().await?);
@@ -202,14 +193,6 @@ fn notify_socket(holdings: &mut Holdings) -> io::Result<String> {
 async fn tick(deadline: Option<nexus_core::Time>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(clock::instant_of(at)).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Comes when nothing has come for a while, once.
-async fn quiet(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

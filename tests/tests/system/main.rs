@@ -18,6 +18,7 @@ mod instances;
 mod limits;
 mod log_lines;
 mod logs;
+mod logs_api;
 mod logs_chosen;
 mod manual;
 mod metrics;

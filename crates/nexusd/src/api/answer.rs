@@ -1,11 +1,16 @@
 //! Answers: JSON documents and problem documents (RFC 9457).
 
-use axum::body::Body;
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::response::Response;
+use http_body_util::StreamBody;
 use hyper::StatusCode;
+use hyper::body::Frame;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use nexus_proto::{Code, Problem};
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 /// RFC 9457.
 const PROBLEM: &str = "application/problem+json";
@@ -33,8 +38,20 @@ pub(crate) fn document(kind: &'static str, body: Body) -> Response {
 }
 
 /// JSON lines, as they come.
-pub(crate) fn stream(body: Body) -> Response {
+pub(crate) fn lines(queue: mpsc::Receiver<Bytes>) -> Response {
+    let frames = futures_util::stream::unfold(queue, async |mut queue| {
+        let line = queue.recv().await?;
+        Some((Ok::<_, Infallible>(Frame::data(line)), queue))
+    });
+    let body = Body::new(StreamBody::new(frames));
     with_type(StatusCode::OK, "application/jsonl", body)
+}
+
+/// One line more; `None` = nobody reads any more.
+pub(crate) async fn say(lines: &mpsc::Sender<Bytes>, line: &impl Serialize) -> Option<()> {
+    let mut bytes = serde_json::to_vec(line).ok()?;
+    bytes.push(b'\n');
+    lines.send(bytes.into()).await.ok()
 }
 
 /// What the router refuses by itself (a query that cannot be read, a path that is no text), as a

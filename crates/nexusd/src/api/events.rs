@@ -1,13 +1,9 @@
 //! `GET /v1/events`: the journal, and what is added to it.
 
-use std::convert::Infallible;
-
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use http_body_util::StreamBody;
 use hyper::StatusCode;
-use hyper::body::Frame;
 use nexus_proto::{Code, EventView, Problem};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -74,7 +70,7 @@ fn follow(front: Front, wanted: Wanted, past: Vec<EventView>) -> Response {
         let mut newest = front.events.clone();
         let mut seen = past.last().map_or(*newest.borrow(), |event| event.id);
         for event in &past {
-            if send(&lines, event).await.is_none() {
+            if answer::say(&lines, event).await.is_none() {
                 return;
             }
         }
@@ -84,7 +80,7 @@ fn follow(front: Front, wanted: Wanted, past: Vec<EventView>) -> Response {
             };
             for event in events {
                 seen = event.id;
-                if wanted.takes(&event) && send(&lines, &event).await.is_none() {
+                if wanted.takes(&event) && answer::say(&lines, &event).await.is_none() {
                     return;
                 }
             }
@@ -95,15 +91,5 @@ fn follow(front: Front, wanted: Wanted, past: Vec<EventView>) -> Response {
             }
         }
     });
-    let frames = futures_util::stream::unfold(queue, async |mut queue| {
-        let line = queue.recv().await?;
-        Some((Ok::<_, Infallible>(Frame::data(line)), queue))
-    });
-    answer::stream(Body::new(StreamBody::new(frames)))
-}
-
-async fn send(lines: &mpsc::Sender<Bytes>, event: &EventView) -> Option<()> {
-    let mut line = serde_json::to_vec(event).ok()?;
-    line.push(b'\n');
-    lines.send(line.into()).await.ok()
+    answer::lines(queue)
 }

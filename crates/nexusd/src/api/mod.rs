@@ -3,6 +3,7 @@
 mod answer;
 mod events;
 mod figures;
+mod logs;
 mod openapi;
 mod routes;
 mod table;
@@ -69,6 +70,7 @@ pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> 
 }
 
 async fn connection(stream: UnixStream, routes: axum::Router) {
+    crate::quiet::busy();
     let peer = admit(&stream);
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let peer = peer.clone();

@@ -4,7 +4,7 @@
 
 use axum::routing::{MethodRouter, get, post};
 
-use super::{events, figures, openapi, routes, wish};
+use super::{events, figures, logs, openapi, routes, wish};
 use crate::command::Front;
 
 /// One method of one path.
@@ -88,7 +88,23 @@ const EVENTS: &[Parameter] = &[
     Parameter { name: "follow", kind: "boolean", says: "Go on with JSON lines as they come." },
 ];
 
-pub(super) static ROWS: [Row; 28] = [
+const LOGS: &[Parameter] = &[
+    Parameter {
+        name: "t",
+        kind: "array",
+        says: "Apps or instances; default all; may be repeated.",
+    },
+    Parameter { name: "stream", kind: "string", says: "Only `out`, or only `err`." },
+    Parameter {
+        name: "since_unix_ms",
+        kind: "integer",
+        says: "Only from then on, in milliseconds of Unix time.",
+    },
+    Parameter { name: "last", kind: "integer", says: "Only so many; default 100, at most 10,000." },
+    Parameter { name: "follow", kind: "boolean", says: "Go on with JSON lines as they come." },
+];
+
+pub(super) static ROWS: [Row; 29] = [
     read("/openapi.json", "This document.").gives(Gives::OpenApi).by(|| get(openapi::document)),
     read("/v1/version", "Who answers, and since when.").of("Version").by(|| get(routes::version)),
     read("/v1/healthz", "Whether the daemon answers.").of("Health").by(|| get(routes::healthz)),
@@ -131,6 +147,10 @@ pub(super) static ROWS: [Row; 28] = [
         .query(EVENTS)
         .gives(Gives::Stream("Events", "EventView"))
         .by(|| get(events::events)),
+    read("/v1/logs", "The last lines of the apps' output, merged by time.")
+        .query(LOGS)
+        .gives(Gives::Stream("Logs", "LogLine"))
+        .by(|| get(logs::logs)),
     read("/v1/metrics", "The fleet for Prometheus.")
         .gives(Gives::Text("application/openmetrics-text"))
         .by(|| get(figures::metrics)),

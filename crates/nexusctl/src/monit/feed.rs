@@ -1,6 +1,7 @@
 //! Where messages come from: each feed is a thread that waits for something and tells it.
 
 pub(super) mod act;
+pub(super) mod events;
 pub(super) mod fleet;
 pub(super) mod history;
 pub(super) mod input;

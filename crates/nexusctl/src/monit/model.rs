@@ -1,6 +1,6 @@
 //! What the dashboard knows: plain data. No clock, no IO; messages change it, views show it.
 
-use nexus_proto::{History, Snapshot, Target};
+use nexus_proto::{EventView, History, Snapshot, Target};
 use nexus_spec::Name;
 
 use super::action::Deed;
@@ -37,6 +37,10 @@ pub(super) struct Model {
     pub(super) history: Option<Box<History>>,
     /// The app whose history is asked for.
     pub(super) history_of: Option<Name>,
+    /// What happened last, oldest first.
+    pub(super) events: Vec<EventView>,
+    /// More may have happened.
+    pub(super) events_stale: bool,
     /// Where keys go.
     pub(super) pane: Pane,
     /// The log fills the screen.
@@ -120,6 +124,8 @@ pub(super) enum Msg {
     Lost(NoAnswer),
     /// CPU and memory of an app; `None` = not known.
     History(Name, Option<Box<History>>),
+    /// What happened last, oldest first.
+    Events(Vec<EventView>),
     /// Lines of the log; `begins` = the first ones of this reading.
     Lines { reading: u64, begins: bool, lines: Vec<Line> },
     /// The files that were found by their names.
@@ -162,6 +168,8 @@ pub(super) enum Effect {
     Revive,
     /// Ask for the history of this app from now on.
     History(Name),
+    /// Ask what happened last: to one app, or to all.
+    Events(Option<Name>),
     /// Read these files. `newcomers` = go on with those that are read, too.
     Read { reading: u64, sources: Vec<Source>, newcomers: bool },
     /// Look for log files by their names.
@@ -187,6 +195,8 @@ impl Model {
             reading: Reading::default(),
             history: None,
             history_of: None,
+            events: Vec::new(),
+            events_stale: false,
             pane: Pane::Table,
             whole_log: false,
             overlay: None,

@@ -11,7 +11,7 @@ use nexus_spec::Name;
 use nix::sys::signal::Signal;
 
 use super::feed::log::Orders;
-use super::feed::{Event, Tell, act, fleet, history, input, log, tell};
+use super::feed::{Event, Tell, act, events, fleet, history, input, log, tell};
 use super::link::Link;
 use super::model::{Effect, Model, Msg};
 use super::screen::{self, Screen};
@@ -68,6 +68,7 @@ pub(super) fn play(context: &Context, hasty: &Client) -> Result<ExitCode, Failur
         model: Model::new(look, home, width, height),
         retry: fleet::watch(hasty.clone(), to.clone()),
         history: history::watch(hasty.clone(), to.clone()),
+        events: events::watch(hasty.clone(), to.clone()),
         orders,
         context: context.as_it_is(),
         to,
@@ -93,6 +94,7 @@ struct Stage {
     model: Model,
     retry: Sender<()>,
     history: Sender<Name>,
+    events: Sender<Option<Name>>,
     orders: Orders,
     context: Context,
     to: Tell,
@@ -187,6 +189,7 @@ impl Stage {
             Effect::Retry => drop(self.retry.send(())),
             Effect::Revive => act::revive(self.context.clone(), self.to.clone()),
             Effect::History(app) => drop(self.history.send(app)),
+            Effect::Events(app) => drop(self.events.send(app)),
             Effect::Read { reading, sources, newcomers } => {
                 self.orders.read(reading, sources, newcomers);
             }

@@ -41,6 +41,7 @@ pub(super) fn update(model: &mut Model, now: i64, msg: Msg) -> Vec<Effect> {
                 model.history = history;
             }
         }
+        Msg::Events(events) => model.events = events,
         Msg::Lines { reading, begins, lines } => reading::lines(model, reading, begins, lines),
         Msg::Files(sources) => reading::found(model, sources, &mut effects),
         Msg::Unreadable(why) => model.reading.problem = Some(plain(&why)),
@@ -68,7 +69,13 @@ fn follow_up(model: &mut Model, effects: &mut Vec<Effect>) {
         model.history_of = app;
     }
     reading::choose(model, effects);
-    let rows = layout(model).map_or(1, |layout| layout.rows());
+    let layout = layout(model);
+    // What nobody sees is not asked for.
+    if model.events_stale && layout.is_some_and(|layout| layout.events.is_some()) {
+        model.events_stale = false;
+        effects.push(Effect::Events(model.fleet.only().cloned()));
+    }
+    let rows = layout.map_or(1, |layout| layout.rows());
     model.fleet.scroll(rows);
 }
 
@@ -95,6 +102,7 @@ fn heard(model: &mut Model, snapshot: nexus_proto::Snapshot) {
     }
     model.link = Link::Live { heard: model.now };
     model.reading.stale |= changed;
+    model.events_stale |= changed;
     model.fleet.set(snapshot);
     close_what_is_gone(model);
 }

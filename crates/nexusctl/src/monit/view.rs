@@ -5,6 +5,7 @@ mod chart;
 mod columns;
 mod detail;
 mod footer;
+mod happened;
 mod header;
 mod layout;
 mod log;
@@ -30,6 +31,9 @@ pub(super) fn draw(model: &Model, buffer: &mut Buffer) {
     }
     if let Some(area) = layout.detail {
         detail::detail(model, area, &mut canvas);
+    }
+    if let Some(area) = layout.events {
+        happened::happened(model, area, &mut canvas);
     }
     if let Some(area) = layout.log {
         log::log(model, area, &mut canvas);

@@ -40,7 +40,7 @@ pub(crate) fn describe(app: &AppView, events: &[EventView], today: &str, look: &
     for event in events {
         let at = clock(&event.at, Some(today), &look.zone);
         let by = if event.by == "nexusd" { String::new() } else { format!("  by {}", event.by) };
-        let subject = super::events::subject(event);
+        let subject = super::events::event_subject(event);
         let line = plain(&format!("{at}  {subject}  {}  {}{by}", event.kind, event.detail));
         text.push_str(&format!("  {}\n", fit(&line, look)));
     }

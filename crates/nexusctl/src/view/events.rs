@@ -19,7 +19,7 @@ pub(crate) fn events(events: &[EventView], today: &str, look: &Look) -> Page {
         table.column(column, events.iter().map(cell));
     };
     add(Column::left("TIME", 0), &|event| Cell::new(time(event, Some(today), &look.zone)));
-    add(Column::flexible("APP", 1, Flex::Middle), &|event| Cell::new(subject(event)));
+    add(Column::flexible("APP", 1, Flex::Middle), &|event| Cell::new(event_subject(event)));
     add(Column::left("EVENT", 2), &|event| kind(event));
     add(Column::flexible("DETAIL", 3, Flex::End), &|event| Cell::new(plain(&event.detail)));
     add(Column::left("BY", 4), &|event| Cell::new(plain(&event.by)));
@@ -28,12 +28,12 @@ pub(crate) fn events(events: &[EventView], today: &str, look: &Look) -> Page {
 
 /// One event of a stream, with its line end.
 pub(crate) fn event_line(event: &EventView, look: &Look) -> String {
-    let role = role_of(&event.kind);
+    let role = event_role(&event.kind);
     let kind = pad(&plain(&event.kind), KIND_WIDTH, false);
     format!(
         "{}  {}  {}  {}  {}\n",
         time(event, None, &look.zone),
-        pad(&subject(event), APP_WIDTH, false),
+        pad(&event_subject(event), APP_WIDTH, false),
         role.map_or(kind.clone(), |role| look.paint(role, &kind)),
         plain(&event.detail),
         look.paint(Role::Off, &plain(&event.by)),
@@ -41,7 +41,7 @@ pub(crate) fn event_line(event: &EventView, look: &Look) -> String {
 }
 
 /// `api/2`, `api`, or the daemon itself.
-pub(super) fn subject(event: &EventView) -> String {
+pub(crate) fn event_subject(event: &EventView) -> String {
     match (&event.app, event.instance) {
         (Some(app), Some(instance)) => format!("{app}/{instance}"),
         (Some(app), None) => app.to_string(),
@@ -55,13 +55,14 @@ fn time(event: &EventView, today: Option<&str>, zone: &TimeZone) -> String {
 
 fn kind(event: &EventView) -> Cell {
     let cell = Cell::new(plain(&event.kind));
-    match role_of(&event.kind) {
+    match event_role(&event.kind) {
         Some(role) => cell.role(role),
         None => cell,
     }
 }
 
-fn role_of(kind: &str) -> Option<Role> {
+/// What a kind of event means.
+pub(crate) fn event_role(kind: &str) -> Option<Role> {
     match kind {
         "exit" | "errored" | "killed" => Some(Role::Bad),
         "ready" | "built" => Some(Role::Good),

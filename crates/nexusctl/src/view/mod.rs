@@ -13,10 +13,10 @@ mod list;
 mod table;
 mod why;
 
-pub(crate) use clock::clock_ms;
+pub(crate) use clock::{clock, clock_ms};
 pub(crate) use describe::describe;
 pub(crate) use diff::diff;
-pub(crate) use events::{event_line, events};
+pub(crate) use events::{event_line, event_role, event_subject, events};
 pub(crate) use jlist::jlist;
 pub(crate) use list::{Rows, empty, exit_of, list};
 pub(crate) use why::{Cause, why};

@@ -112,7 +112,7 @@ fn exits(cause: &Cause<'_>, look: &Look) -> String {
             text.push_str("\nexits, the latest first\n");
         }
         let at = clock(&event.at, Some(cause.today), &look.zone);
-        let subject = super::events::subject(event);
+        let subject = super::events::event_subject(event);
         let exit = event.exit.as_deref().unwrap_or("unknown");
         text.push_str(&format!(
             "  {}\n",

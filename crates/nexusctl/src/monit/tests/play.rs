@@ -13,7 +13,7 @@ use super::super::update::update;
 use super::super::view::draw;
 use crate::look::Look;
 use crate::text::width;
-use crate::view::fixture::{look, snapshot};
+use crate::view::fixture::{look, snapshot, story};
 
 /// 2026-11-23T14:02:30Z.
 const BEGIN: i64 = 1_795_442_550_000;
@@ -46,6 +46,7 @@ impl Play {
         play.hear(snapshot());
         play.history("api");
         play.lines(lines());
+        play.take(Msg::Events(story()));
         play
     }
 

@@ -85,6 +85,7 @@ fn the_selected_row_is_seen_in_a_fleet_of_a_thousand() {
         | Effect::Retry
         | Effect::Revive
         | Effect::History(_)
+        | Effect::Events(_)
         | Effect::FindFiles
         | Effect::LookFor(_)
         | Effect::Act(_) => None,
@@ -116,6 +117,25 @@ fn keys_leave_stop_and_retry() {
     assert!(play.screen().contains("Enter brings nexusd back"), "{}", play.screen());
     play.keys("a");
     assert!(play.model.overlay.is_none(), "no actions while nobody answers");
+}
+
+#[test]
+fn events_are_asked_for_when_they_are_seen_and_something_has_happened() {
+    let asked = |play: &mut Play| {
+        let events =
+            |effect: Effect| if let Effect::Events(app) = effect { Some(app) } else { None };
+        play.effects.drain(..).filter_map(events).collect::<Vec<_>>()
+    };
+    let mut play = Play::live(80, 24);
+    assert_eq!(asked(&mut play), [], "there is no room for them");
+    play.take(Msg::Resize(160, 45));
+    assert_eq!(asked(&mut play), [None]);
+    play.hear(snapshot()).wait(1_000);
+    assert_eq!(asked(&mut play), [], "nothing has happened");
+    play.keys("<Enter>");
+    assert_eq!(asked(&mut play), [Some(snapshot().apps[0].name.clone())]);
+    play.keys("<Esc>");
+    assert_eq!(asked(&mut play), [None]);
 }
 
 #[test]

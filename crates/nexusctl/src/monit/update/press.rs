@@ -91,6 +91,7 @@ fn zoom(model: &mut Model) {
         Pane::Table => {
             model.fleet.set_only(model.fleet.only().is_none());
             model.reading.stale = true;
+            model.events_stale = true;
         }
     }
 }
@@ -106,6 +107,7 @@ fn back(model: &mut Model) {
     } else if model.fleet.only().is_some() {
         model.fleet.set_only(false);
         model.reading.stale = true;
+        model.events_stale = true;
     } else {
         model.notice = None;
     }

@@ -108,7 +108,7 @@ fn draw(figure: &Figure, area: Rect, canvas: &mut Canvas<'_>) {
         canvas.text(x, y, room, line, canvas.style(Role::Note));
     }
     canvas.text(x + room + 1, bottom, FIGURE, &figure.now, canvas.style(Role::Bold));
-    if area.height > 2 && !figure.values.is_empty() {
+    if area.height > 2 && figure.values.iter().any(Option::is_some) {
         canvas.text(x + room + 1, area.y, FIGURE, &figure.top_text, canvas.style(Role::Off));
     }
 }

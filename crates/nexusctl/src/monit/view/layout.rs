@@ -15,6 +15,8 @@ const WIDE: u16 = 120;
 const RULED: u16 = 16;
 /// Rows between header and footer from which on there is room for figures.
 const TALL: u16 = 14;
+/// From here on events are shown.
+const VERY_TALL: u16 = 30;
 /// Rows that the figures beside the table need.
 const PANEL_MIN: u16 = 14;
 
@@ -25,6 +27,8 @@ pub(in crate::monit) struct Layout {
     pub(super) table: Option<Rect>,
     /// Heading and figures of the selected app.
     pub(super) detail: Option<Rect>,
+    /// Heading and events.
+    pub(in crate::monit) events: Option<Rect>,
     /// Heading and lines.
     pub(super) log: Option<Rect>,
     /// The line above the footer.
@@ -36,6 +40,13 @@ pub(in crate::monit) struct Layout {
 }
 
 impl Layout {
+    /// What is left below the table: the log, and above it the events where there is much room.
+    fn rest(&mut self, area: Rect, height: u16) {
+        let events = if height >= VERY_TALL { 1 + (area.height / 4).clamp(2, 8) } else { 0 };
+        self.events = (events > 0).then_some(Rect { height: events, ..area });
+        self.log = Some(below(area, events));
+    }
+
     /// Rows of the table.
     pub(in crate::monit) fn rows(&self) -> usize {
         self.table.map_or(0, |area| usize::from(area.height.saturating_sub(1)))
@@ -60,7 +71,15 @@ pub(in crate::monit) fn layout(model: &Model) -> Option<Layout> {
     // The header is the first row.
     let end = rule.unwrap_or(first_note);
     let body = Rect { x: 0, y: 1, width, height: end - 1 };
-    let mut layout = Layout { table: None, detail: None, log: None, rule, notes: first_note, keys };
+    let mut layout = Layout {
+        table: None,
+        detail: None,
+        events: None,
+        log: None,
+        rule,
+        notes: first_note,
+        keys,
+    };
     if model.whole_log {
         layout.log = Some(body);
         return Some(layout);
@@ -71,7 +90,7 @@ pub(in crate::monit) fn layout(model: &Model) -> Option<Layout> {
         let detail = width * 3 / 8;
         layout.table = Some(Rect { width: width - detail - 1, height: table, ..body });
         layout.detail = Some(Rect { x: width - detail, width: detail, height: table, ..body });
-        layout.log = Some(below(body, table));
+        layout.rest(below(body, table), height);
         return Some(layout);
     }
     let charts = if model.fleet.only().is_some() { (body.height / 8).max(1) } else { 1 };
@@ -82,7 +101,7 @@ pub(in crate::monit) fn layout(model: &Model) -> Option<Layout> {
     layout.table = Some(Rect { height: table, ..body });
     let rest = below(body, table);
     layout.detail = (strip > 0).then_some(Rect { height: strip, ..rest });
-    layout.log = Some(below(rest, strip));
+    layout.rest(below(rest, strip), height);
     Some(layout)
 }
 

@@ -5,6 +5,7 @@
 //! or without a daemon alive.
 
 mod bytes;
+mod dress;
 mod escape;
 mod follow;
 mod index;
@@ -13,18 +14,21 @@ mod level;
 mod mover;
 mod open;
 mod packed;
+mod pattern;
 mod read;
 mod rest;
 mod rotated;
 mod rules;
 mod timeline;
 
+pub use dress::{Dress, Form, OnFull, Origin};
 pub use escape::printable;
 pub use follow::Follow;
 pub use index::index_path;
 pub use level::Level;
 pub use mover::{LineId, Mover, Note, QueueFull, Source};
 pub use open::log_to_write;
+pub use pattern::Pattern;
 pub use read::{LINE_MAX, LogFile, Query, Reader, Record, Stream, tail_lines};
 pub use rest::flush_at_rest;
 pub use rotated::is_generation;

@@ -5,6 +5,8 @@
 //! duplicates of the pipe and of the file and go on where this one was; the caller's duty is that
 //! only one of them moves at a time, since the kernel does not lock a file's offset for a splice.
 
+mod dressed;
+mod journal;
 mod line;
 mod scratch;
 mod sink;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
+use crate::dress::Dress;
 use crate::rules::Rules;
 
 /// Orders that wait for the thread: two for each line of 16,384 workers. A disk that hangs while
@@ -45,6 +48,11 @@ pub struct Source {
     pub path: PathBuf,
     /// What bounds it; lines of one path share those of the last.
     pub rules: Rules,
+    /// What is done to the line on its way; needs a journal unless that is nothing.
+    pub dress: Dress,
+    /// A memory file, empty or as another process left it, which others hold too: where bytes are
+    /// between pipe and file when something is done to them.
+    pub journal: Option<OwnedFd>,
 }
 
 /// Where a line goes.
@@ -54,16 +62,24 @@ struct Target {
     rules: Rules,
 }
 
+/// Where a line comes from, and what is done to it.
+struct Origins {
+    pipe: OwnedFd,
+    dress: Dress,
+    journal: Option<OwnedFd>,
+}
+
 impl Source {
-    fn split(self) -> (OwnedFd, Target) {
-        let Source { pipe, file, path, rules } = self;
-        (pipe, Target { file, path, rules })
+    fn split(self) -> (Origins, Target) {
+        let Source { pipe, file, path, rules, dress, journal } = self;
+        (Origins { pipe, dress, journal }, Target { file, path, rules })
     }
 
-    /// Of a pipe and a file, without bounds.
+    /// Of a pipe and a file, without bounds; nothing is done to the line.
     #[must_use]
     pub fn new(pipe: OwnedFd, file: OwnedFd, path: PathBuf) -> Source {
-        Source { pipe, file, path, rules: Rules::none() }
+        let rules = Rules::none();
+        Source { pipe, file, path, rules, dress: Dress::default(), journal: None }
     }
 }
 
@@ -88,8 +104,13 @@ pub enum Note {
     NoSplice,
     /// The file takes no bytes (the errno); they wait in the pipe, and we try again.
     Stalled(i32),
+    /// The file takes no bytes (the errno); lines are left out and counted, and we try again.
+    Dropping(i32),
     /// The file takes bytes again.
     Healed,
+    /// The line's journal cannot be read (the errno, 0 when it is no system error): nothing is done
+    /// to the line, and what was in the journal is lost.
+    NoJournal(i32),
     /// The index cannot be written (the errno, 0 when it is no system error): lines have no time.
     NoIndex(i32),
     /// Nobody holds the pipe's write end any more, and it is empty.
@@ -116,7 +137,9 @@ type Notes = Box<dyn FnMut(LineId, Note) + Send>;
 
 /// What a caller asks of the thread.
 enum Order {
-    Add(LineId, Source),
+    Add(LineId, Box<Source>),
+    Gather,
+    Go,
     Remove(LineId),
     Settle(LineId, Then),
     Rotate(LineId, Then),
@@ -189,7 +212,25 @@ impl Mover {
     /// # Errors
     /// [`QueueFull`]; the descriptors are closed then.
     pub fn add(&self, line: LineId, source: Source) -> Result<(), QueueFull> {
-        self.order(Order::Add(line, source))
+        self.order(Order::Add(line, Box::new(source)))
+    }
+
+    /// Move nothing of the lines that are added from now on until [`Mover::go`]. Who takes over
+    /// several lines of one file from a process that was killed needs this: what it began to write
+    /// has its place in the file before anything else is written.
+    ///
+    /// # Errors
+    /// [`QueueFull`]
+    pub fn gather(&self) -> Result<(), QueueFull> {
+        self.order(Order::Gather)
+    }
+
+    /// Move what was gathered.
+    ///
+    /// # Errors
+    /// [`QueueFull`]
+    pub fn go(&self) -> Result<(), QueueFull> {
+        self.order(Order::Go)
     }
 
     /// Stop moving a pipe's bytes; its descriptors are closed, what is in the pipe stays there.

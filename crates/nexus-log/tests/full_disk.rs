@@ -14,9 +14,10 @@ use std::process::{Command, ExitCode};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use nexus_log::{LineId, Mover, Note, Source};
+use nexus_log::{Dress, Form, LineId, Mover, Note, OnFull, Pattern, Source};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const FULL: LineId = LineId(1);
@@ -83,11 +84,77 @@ fn fill(full: &Path, other: &Path) {
     settle(&mover, FULL);
     assert!(std::fs::read(full.join("app.log")).unwrap() == text.as_bytes(), "a gap or a double");
     println!("full disk healed without a gap");
+    dressed(&mover, full, &noted);
+}
+
+/// The same by way of a journal: waiting, all is there; dropping, nobody waits and what is missing
+/// is counted.
+fn dressed(mover: &Mover, full: &Path, noted: &mpsc::Receiver<(LineId, Note)>) {
+    let text: String = (0..50_000).map(|n| format!("line {n:06}\n")).collect();
+    for (on_full, id) in [(OnFull::Wait, LineId(3)), (OnFull::Drop, LineId(4))] {
+        std::fs::remove_file(full.join("app.log")).unwrap();
+        mover.remove(FULL).unwrap();
+        remount(full, "size=64k");
+        let path = full.join("app.log");
+        let (pipe, writer) = pipe();
+        let source = Source {
+            dress: Dress { form: Form::Stamped(Pattern::new("SSS")), on_full, ..Dress::default() },
+            journal: Some(memfd_create("journal", MFdFlags::MFD_CLOEXEC).unwrap()),
+            ..Source::new(pipe, File::create(&path).unwrap().into(), path.clone())
+        };
+        mover.add(id, source).unwrap();
+        let lines = text.clone();
+        let writing = std::thread::spawn(move || {
+            let mut writer = File::from(writer);
+            writer.write_all(lines.as_bytes()).unwrap();
+            writer
+        });
+        let full_disk = match on_full {
+            OnFull::Wait => Note::Stalled(Errno::ENOSPC as i32),
+            OnFull::Drop => Note::Dropping(Errno::ENOSPC as i32),
+        };
+        while noted.recv_timeout(DEADLINE).unwrap() != (id, full_disk) {}
+        // Who drops lets the writer go on while the disk is still full.
+        let begin = std::time::Instant::now();
+        while on_full == OnFull::Drop && !writing.is_finished() {
+            assert!(begin.elapsed() < DEADLINE, "it waits");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        remount(full, "size=8m");
+        while noted.recv_timeout(DEADLINE).unwrap() != (id, Note::Healed) {}
+        let mut last = writing.join().unwrap();
+        last.write_all(b"the end\n").unwrap();
+        settle(mover, id);
+        check_dressed(&std::fs::read_to_string(&path).unwrap(), on_full);
+        mover.remove(id).unwrap();
+    }
+    println!("dressed lines wait for a full disk, or are left out and counted");
+}
+
+fn check_dressed(text: &str, on_full: OnFull) {
+    let (mut next, mut left_out) = (0_u64, 0);
+    for line in text.lines().map(|line| line.get(5..).unwrap_or_default()) {
+        if let Some(mark) = line.strip_prefix("[nexus: ") {
+            assert!(mark.ends_with(" lines left out: the file took none]"), "{line}");
+            let count: u64 = mark.split(' ').next().unwrap().parse().unwrap();
+            (next, left_out) = (next + count, left_out + count);
+        } else if line != "the end" {
+            assert_eq!(line, format!("line {next:06}"));
+            next += 1;
+        }
+    }
+    assert_eq!(next, 50_000);
+    assert_eq!(left_out > 0, on_full == OnFull::Drop, "{left_out}");
+}
+
+fn pipe() -> (OwnedFd, OwnedFd) {
+    let (pipe, writer) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
+    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    (pipe, writer)
 }
 
 fn line(mover: &Mover, id: LineId, path: &Path) -> File {
-    let (pipe, writer): (OwnedFd, OwnedFd) = nix::unistd::pipe2(OFlag::O_CLOEXEC).unwrap();
-    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    let (pipe, writer) = pipe();
     let file = File::create(path).unwrap().into();
     mover.add(id, Source::new(pipe, file, path.to_owned())).unwrap();
     File::from(writer)

@@ -46,7 +46,7 @@ pub use flaw::{Bytes, Code, Flaw, Flaws, Place, Related};
 pub use instances::Instances;
 pub use limits::{Bound, Limits, Rlimit};
 pub use listen::Listen;
-pub use log::{LogFiles, LogFormat};
+pub use log::{LogFiles, LogFormat, OnFull};
 pub use memory::Memory;
 pub use name::{Name, NameFlaw};
 pub use options::{OptionFlaw, Options};

@@ -31,6 +31,8 @@ pub struct LogFiles {
     /// `log.rate`: lines a second of one worker's stream that are kept, the rest is counted;
     /// default none.
     pub rate: Option<u32>,
+    /// `log.on_full`: what happens to lines while the disk takes none; default they wait.
+    pub on_full: OnFull,
     /// `log.format`, also written `log_type`; default raw.
     pub format: LogFormat,
     /// `log_date_format`, in day.js's letters: a stamp before each line; `time = true` is
@@ -47,6 +49,17 @@ pub enum LogFormat {
     Raw,
     /// One JSON object a line.
     Json,
+}
+
+/// What happens to lines while the file takes none: the disk is full, or broken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFull {
+    /// They wait in the pipe; when that is full, their writer waits.
+    #[default]
+    Wait,
+    /// They are left out and counted; their writer never waits.
+    Drop,
 }
 
 impl LogFiles {
@@ -66,6 +79,7 @@ impl Default for LogFiles {
             total: Some(Size(500 << 20)),
             compress: true,
             rate: None,
+            on_full: OnFull::Wait,
             format: LogFormat::Raw,
             date_format: None,
         }

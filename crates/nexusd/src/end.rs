@@ -70,6 +70,7 @@ impl Daemon {
                 held::Held::Pipe(_, line, ..) => Some(line),
                 held::Held::Control
                 | held::Held::File(..)
+                | held::Held::Journal(..)
                 | held::Held::Notify(_)
                 | held::Held::Socket(..)
                 | held::Held::Template(..) => None,

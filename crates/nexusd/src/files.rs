@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nexus_spec::Listen;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, listen,
     setsockopt, socket, sockopt,
@@ -45,6 +46,14 @@ pub(crate) fn pipe(owner: Option<&Ids>) -> io::Result<(OwnedFd, OwnedFd)> {
 /// What open(2) says, with the path.
 pub(crate) fn log(path: &Path) -> io::Result<OwnedFd> {
     nexus_log::log_to_write(path).map_err(|error| named(&path.display(), &error))
+}
+
+/// An empty memory file, for bytes on their way to a log file.
+///
+/// # Errors
+/// When no descriptor is left.
+pub(crate) fn journal() -> io::Result<OwnedFd> {
+    Ok(memfd_create("nexus-journal", MFdFlags::MFD_CLOEXEC)?)
 }
 
 /// A listening socket.

@@ -17,6 +17,8 @@ pub(crate) enum Held {
     Pipe(Name, Line, Stream, End),
     /// A log file, open at its end.
     File(Name, Line, Stream),
+    /// The memory file where a line's bytes are between its pipe and its file.
+    Journal(Name, Line, Stream),
     /// A listening socket of an app, by its address as written.
     Socket(Name, String),
     /// The memfd of what is the same for all workers of one generation of an app (or its build).
@@ -55,6 +57,7 @@ impl Held {
             Held::Control | Held::Notify(_) => None,
             Held::Pipe(app, ..)
             | Held::File(app, ..)
+            | Held::Journal(app, ..)
             | Held::Socket(app, _)
             | Held::Template(app, ..) => Some(app),
         }
@@ -79,6 +82,9 @@ impl Held {
             ),
             ["file", app, line, stream] => {
                 Held::File(Name::new(app).ok()?, Line::parse(line)?, Stream::parse(stream)?)
+            }
+            ["journal", app, line, stream] => {
+                Held::Journal(Name::new(app).ok()?, Line::parse(line)?, Stream::parse(stream)?)
             }
             ["template", app, line, generation] => {
                 Held::Template(Name::new(app).ok()?, Line::parse(line)?, generation.parse().ok()?)
@@ -143,6 +149,9 @@ impl fmt::Display for Held {
                 write!(f, "pipe {app} {line} {} {end}", stream.word())
             }
             Held::File(app, line, stream) => write!(f, "file {app} {line} {}", stream.word()),
+            Held::Journal(app, line, stream) => {
+                write!(f, "journal {app} {line} {}", stream.word())
+            }
             Held::Socket(app, address) => write!(f, "socket {app} {address}"),
             Held::Template(app, line, generation) => {
                 write!(f, "template {app} {line} {generation}")
@@ -208,6 +217,7 @@ impl Index {
             Held::Control
             | Held::Pipe(..)
             | Held::File(..)
+            | Held::Journal(..)
             | Held::Socket(..)
             | Held::Template(..) => None,
         })
@@ -226,6 +236,7 @@ mod tests {
             Held::Notify("nexus/ab12".into()),
             Held::Pipe(app.clone(), Line::Instance(3), Stream::Err, End::Write),
             Held::File(app.clone(), Line::Merged, Stream::Out),
+            Held::Journal(app.clone(), Line::Instance(0), Stream::Out),
             Held::Socket(app.clone(), "unix:/run/with space.sock".into()),
             Held::Template(app, Line::Build, 7),
         ] {

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use nexus_core::Slot;
 use nexus_keeper::HoldId;
-use nexus_log::{LineId, Mover, Note, Rules, Source};
-use nexus_spec::{AppSpec, Name};
+use nexus_log::{Dress, Form, LineId, Mover, Note, Origin as LineOrigin, Pattern, Rules, Source};
+use nexus_spec::{AppSpec, LogFormat, Name};
 use nix::sys::stat::fstat;
 use tokio::sync::mpsc::Sender;
 
@@ -30,8 +31,18 @@ pub(crate) struct Outputs {
     by_device: HashMap<u64, Mover>,
     /// Threads of before, of which one at least did not stop.
     before: HashMap<u64, Mover>,
-    lines: HashMap<Key, (LineId, u64)>,
+    lines: HashMap<Key, Moved>,
     keys: HashMap<LineId, Key>,
+    /// After a daemon's death: nothing is moved before all lines are known.
+    gathering: bool,
+}
+
+/// A line that a thread moves.
+struct Moved {
+    id: LineId,
+    device: u64,
+    rules: Rules,
+    dress: Dress,
 }
 
 /// One stream of one line of an app.
@@ -44,6 +55,8 @@ pub(crate) struct Naming<'a> {
     pub(crate) spec: &'a AppSpec,
     /// Instance 0 has files without a number: the app was first started with one instance.
     pub(crate) plain_zero: bool,
+    /// The app's slots, whose numbers are told in JSON.
+    pub(crate) slots: &'a [Slot],
 }
 
 impl Naming<'_> {
@@ -68,6 +81,31 @@ impl Naming<'_> {
             }
         };
         (path, under)
+    }
+
+    /// What is done to the lines of a stream.
+    fn dress(&self, line: Line, stream: Stream) -> Dress {
+        let log = &self.spec.log;
+        let Line::Instance(instance) = line else { return Dress::default() };
+        let time = log.date_format.as_deref().map(Pattern::new);
+        let form = match (log.format, time) {
+            (LogFormat::Raw, None) => Form::Raw,
+            (LogFormat::Raw, Some(pattern)) => Form::Stamped(pattern),
+            (LogFormat::Json, time) => Form::Json(LineOrigin {
+                app: self.spec.name.as_str().into(),
+                id: self.slots.iter().find(|slot| slot.instance == instance).map_or(0, |s| s.id.0),
+                stream: match stream {
+                    Stream::Out => nexus_log::Stream::Out,
+                    Stream::Err => nexus_log::Stream::Err,
+                },
+                time,
+            }),
+        };
+        let on_full = match log.on_full {
+            nexus_spec::OnFull::Wait => nexus_log::OnFull::Wait,
+            nexus_spec::OnFull::Drop => nexus_log::OnFull::Drop,
+        };
+        Dress { form, rate: log.rate, on_full }
     }
 
     /// What bounds each file.
@@ -109,6 +147,7 @@ impl Outputs {
             before: HashMap::new(),
             lines: HashMap::new(),
             keys: HashMap::new(),
+            gathering: false,
         }
     }
 
@@ -168,8 +207,13 @@ impl Outputs {
             holdings.hold(read.clone(), read_end)?;
             holdings.hold(write.clone(), write_end)?;
         }
+        let dress = naming.dress(line, stream);
+        let journal = Held::Journal(app.clone(), line, stream);
+        if !dress.is_plain() && holdings.id(&journal).is_none() {
+            holdings.hold(journal, files::journal()?)?;
+        }
         let key = (app.clone(), line, stream);
-        self.begin(holdings, key, (read, &file), path, naming.rules())?;
+        self.begin(holdings, key, (read, &file), path, (naming.rules(), dress))?;
         holdings.id(write).ok_or_else(|| io::Error::other("the pipe was not held"))
     }
 
@@ -180,14 +224,21 @@ impl Outputs {
         key: Key,
         (pipe, file): (&Held, &Held),
         path: PathBuf,
-        rules: Rules,
+        (rules, dress): (Rules, Dress),
     ) -> io::Result<()> {
-        if self.lines.contains_key(&key) {
+        let known = self.lines.get(&key);
+        if known.is_some_and(|known| known.rules == rules && known.dress == dress) {
             return Ok(());
         }
         let id = holdings.id(pipe).ok_or_else(|| io::Error::other("the pipe is not held"))?;
         let (pipe, file) = (holdings.duplicate(pipe)?, holdings.duplicate(file)?);
-        let source = Source { pipe, file, path, rules };
+        let journal = Held::Journal(key.0.clone(), key.1, key.2);
+        let journal = match holdings.id(&journal) {
+            Some(_) => Some(holdings.duplicate(&journal)?),
+            None => None,
+        };
+        let (own_rules, own_dress) = (rules.clone(), dress.clone());
+        let source = Source { pipe, file, path, rules, dress, journal };
         let device = fstat(source.file.as_fd())?.st_dev;
         let mover = match self.by_device.entry(device) {
             std::collections::hash_map::Entry::Occupied(mover) => mover.into_mut(),
@@ -197,20 +248,32 @@ impl Outputs {
                 place.insert(Mover::after(before, move |line, note| noticed(&own, line, note))?)
             }
         };
-        mover.add(LineId(id.0), source).map_err(io::Error::other)?;
-        self.keys.insert(LineId(id.0), key.clone());
-        self.lines.insert(key, (LineId(id.0), device));
+        let id = LineId(id.0);
+        if self.gathering {
+            mover.gather().map_err(io::Error::other)?;
+        }
+        mover.add(id, source).map_err(io::Error::other)?;
+        self.keys.insert(id, key.clone());
+        self.lines.insert(key, Moved { id, device, rules: own_rules, dress: own_dress });
         Ok(())
     }
 
-    /// After a daemon's death: go on moving whatever pipes are held for an app.
+    /// After a daemon's death: go on moving whatever pipes are held for an app, once
+    /// [`Outputs::go`] is called.
     pub(crate) fn resume(&mut self, holdings: &mut Holdings, naming: Naming<'_>) -> io::Result<()> {
+        self.gathering = true;
         for held in holdings.of_app(&naming.spec.name) {
             if let Held::Pipe(_, line, stream, End::Read) = held {
                 self.stream(holdings, naming, line, stream, None)?;
             }
         }
         Ok(())
+    }
+
+    /// Move what was resumed.
+    pub(crate) fn go(&mut self) -> io::Result<()> {
+        self.gathering = false;
+        self.by_device.values().try_for_each(|mover| mover.go().map_err(io::Error::other))
     }
 
     /// A line goes to another file: that is what is held from now on. Until then a successor finds
@@ -222,8 +285,8 @@ impl Outputs {
         merged: impl FnOnce(&Name) -> bool,
     ) -> io::Result<()> {
         let Some((app, line, stream)) = self.keys.get(&id) else { return Ok(()) };
-        let device = self.lines.get(&(app.clone(), *line, *stream)).map(|(_, device)| device);
-        let mover = device.and_then(|device| self.by_device.get(device));
+        let moved = self.lines.get(&(app.clone(), *line, *stream));
+        let mover = moved.and_then(|moved| self.by_device.get(&moved.device));
         let Some(file) = mover.and_then(|mover| mover.take_renewed(id)) else { return Ok(()) };
         let under = match line {
             Line::Instance(_) if merged(app) => Line::Merged,
@@ -234,7 +297,7 @@ impl Outputs {
     }
 
     fn stop(&mut self, app: &Name, line: Line, stream: Stream) {
-        if let Some((id, device)) = self.lines.remove(&(app.clone(), line, stream))
+        if let Some(Moved { id, device, .. }) = self.lines.remove(&(app.clone(), line, stream))
             && let Some(mover) = self.by_device.get(&device)
         {
             self.keys.remove(&id);
@@ -258,7 +321,7 @@ impl Outputs {
         let last = Arc::new(AtLast(Some(then)));
         for stream in Stream::BOTH {
             let line = self.lines.get(&(app.clone(), line, stream));
-            if let Some((id, device)) = line
+            if let Some(Moved { id, device, .. }) = line
                 && let Some(mover) = self.by_device.get(device)
             {
                 let last = Arc::clone(&last);
@@ -279,7 +342,7 @@ impl Outputs {
         then: Box<dyn FnOnce(u64) + Send>,
     ) -> bool {
         let line = self.lines.get(&(app.clone(), line, stream));
-        let Some((id, device)) = line else { return false };
+        let Some(Moved { id, device, .. }) = line else { return false };
         let Some(mover) = self.by_device.get(device) else { return false };
         let ordered = if rotate {
             mover.rotate(*id, Box::new(move || then(0)))
@@ -318,6 +381,17 @@ fn noticed(own: &Sender<Command>, line: LineId, note: Note) {
         Note::Stalled(errno) => {
             let why = nix::errno::Errno::from_raw(errno).desc();
             tracing::error!(line = line.0, "a log file takes no bytes: {why}; they wait");
+        }
+        Note::Dropping(errno) => {
+            let why = nix::errno::Errno::from_raw(errno).desc();
+            tracing::error!(line = line.0, "a log file takes no bytes: {why}; lines are left out");
+        }
+        Note::NoJournal(errno) => {
+            tracing::error!(
+                line = line.0,
+                errno,
+                "a journal cannot be read: lines go as they come"
+            );
         }
         Note::Healed => tracing::info!(line = line.0, "a log file takes bytes again"),
         Note::Truncated { from, to } => {

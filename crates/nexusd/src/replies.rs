@@ -142,6 +142,11 @@ impl Daemon {
             home: &self.home,
             spec,
             plain_zero: origin.is_some_and(|origin| origin.plain_zero),
+            slots: self
+                .state
+                .app(spec.name.as_str())
+                .map(nexus_core::App::slots)
+                .unwrap_or_default(),
         }
     }
 }

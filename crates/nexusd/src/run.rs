@@ -296,10 +296,16 @@ impl Daemon {
         let apps: Vec<_> = self.state.apps().map(|(_, app)| app.spec().clone()).collect();
         for spec in apps {
             let plain_zero = self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
-            let naming = crate::outputs::Naming { home: &self.home, spec: &spec, plain_zero };
+            let slots = self.state.app(spec.name.as_str()).map(nexus_core::App::slots);
+            let slots = slots.unwrap_or_default();
+            let naming =
+                crate::outputs::Naming { home: &self.home, spec: &spec, plain_zero, slots };
             if let Err(error) = self.outputs.resume(&mut self.holdings, naming) {
                 tracing::error!(app = %spec.name, %error, "its output cannot be moved on");
             }
+        }
+        if let Err(error) = self.outputs.go() {
+            tracing::error!(%error, "output cannot be moved on");
         }
     }
 

@@ -86,7 +86,9 @@ impl Daemon {
         let owner = template::ids(&spec.run_as)?;
         let template = self.template(&spec, purpose, note.generation)?;
         let plain_zero = self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);
-        let naming = Naming { home: &self.home, spec: &spec, plain_zero };
+        let slots = self.state.app(spec.name.as_str()).map(nexus_core::App::slots);
+        let slots = slots.unwrap_or_default();
+        let naming = Naming { home: &self.home, spec: &spec, plain_zero, slots };
         let (stdout, stderr) =
             self.outputs.ensure(&mut self.holdings, naming, line, owner.as_ref())?;
         let place = match purpose {

@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
 
+use super::dressed::Dressed;
 use super::scratch::Scratch;
 use super::sink::Sink;
 use super::{LineId, Note, Notes, Shared, Then};
@@ -45,6 +46,8 @@ pub(super) struct Line {
     pub(super) sink: u64,
     /// Nobody writes any more (the thread's to set: it has told the epoll).
     pub(super) over: bool,
+    /// Set when something is done to the line on its way.
+    pub(super) dressed: Option<Dressed>,
     /// Bytes since the line was added.
     moved: u64,
     /// To call when `moved` has reached the number, or the pipe was seen empty.
@@ -53,7 +56,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn new(id: LineId, pipe: OwnedFd, sink: u64) -> Line {
-        Line { id, pipe, sink, over: false, moved: 0, settles: Vec::new() }
+        Line { id, pipe, sink, over: false, dressed: None, moved: 0, settles: Vec::new() }
     }
 
     /// Move what is there, within the bounds of one round.
@@ -61,6 +64,11 @@ impl Line {
     /// `drain`: go on until the pipe is empty, where otherwise the epoll would call again. A retry
     /// does so, lest a disk with room for a page were called healed.
     pub(super) fn round(&mut self, sink: &mut Sink, drain: bool, tools: &mut Tools<'_>) -> Round {
+        if let Some(mut dressed) = self.dressed.take() {
+            let round = self.dressed_round(&mut dressed, sink, drain, tools);
+            self.dressed = Some(dressed);
+            return round.unwrap_or_else(Round::Stalled);
+        }
         let mut left = ROUND_BYTES;
         while left > 0 && !tools.shared.halted() {
             if let Err(errno) = sink.check(tools) {
@@ -91,6 +99,45 @@ impl Line {
             }
         }
         Round::Moved
+    }
+
+    /// A round by way of the journal.
+    fn dressed_round(
+        &mut self,
+        dressed: &mut Dressed,
+        sink: &mut Sink,
+        drain: bool,
+        tools: &mut Tools<'_>,
+    ) -> nix::Result<Round> {
+        let mut left = ROUND_BYTES;
+        dressed.advance(sink, false, tools)?;
+        while left > 0 && !tools.shared.halted() {
+            match dressed.take(&self.pipe, left) {
+                Ok(0) => {
+                    dressed.advance(sink, true, tools)?;
+                    return Ok(self.ended(tools));
+                }
+                Ok(n) => {
+                    left = left.saturating_sub(n);
+                    self.moved += n as u64;
+                    sink.count(n);
+                    dressed.advance(sink, false, tools)?;
+                    self.call_settled();
+                }
+                Err(Errno::EAGAIN) => {
+                    // Who waits for all that was written wants it also without its line end.
+                    dressed.advance(sink, !self.settles.is_empty(), tools)?;
+                    self.emptied();
+                    return Ok(Round::Moved);
+                }
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+            if !drain && self.settles.is_empty() {
+                break;
+            }
+        }
+        Ok(Round::Moved)
     }
 
     /// Remember to call `then` when what is in the pipe now is in the file.

@@ -83,8 +83,12 @@ impl Sink {
             sink.take_index_back(position(stat.st_size));
             tools.janitor.tend(&sink.path, &sink.rules, sink.upto);
         } else {
-            sink.take_last_rotated();
+            let found = sink.take_last_rotated();
             sink.renew(tools);
+            if !found && stat.st_nlink == 0 {
+                // What is written to a deleted file is lost.
+                sink.take_new_file(tools);
+            }
         }
         sink
     }

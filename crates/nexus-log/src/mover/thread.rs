@@ -13,6 +13,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigSet;
 
+use super::dressed::Dressed;
+use super::journal::Journal;
 use super::line::{Line, Round, Tools};
 use super::scratch::Scratch;
 use super::sink::Sink;
@@ -44,7 +46,8 @@ pub(super) fn spawn(
         sinks: HashMap::new(),
         paths: HashMap::new(),
         waiting: HashMap::new(),
-        replacing: HashSet::new(),
+        timed: HashSet::new(),
+        gathered: None,
         scratch: Scratch::default(),
         janitor: Janitor::default(),
         shared,
@@ -94,8 +97,11 @@ struct Thread {
     paths: HashMap<PathBuf, u64>,
     /// Not in the epoll: lines whose file takes nothing.
     waiting: HashMap<u64, Stall>,
-    /// Lines whose sink has a new file that waits for the end of a line of text.
-    replacing: HashSet<u64>,
+    /// Lines to be looked after though nothing comes: their sink has a new file that waits for the
+    /// end of a line of text, or they have one themselves that waits for its end.
+    timed: HashSet<u64>,
+    /// Lines that are not moved yet; None = all are.
+    gathered: Option<Vec<u64>>,
     scratch: Scratch,
     janitor: Janitor,
 }
@@ -123,14 +129,11 @@ impl Thread {
         }
     }
 
-    /// Until the next retry or overdue replacement; for ever when there is none.
+    /// Until the next retry, or until something is overdue; for ever when there is nothing.
     fn patience(&self) -> EpollTimeout {
         let retries = self.waiting.values().map(|stall| stall.retry_at);
-        let replacements = self.replacing.iter().filter_map(|token| {
-            let line = self.lines.get(token)?;
-            self.sinks.get(&line.sink)?.sink.replace_at()
-        });
-        let Some(at) = retries.chain(replacements).min() else { return EpollTimeout::NONE };
+        let dues = self.timed.iter().filter_map(|token| self.due(*token));
+        let Some(at) = retries.chain(dues).min() else { return EpollTimeout::NONE };
         // Rounded up: rounding down would spin for the last millisecond.
         let wait = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
         EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::MAX)
@@ -145,7 +148,13 @@ impl Thread {
             }
             let Some(order) = lock(&self.shared.orders).pop_front() else { return };
             match order {
-                Order::Add(id, source) => self.add(id, source),
+                Order::Add(id, source) => self.add(id, *source),
+                Order::Gather => self.gathered = Some(self.gathered.take().unwrap_or_default()),
+                Order::Go => {
+                    for token in self.gathered.take().into_iter().flatten() {
+                        self.watch(token);
+                    }
+                }
                 Order::Remove(id) => self.remove(id),
                 Order::Settle(id, then) => {
                     self.with_line(id, |line, _, _| line.settle(then));
@@ -164,18 +173,18 @@ impl Thread {
         self.remove(id);
         self.last_token += 1;
         let token = self.last_token;
-        let (pipe, source) = source.split();
-        let sink = match self.paths.get(&source.path) {
+        let (origins, target) = source.split();
+        let sink = match self.paths.get(&target.path) {
             Some(sink) => *sink,
             None => {
-                self.paths.insert(source.path.clone(), token);
+                self.paths.insert(target.path.clone(), token);
                 token
             }
         };
         match self.sinks.get_mut(&sink) {
             Some(shares) => {
                 shares.lines += 1;
-                shares.sink.rules = source.rules;
+                shares.sink.rules = target.rules;
             }
             None => {
                 let mut tools = Tools {
@@ -185,14 +194,43 @@ impl Thread {
                     shared: &self.shared,
                     janitor: &self.janitor,
                 };
-                let opened = Sink::open(source, &mut tools);
+                let opened = Sink::open(target, &mut tools);
                 self.sinks.insert(sink, Shares { sink: opened, lines: 1 });
             }
         }
         self.tokens.insert(id, token);
-        self.lines.insert(token, Line::new(id, pipe, sink));
-        self.note_replacing(token);
-        self.watch(token);
+        let journal = origins.journal.map(Journal::open);
+        self.lines.insert(token, Line::new(id, origins.pipe, sink));
+        self.reach(token, |line, sink, tools| match journal.transpose() {
+            Ok(Some(journal)) => {
+                let dress = origins.dress.clone();
+                line.dressed = Some(Dressed::open(journal, dress, sink, tools));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(0);
+                (tools.notes)(id, Note::NoJournal(errno));
+            }
+        });
+        if origins.dress.is_plain() {
+            self.undress(token);
+        }
+        self.note_timed(token);
+        match &mut self.gathered {
+            Some(gathered) => gathered.push(token),
+            None => self.watch(token),
+        }
+    }
+
+    /// Nothing is done to the line any more: once its journal is empty, it goes by itself.
+    fn undress(&mut self, token: u64) {
+        self.reach(token, |line, sink, tools| {
+            if let Some(mut dressed) = line.dressed.take()
+                && dressed.advance(sink, true, tools).is_err()
+            {
+                line.dressed = Some(dressed);
+            }
+        });
     }
 
     fn watch(&mut self, token: u64) {
@@ -217,7 +255,7 @@ impl Thread {
             self.let_go(line.sink);
         }
         self.waiting.remove(&token);
-        self.replacing.remove(&token);
+        self.timed.remove(&token);
         lock(&self.shared.stalled).remove(&id);
         lock(&self.shared.renewed).remove(&id);
     }
@@ -239,14 +277,14 @@ impl Thread {
         if self.reach(token, act).is_none() {
             return;
         }
-        self.note_replacing(token);
+        self.note_timed(token);
         if self.waiting.contains_key(&token) {
             return;
         }
         let Some(line) = self.lines.get_mut(&token) else { return };
         let mut pipe = [PollFd::new(line.pipe.as_fd(), PollFlags::POLLIN)];
         match poll(&mut pipe, PollTimeout::ZERO) {
-            Ok(0) => line.emptied(),
+            Ok(0) if line.dressed.is_none() => line.emptied(),
             Ok(_) | Err(_) => self.serve(token),
         }
     }
@@ -272,7 +310,7 @@ impl Thread {
     fn serve(&mut self, token: u64) {
         let drain = self.waiting.contains_key(&token);
         let round = self.reach(token, |line, sink, tools| line.round(sink, drain, tools));
-        self.note_replacing(token);
+        self.note_timed(token);
         match round {
             Some(Round::Moved) => {
                 self.heal(token);
@@ -287,13 +325,22 @@ impl Thread {
         }
     }
 
-    /// Remember whether somebody has to look after a new file that waits.
-    fn note_replacing(&mut self, token: u64) {
-        let replacing = self.reach(token, |_, sink, _| sink.is_replacing());
-        if replacing == Some(true) {
-            self.replacing.insert(token);
+    /// When a line, or the file that it goes to, is to be looked after.
+    fn due(&self, token: u64) -> Option<Instant> {
+        let line = self.lines.get(&token)?;
+        let sink = &self.sinks.get(&line.sink)?.sink;
+        // One that waits for its file is tried again with that, not before.
+        let dressed = line.dressed.as_ref().filter(|_| !self.waiting.contains_key(&token));
+        let dressed = dressed.and_then(Dressed::due);
+        dressed.into_iter().chain(sink.replace_at()).min()
+    }
+
+    /// Remember whether a line is to be looked after.
+    fn note_timed(&mut self, token: u64) {
+        if self.due(token).is_some() {
+            self.timed.insert(token);
         } else {
-            self.replacing.remove(&token);
+            self.timed.remove(&token);
         }
     }
 
@@ -338,11 +385,25 @@ impl Thread {
 
     fn serve_overdue(&mut self) {
         let now = Instant::now();
+        let overdue: Vec<u64> =
+            self.timed.iter().filter(|token| self.due(**token) <= Some(now)).copied().collect();
         let mut replaced = Vec::new();
-        for token in self.replacing.clone() {
-            self.reach(token, |_, sink, tools| sink.end_replacement(tools));
-            self.note_replacing(token);
-            if !self.replacing.contains(&token) {
+        for token in overdue {
+            let was_replacing = self.reach(token, |_, sink, _| sink.is_replacing());
+            let waits = self.waiting.contains_key(&token);
+            let done = self.reach(token, |line, sink, tools| {
+                sink.end_replacement(tools);
+                match &mut line.dressed {
+                    Some(dressed) if !waits => dressed.overdue(sink, tools),
+                    Some(_) | None => Ok(()),
+                }
+            });
+            if let Some(Err(errno)) = done {
+                self.stall(token, errno);
+            }
+            self.note_timed(token);
+            let is_replacing = self.reach(token, |_, sink, _| sink.is_replacing());
+            if was_replacing == Some(true) && is_replacing == Some(false) {
                 replaced.push(token);
             }
         }

@@ -4,11 +4,11 @@ use toml::Value;
 
 use super::{NONE, Setting, size};
 use crate::given::{Given, What};
-use crate::log::{LogFiles, LogFormat};
+use crate::log::{LogFiles, LogFormat, OnFull};
 use crate::read;
 use crate::wrong::Wrong;
 
-pub(super) static TABLE: [Setting; 7] = [
+pub(super) static TABLE: [Setting; 8] = [
     Setting::new(
         "max_size",
         "an amount of bytes, such as \"100M\", or \"none\"",
@@ -77,6 +77,21 @@ pub(super) static TABLE: [Setting; 7] = [
         },
         |app| app.log.rate.map(|rate| i64::from(rate).into()),
     ),
+    Setting::new(
+        "on_full",
+        "\"wait\" or \"drop\"",
+        "While the disk is full: the writer waits, or lines are left out and counted.",
+        |options, given| {
+            options.log.on_full = match read::text(given)? {
+                "wait" => OnFull::Wait,
+                "drop" => OnFull::Drop,
+                _ => return Err(Wrong::value(given, "is no answer to a full disk", "").into()),
+            };
+            Ok(())
+        },
+        |app| (app.log.on_full == OnFull::Drop).then(|| "drop".into()),
+    )
+    .default("wait"),
     Setting::new(
         "format",
         "\"raw\" or \"json\"",

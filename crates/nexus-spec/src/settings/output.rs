@@ -60,7 +60,7 @@ pub(super) static ROWS: [Setting; 7] = [
     },
     Setting::new(
         "log",
-        "a table of `max_size`, `max_age`, `keep`, `total`, `compress`, `rate` and `format`",
+        "a table of `max_size`, `max_age`, `keep`, `total`, `compress`, `rate`, `on_full` and `format`",
         "How much of the output is kept, and in which form.",
         |options, given| set_table(Scope::Log, options, given),
         |app| get_table(Scope::Log, app),

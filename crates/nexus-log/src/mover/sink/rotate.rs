@@ -53,12 +53,16 @@ impl Sink {
     }
 
     /// After a kill: the file that was written to is the last that was rotated, whatever was held.
-    pub(super) fn take_last_rotated(&mut self) {
+    /// False = it cannot be told: all are compressed.
+    pub(super) fn take_last_rotated(&mut self) -> bool {
         let last = rotated::last(&self.path);
-        if let Some(Ok(file)) =
-            last.map(|at| log_to_write(&rotated::path(&self.path, at, Form::Plain)))
-        {
-            self.file = file;
+        let file = last.map(|at| log_to_write(&rotated::path(&self.path, at, Form::Plain)));
+        match file {
+            Some(Ok(file)) => {
+                self.file = file;
+                true
+            }
+            Some(Err(_)) | None => false,
         }
     }
 
@@ -93,9 +97,7 @@ impl Sink {
         then: Box<dyn FnOnce(u64) + Send>,
         tools: &mut Tools<'_>,
     ) {
-        if self.replacing.is_some() {
-            self.take_new_file(tools);
-        }
+        self.take_new_file(tools);
         let size = self.stat().map_or(0, |stat| position(stat.st_size));
         let emptied = size > 0
             && ftruncate(&self.file, 0).is_ok()
@@ -146,7 +148,8 @@ impl Sink {
         }
     }
 
-    fn take_new_file(&mut self, tools: &mut Tools<'_>) {
+    /// Take the new file, if there is one.
+    pub(in crate::mover) fn take_new_file(&mut self, tools: &mut Tools<'_>) {
         let Some(replacing) = self.replacing.take() else { return };
         if let Ok(twin) = replacing.file.try_clone() {
             lock(&tools.shared.renewed).insert(tools.id, twin);

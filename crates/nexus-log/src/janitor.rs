@@ -24,8 +24,9 @@ const STACK: usize = 1024 * 1024;
 
 /// What is asked of the thread.
 enum Order {
-    /// Keep a log's rotated files in bounds; those up to the moment are written to no more.
-    Tend { log: PathBuf, rules: Rules, upto: Moment },
+    /// Keep a log's rotated files in bounds; those up to the moment are written to no more, and
+    /// these are new.
+    Tend { log: PathBuf, rules: Rules, rotated: Vec<Moment>, upto: Moment },
     /// Delete a log's rotated files up to the moment, and say how many bytes that were.
     Clear { log: PathBuf, upto: Moment, then: Box<dyn FnOnce(u64) + Send> },
 }
@@ -42,21 +43,26 @@ struct State {
 pub(crate) struct Janitor(Arc<Mutex<State>>);
 
 impl Janitor {
+    /// Keep a log's rotated files in bounds; those up to `upto` are written to no more.
     pub(crate) fn tend(&self, log: &Path, rules: &Rules, upto: Moment) {
-        self.order(Order::Tend { log: log.to_owned(), rules: rules.clone(), upto });
+        let (log, rules) = (log.to_owned(), rules.clone());
+        self.order(Order::Tend { log, rules, rotated: vec![upto], upto });
     }
 
     pub(crate) fn clear(&self, log: &Path, upto: Moment, then: Box<dyn FnOnce(u64) + Send>) {
         self.order(Order::Clear { log: log.to_owned(), upto, then });
     }
 
-    fn order(&self, order: Order) {
+    fn order(&self, mut order: Order) {
         let mut state = lock(&self.0);
-        // A log that rotates faster than it is tended needs it once.
-        if let Order::Tend { log, .. } = &order {
-            let same =
-                |other: &Order| matches!(other, Order::Tend { log: known, .. } if known == log);
-            state.orders.retain(|other| !same(other));
+        // A log that rotates faster than it is tended is tended once for all.
+        if let Order::Tend { log, rotated, .. } = &mut order {
+            let same = |other: &Order| matches!(other, Order::Tend { log: of, .. } if of == log);
+            if let Some(at) = state.orders.iter().position(same)
+                && let Some(Order::Tend { rotated: earlier, .. }) = state.orders.remove(at)
+            {
+                rotated.extend(earlier);
+            }
         }
         state.orders.push_back(order);
         if !state.works {
@@ -109,8 +115,9 @@ fn carry_out(
     loop {
         let Some(order) = lock(shared).orders.pop_front() else { break };
         match order {
-            Order::Tend { log, rules, upto } => {
+            Order::Tend { log, rules, rotated, upto } => {
                 let compress = rules.compress;
+                catalog.enter(&log, &rotated);
                 catalog.tend(&log, &rules, upto);
                 if compress {
                     unpacked.extend(catalog.unpacked(&log).map(|at| (log.clone(), at)));

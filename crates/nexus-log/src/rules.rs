@@ -14,7 +14,8 @@ const SHARE_MIN: u64 = 64 * 1024;
 /// module for this know), and all files of a group take 500 MiB at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// A file of so many bytes is rotated; at most 1 MiB later, at the end of a line. None = never.
+    /// A file of so many bytes is rotated, at the end of its line, or 1 MiB or two seconds later.
+    /// None = never.
     pub max_size: Option<u64>,
     /// A file whose first line is so old is rotated when the next line comes. None = never.
     pub max_age: Option<Duration>,

@@ -71,7 +71,8 @@ fn a_line_of_ten_megabytes_is_kept_whole_and_shown_bounded() {
     const LONG: u64 = 10_000_000;
     let home = Home::new();
     let args = ["--long", &LONG.to_string(), "--ready-after", "0"];
-    home.write("ecosystem.toml", &worker("long", &args, "ready = \"notify\""));
+    let more = "ready = \"notify\"\nlog = { max_size = \"none\" }";
+    home.write("ecosystem.toml", &worker("long", &args, more));
     home.ctl(&["start"]).ok();
     let log = home.path().join("logs/long-out.log");
     wait_for(PROMPT, "the line", || {

@@ -9,6 +9,7 @@ mod cold;
 mod crash;
 mod daemon;
 mod doors;
+mod dressed;
 mod exec;
 mod figures;
 mod guide;

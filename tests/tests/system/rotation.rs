@@ -173,3 +173,52 @@ fn a_flush_empties_the_files_and_deletes_what_was_rotated() {
     let events = home.ctl(&["events", "-o", "json"]).ok().stdout;
     assert!(events.contains("flush app"), "{events}");
 }
+
+#[test]
+fn old_files_go_by_number_and_by_the_total_of_the_app() {
+    let home = Home::new();
+    let line = "seq -f 'number %08.0f of many' 1 200000; exec sleep 1000";
+    let limits = [
+        ("few", "max_size = \"256K\", keep = 3"),
+        ("small", "max_size = \"256K\", total = \"1M\", compress = false"),
+        ("none", "max_size = \"none\""),
+    ];
+    let text: String = limits
+        .iter()
+        .map(|(name, limits)| shell(name, line, &format!("{AT_ONCE}\nlog = {{ {limits} }}")))
+        .collect();
+    home.write("ecosystem.toml", &text);
+    home.ctl(&["start"]).ok();
+    let size = |app: &str| -> u64 {
+        files(&home, app).iter().filter_map(|path| Some(path.metadata().ok()?.len())).sum()
+    };
+    let whole = 200_000 * "number 00000001 of many\n".len() as u64;
+    wait_for(LONG, "all of the third", || (size("none") == whole).then_some(()));
+    wait_for(LONG, "three compressed files", || {
+        let rotated = files(&home, "few-out.log.2");
+        (rotated.len() == 3 && rotated.iter().all(|path| name(path).ends_with("gz"))).then_some(())
+    });
+    wait_for(LONG, "a small total", || (size("small") <= 1 << 20).then_some(()));
+    for app in ["few", "small", "none"] {
+        let last = home.ctl(&["logs", app, "--raw", "-n", "1"]).ok().stdout;
+        assert_eq!(last, "number 00200000 of many\n");
+    }
+    assert!(files(&home, "small").iter().all(|path| !name(path).ends_with(".gz")));
+}
+
+#[test]
+fn a_file_that_was_begun_long_ago_is_rotated_with_its_next_line() {
+    let home = Home::new();
+    let line = "n=0; while :; do test -e go-$n && { echo line-$n; n=$((n+1)); }; sleep 0.02; done";
+    let more = format!("{AT_ONCE}\nlog = {{ max_age = \"1s\", compress = false }}");
+    home.write("ecosystem.toml", &shell("app", line, &more));
+    home.write("go-0", "");
+    home.ctl(&["start"]).ok();
+    let log = home.path().join("logs/app-out.log");
+    wait_for(PROMPT, "a line", || (std::fs::read(&log).ok()? == b"line-0\n").then_some(()));
+    let begin = std::time::Instant::now();
+    wait_for(PROMPT, "its age", || (begin.elapsed() > Duration::from_millis(1_100)).then_some(()));
+    home.write("go-1", "");
+    wait_for(PROMPT, "a new file", || (std::fs::read(&log).ok()? == b"line-1\n").then_some(()));
+    assert_eq!(home.ctl(&["logs", "app", "--raw"]).ok().stdout, "line-0\nline-1\n");
+}

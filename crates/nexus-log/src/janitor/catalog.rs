@@ -45,11 +45,16 @@ struct Group {
 }
 
 impl Catalog {
+    /// Files that were rotated since their directory was read.
+    pub(super) fn enter(&mut self, log: &Path, rotated: &[Moment]) {
+        let known = self.log(log);
+        rotated.iter().for_each(|at| known.look(log, *at));
+    }
+
     /// Delete what is beyond a log's own bounds; [`Catalog::bound`] is to follow.
     pub(super) fn tend(&mut self, log: &Path, rules: &Rules, upto: Moment) {
         let known = self.log(log);
         known.upto = Some(upto);
-        known.look(log, upto);
         let beyond: Vec<Moment> =
             known.rotated.range(..=upto).rev().skip(rules.keep).map(|(at, _)| *at).collect();
         let before = known.group.replace(Arc::clone(&rules.group));

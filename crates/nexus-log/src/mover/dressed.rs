@@ -17,10 +17,8 @@ use super::line::Tools;
 use super::sink::{Sink, position};
 use crate::dress::{Dress, Dresser, OnFull, SECOND_NS};
 
-/// Bytes that are dressed at once.
-const CHUNK: u64 = 256 * 1024;
-/// A line longer than this goes on in pieces.
-const PIECE_MAX: u64 = 64 * 1024;
+/// Bytes that are dressed at once; a line that is longer goes on in pieces.
+const CHUNK: u64 = 64 * 1024;
 /// How long a line without its end is waited for.
 const PARTIAL_PATIENCE: Duration = Duration::from_secs(2);
 /// After a file took nothing and lines are left out: how long until it is tried again.
@@ -90,7 +88,7 @@ impl Dressed {
             let overdue = self.partial.is_some_and(|since| since.elapsed() >= PARTIAL_PATIENCE);
             let len = match whole {
                 Some(whole) => whole,
-                None if all || overdue || bytes.len() as u64 >= PIECE_MAX => bytes.len(),
+                None if all || overdue || bytes.len() as u64 >= CHUNK => bytes.len(),
                 None => {
                     self.partial.get_or_insert_with(Instant::now);
                     return Ok(());

@@ -175,7 +175,7 @@ impl Line {
 
     /// One splice, no further than the end of a line of text when a new file waits for it.
     fn step(&mut self, sink: &Sink, left: usize, tools: &mut Tools<'_>) -> nix::Result<usize> {
-        let mut len = left;
+        let mut len = left.min(sink.room());
         if sink.is_replacing() {
             let seen = tools.scratch.look(&self.pipe, left)?;
             if seen.is_empty() {

@@ -55,6 +55,8 @@ pub(super) struct Sink {
     replacing: Option<Replacing>,
     /// Bytes moved into this or an earlier file.
     moved: u64,
+    /// Its size when it was last looked at.
+    size: u64,
     /// The last rotation, or the time before which all were.
     upto: Moment,
     /// After a rotation that the file system refused: not before this.
@@ -75,6 +77,7 @@ impl Sink {
             born: None,
             replacing: None,
             moved: 0,
+            size: 0,
             upto: Moment::now(),
             patience: None,
         };
@@ -98,6 +101,17 @@ impl Sink {
         self.moved += bytes as u64;
     }
 
+    /// Bytes that it may still take before it is full: a splice brings no more.
+    pub(super) fn room(&self) -> usize {
+        let Some(max) = self.rules.max_size else { return usize::MAX };
+        if !self.rules.apply_to(&self.path) {
+            return usize::MAX;
+        }
+        // Beyond: it waits for the end of a line, or the file system refuses a new file.
+        let left = max.checked_sub(self.size).filter(|left| *left > 0);
+        left.and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX)
+    }
+
     /// Before a splice: is the file still what we think, is it full, and is a stamp due?
     pub(super) fn check(&mut self, tools: &mut Tools<'_>) -> nix::Result<()> {
         self.end_replacement(tools);
@@ -106,6 +120,7 @@ impl Sink {
             return Ok(());
         }
         self.mend_offset(&now, tools)?;
+        self.size = position(now.st_size);
         let due = self.stamped.is_none_or(|at| at.elapsed() >= STAMP_EVERY);
         if self.replacing.is_none() && self.patience.is_none_or(|at| at <= Instant::now()) {
             if now.st_nlink == 0 || (due && !self.is_named(&now)) {

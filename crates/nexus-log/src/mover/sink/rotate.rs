@@ -158,6 +158,7 @@ impl Sink {
         self.index = Index::Untried;
         (self.stamped, self.born) = (None, None);
         self.splices = true;
+        self.size = self.stat().map_or(0, |stat| position(stat.st_size));
         self.upto = replacing.rotated.unwrap_or_else(|| self.upto.max(Moment::now()));
         // Not only at the first byte: the file may be renamed again before that comes.
         if let Some(stat) = self.stat()

@@ -1,5 +1,8 @@
 //! `nexusctl logs`: lines chosen by pattern, level and time.
 
+use std::io::Write;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
 use nexus_tests::{Home, PROMPT, wait_for};
 use serde_json::Value;
 
@@ -100,4 +103,43 @@ fn a_follower_shows_what_is_chosen_as_it_comes() {
         });
     }
     assert!(!std::fs::read_to_string(&seen).unwrap().contains("INFO"));
+}
+
+/// A log of so many bytes that was written an hour ago, with its index: 36,000 records.
+fn write_old(log: &std::path::Path, size: u64) {
+    let line = format!("{}\n", "old and long ago ".repeat(6));
+    let block = line.repeat(10_000);
+    let mut file = std::io::BufWriter::new(std::fs::File::create(log).unwrap());
+    let mut written = 0;
+    while written < size {
+        file.write_all(block.as_bytes()).unwrap();
+        written += block.len() as u64;
+    }
+    let hours_ago = SystemTime::now() - Duration::from_secs(2 * 3600);
+    let begin = hours_ago.duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let records = (0..36_000_u64).flat_map(|n| {
+        let offset = written / 36_000 * n;
+        [(begin + n * 100_000_000).to_le_bytes(), offset.to_le_bytes()].concat()
+    });
+    std::fs::write(log.with_extension("log.idx"), records.collect::<Vec<u8>>()).unwrap();
+}
+
+#[test]
+fn since_five_minutes_on_a_large_log_reads_no_more_than_that() {
+    let home = Home::new();
+    let log = home.project().join("large.log");
+    write_old(&log, 300_000_000);
+    let more = format!("{AT_ONCE}\nout_file = \"large.log\"\nlog = {{ max_size = \"none\" }}");
+    home.write("ecosystem.toml", &shell("large", "echo young; exec sleep 1000", &more));
+    home.ctl(&["start"]).ok();
+    wait_for(PROMPT, "the young line", || {
+        let text = home.ctl(&["logs", "large", "--since", "5m", "--raw"]).ok().stdout;
+        (text == "young\n").then_some(())
+    });
+    let begin = Instant::now();
+    home.ctl(&["logs", "large", "--since", "5m", "--raw"]).ok();
+    // 100 ms is the promise of a release build on a machine that does nothing else.
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    let level = home.ctl(&["logs", "large", "-g", "young", "-n", "1", "--raw"]).ok().stdout;
+    assert_eq!(level, "young\n");
 }

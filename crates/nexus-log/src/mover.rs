@@ -53,6 +53,19 @@ pub struct Source {
     /// A memory file, empty or as another process left it, which others hold too: where bytes are
     /// between pipe and file when something is done to them.
     pub journal: Option<OwnedFd>,
+    /// A pipe of its own, which others hold too, where a slow disk needs one ([`Note::Slow`]).
+    pub stage: Option<Stage>,
+}
+
+/// A pipe between a worker's pipe and a slow disk. A splice holds the lock of the pipe that it takes
+/// from for as long as the disk takes: who writes to that pipe waits where no signal reaches it. This
+/// one nobody else writes to.
+#[derive(Debug)]
+pub struct Stage {
+    /// Its read end, O_NONBLOCK.
+    pub out: OwnedFd,
+    /// Its write end.
+    pub into: OwnedFd,
 }
 
 /// Where a line goes.
@@ -67,19 +80,20 @@ struct Origins {
     pipe: OwnedFd,
     dress: Dress,
     journal: Option<OwnedFd>,
+    stage: Option<Stage>,
 }
 
 impl Source {
     fn split(self) -> (Origins, Target) {
-        let Source { pipe, file, path, rules, dress, journal } = self;
-        (Origins { pipe, dress, journal }, Target { file, path, rules })
+        let Source { pipe, file, path, rules, dress, journal, stage } = self;
+        (Origins { pipe, dress, journal, stage }, Target { file, path, rules })
     }
 
     /// Of a pipe and a file, without bounds; nothing is done to the line.
     #[must_use]
     pub fn new(pipe: OwnedFd, file: OwnedFd, path: PathBuf) -> Source {
         let rules = Rules::none();
-        Source { pipe, file, path, rules, dress: Dress::default(), journal: None }
+        Source { pipe, file, path, rules, dress: Dress::default(), journal: None, stage: None }
     }
 }
 
@@ -108,6 +122,8 @@ pub enum Note {
     Dropping(i32),
     /// The file takes bytes again.
     Healed,
+    /// A write took longer than 250 ms: the line should get a stage ([`Mover::stage`]).
+    Slow,
     /// The line's journal cannot be read (the errno, 0 when it is no system error): nothing is done
     /// to the line, and what was in the journal is lost.
     NoJournal(i32),
@@ -143,6 +159,7 @@ enum Order {
     Remove(LineId),
     Settle(LineId, Then),
     Rotate(LineId, Then),
+    Stage(LineId, Stage),
     Clear(LineId, ThenFreed),
 }
 
@@ -269,6 +286,14 @@ impl Mover {
     /// [`QueueFull`]; `then` is dropped.
     pub fn clear(&self, line: LineId, then: ThenFreed) -> Result<(), QueueFull> {
         self.order(Order::Clear(line, then))
+    }
+
+    /// Bring a line's bytes to its file by way of a pipe of its own.
+    ///
+    /// # Errors
+    /// [`QueueFull`]; the descriptors are closed.
+    pub fn stage(&self, line: LineId, stage: Stage) -> Result<(), QueueFull> {
+        self.order(Order::Stage(line, stage))
     }
 
     /// The file that a line goes to since [`Note::Renewed`], once: what another process holds in

@@ -100,6 +100,7 @@ fn move_to_the_end(path: &Path, dress: Dress) {
         rules: rules(),
         journal: Some(std::io::stderr().as_fd().try_clone_to_owned().unwrap()),
         dress,
+        stage: None,
     };
     mover.add(LineId(1), source).unwrap();
     end.recv().unwrap();

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nexus_log::{LINE_MAX, LogFile, Query, Record, Stream, index_path, tail_lines};
+use nexus_log::{
+    LINE_MAX, LineId, LogFile, Mover, Query, Record, Rules, Source, Stream, index_path, tail_lines,
+};
 use proptest::prelude::*;
 
 fn at(seconds: u64) -> SystemTime {
@@ -237,5 +241,45 @@ proptest! {
         query.last = Some(last);
         let got: Vec<_> = records(&query).into_iter().map(|record| record.bytes).collect();
         prop_assert_eq!(got, naive(&text, last));
+    }
+}
+
+/// Rotate a log so often, a line a file.
+fn rotated_often(dir: &Path, files: usize) -> PathBuf {
+    let path = dir.join("app.log");
+    let mover = Mover::start().unwrap();
+    let (pipe, writer) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).unwrap();
+    nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
+    let rules = Rules { keep: usize::MAX, ..Rules::default() };
+    let file = File::create(&path).unwrap().into();
+    mover.add(LineId(1), Source { rules, ..Source::new(pipe, file, path.clone()) }).unwrap();
+    let mut writer = File::from(writer);
+    for number in 0..files {
+        writer.write_all(format!("line {number}\n").as_bytes()).unwrap();
+        let (tell, done) = std::sync::mpsc::channel();
+        let settled = tell.clone();
+        mover.settle(LineId(1), Box::new(move || settled.send(()).unwrap())).unwrap();
+        done.recv().unwrap();
+        mover.rotate(LineId(1), Box::new(move || tell.send(()).unwrap())).unwrap();
+        done.recv().unwrap();
+    }
+    path
+}
+
+#[test]
+fn the_last_lines_are_found_however_many_files_they_are_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = rotated_often(dir.path(), 40);
+    let file = LogFile { path, label: "app".into(), stream: Stream::Out };
+    for last in [1, 2, 9, 39, 40, 100] {
+        let query = Query { files: vec![file.clone()], last: Some(last), ..Query::default() };
+        let lines: Vec<String> = query
+            .read()
+            .unwrap()
+            .map(|record| String::from_utf8(record.unwrap().bytes).unwrap())
+            .collect();
+        let first = 40_usize.saturating_sub(last);
+        let wanted: Vec<String> = (first..40).map(|number| format!("line {number}")).collect();
+        assert_eq!(lines, wanted, "last {last}");
     }
 }

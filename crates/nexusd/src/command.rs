@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Leave(oneshot::Sender<()>),
     /// A line of output goes to another file now.
     LogRenewed(nexus_log::LineId),
+    /// The disk of a line of output is slow.
+    LogSlow(nexus_log::LineId),
     /// The operation of a key.
     Operation(String, oneshot::Sender<Option<Begun>>),
     /// Keep the present list for `resurrect`.

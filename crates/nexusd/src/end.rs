@@ -46,6 +46,11 @@ impl Daemon {
                 let _ = reply.send(());
             }
             Command::LogRenewed(line) => self.log_renewed(line),
+            Command::LogSlow(line) => {
+                if let Err(error) = self.outputs.slow(&mut self.holdings, line) {
+                    tracing::error!(%error, "a slow disk gets no pipe of its own");
+                }
+            }
             Command::Operation(key, reply) => {
                 drop(reply.send(crate::requests::shown(self, &key)));
             }
@@ -71,6 +76,7 @@ impl Daemon {
                 held::Held::Control
                 | held::Held::File(..)
                 | held::Held::Journal(..)
+                | held::Held::Stage(..)
                 | held::Held::Notify(_)
                 | held::Held::Socket(..)
                 | held::Held::Template(..) => None,

@@ -48,6 +48,23 @@ pub(crate) fn log(path: &Path) -> io::Result<OwnedFd> {
     nexus_log::log_to_write(path).map_err(|error| named(&path.display(), &error))
 }
 
+/// Whether a file is on another machine, or served by another process: it may hang for long.
+pub(crate) fn is_remote(file: &OwnedFd) -> bool {
+    // As statfs(2) lists them: FUSE, NFS, CIFS, SMB2, 9P, Ceph, Coda, AFS, Lustre.
+    const REMOTE: [i64; 9] = [
+        0x6573_5546,
+        0x6969,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x0102_1997,
+        0x00c3_6400,
+        0x7375_7245,
+        0x5346_414f,
+        0x0bd0_0bd0,
+    ];
+    rustix::fs::fstatfs(file).is_ok_and(|stat| REMOTE.contains(&stat.f_type))
+}
+
 /// An empty memory file, for bytes on their way to a log file.
 ///
 /// # Errors

@@ -19,6 +19,8 @@ pub(crate) enum Held {
     File(Name, Line, Stream),
     /// The memory file where a line's bytes are between its pipe and its file.
     Journal(Name, Line, Stream),
+    /// One end of the pipe between a line's own and a slow disk.
+    Stage(Name, Line, Stream, End),
     /// A listening socket of an app, by its address as written.
     Socket(Name, String),
     /// The memfd of what is the same for all workers of one generation of an app (or its build).
@@ -58,6 +60,7 @@ impl Held {
             Held::Pipe(app, ..)
             | Held::File(app, ..)
             | Held::Journal(app, ..)
+            | Held::Stage(app, ..)
             | Held::Socket(app, _)
             | Held::Template(app, ..) => Some(app),
         }
@@ -70,16 +73,14 @@ impl Held {
         Some(match words[..] {
             ["control"] => Held::Control,
             ["notify", name] => Held::Notify(name.to_owned()),
-            ["pipe", app, line, stream, end] => Held::Pipe(
-                Name::new(app).ok()?,
-                Line::parse(line)?,
-                Stream::parse(stream)?,
-                match end {
-                    "r" => End::Read,
-                    "w" => End::Write,
-                    _ => return None,
-                },
-            ),
+            [kind @ ("pipe" | "stage"), app, line, stream, end] => {
+                let (app, line) = (Name::new(app).ok()?, Line::parse(line)?);
+                let (stream, end) = (Stream::parse(stream)?, End::parse(end)?);
+                match kind {
+                    "pipe" => Held::Pipe(app, line, stream, end),
+                    _ => Held::Stage(app, line, stream, end),
+                }
+            }
             ["file", app, line, stream] => {
                 Held::File(Name::new(app).ok()?, Line::parse(line)?, Stream::parse(stream)?)
             }
@@ -105,6 +106,19 @@ impl Line {
             "build" => Some(Line::Build),
             "merged" => Some(Line::Merged),
             number => number.parse().ok().map(Line::Instance),
+        }
+    }
+}
+
+impl End {
+    fn parse(word: &str) -> Option<End> {
+        [End::Read, End::Write].into_iter().find(|end| end.word() == word)
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            End::Read => "r",
+            End::Write => "w",
         }
     }
 }
@@ -142,11 +156,10 @@ impl fmt::Display for Held {
             Held::Control => f.write_str("control"),
             Held::Notify(name) => write!(f, "notify {name}"),
             Held::Pipe(app, line, stream, end) => {
-                let end = match end {
-                    End::Read => "r",
-                    End::Write => "w",
-                };
-                write!(f, "pipe {app} {line} {} {end}", stream.word())
+                write!(f, "pipe {app} {line} {} {}", stream.word(), end.word())
+            }
+            Held::Stage(app, line, stream, end) => {
+                write!(f, "stage {app} {line} {} {}", stream.word(), end.word())
             }
             Held::File(app, line, stream) => write!(f, "file {app} {line} {}", stream.word()),
             Held::Journal(app, line, stream) => {
@@ -218,6 +231,7 @@ impl Index {
             | Held::Pipe(..)
             | Held::File(..)
             | Held::Journal(..)
+            | Held::Stage(..)
             | Held::Socket(..)
             | Held::Template(..) => None,
         })
@@ -237,6 +251,7 @@ mod tests {
             Held::Pipe(app.clone(), Line::Instance(3), Stream::Err, End::Write),
             Held::File(app.clone(), Line::Merged, Stream::Out),
             Held::Journal(app.clone(), Line::Instance(0), Stream::Out),
+            Held::Stage(app.clone(), Line::Instance(0), Stream::Err, End::Read),
             Held::Socket(app.clone(), "unix:/run/with space.sock".into()),
             Held::Template(app, Line::Build, 7),
         ] {

@@ -2,14 +2,16 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_core::Slot;
 use nexus_keeper::HoldId;
-use nexus_log::{Dress, Form, LineId, Mover, Note, Origin as LineOrigin, Pattern, Rules, Source};
+use nexus_log::{
+    Dress, Form, LineId, Mover, Note, Origin as LineOrigin, Pattern, Rules, Source, Stage,
+};
 use nexus_spec::{AppSpec, LogFormat, Name};
 use nix::sys::stat::fstat;
 use tokio::sync::mpsc::Sender;
@@ -220,7 +222,7 @@ impl Outputs {
     /// Begin to move a line's bytes, unless that is done already.
     fn begin(
         &mut self,
-        holdings: &Holdings,
+        holdings: &mut Holdings,
         key: Key,
         (pipe, file): (&Held, &Held),
         path: PathBuf,
@@ -238,7 +240,11 @@ impl Outputs {
             None => None,
         };
         let (own_rules, own_dress) = (rules.clone(), dress.clone());
-        let source = Source { pipe, file, path, rules, dress, journal };
+        let stage = match self.stage(holdings, &key, &file, &dress)? {
+            true => Some(stage_of(holdings, &key)?),
+            false => None,
+        };
+        let source = Source { pipe, file, path, rules, dress, journal, stage };
         let device = fstat(source.file.as_fd())?.st_dev;
         let mover = match self.by_device.entry(device) {
             std::collections::hash_map::Entry::Occupied(mover) => mover.into_mut(),
@@ -256,6 +262,33 @@ impl Outputs {
         self.keys.insert(id, key.clone());
         self.lines.insert(key, Moved { id, device, rules: own_rules, dress: own_dress });
         Ok(())
+    }
+
+    /// Whether a line goes by way of a stage: it has one, or its file is on another machine.
+    fn stage(
+        &self,
+        holdings: &mut Holdings,
+        key: &Key,
+        file: &OwnedFd,
+        dress: &Dress,
+    ) -> io::Result<bool> {
+        let end = |end| holdings.id(&Held::Stage(key.0.clone(), key.1, key.2, end)).is_some();
+        let known = end(End::Read) && end(End::Write);
+        if !known && dress.is_plain() && files::is_remote(file) {
+            hold_stage(holdings, key)?;
+            return Ok(true);
+        }
+        Ok(known)
+    }
+
+    /// A line's disk is slow: from now on its bytes go by way of a stage, so that who writes them
+    /// can be killed while the disk hangs.
+    pub(crate) fn slow(&mut self, holdings: &mut Holdings, id: LineId) -> io::Result<()> {
+        let Some(key) = self.keys.get(&id) else { return Ok(()) };
+        let Some(moved) = self.lines.get(key) else { return Ok(()) };
+        let Some(mover) = self.by_device.get(&moved.device) else { return Ok(()) };
+        hold_stage(holdings, key)?;
+        mover.stage(id, stage_of(holdings, key)?).map_err(io::Error::other)
     }
 
     /// After a daemon's death: go on moving whatever pipes are held for an app, once
@@ -364,6 +397,18 @@ impl Outputs {
     }
 }
 
+fn hold_stage(holdings: &mut Holdings, (app, line, stream): &Key) -> io::Result<()> {
+    let (out, into) = files::pipe(None)?;
+    holdings.hold(Held::Stage(app.clone(), *line, *stream, End::Read), out)?;
+    holdings.hold(Held::Stage(app.clone(), *line, *stream, End::Write), into)?;
+    Ok(())
+}
+
+fn stage_of(holdings: &Holdings, (app, line, stream): &Key) -> io::Result<Stage> {
+    let end = |end| holdings.duplicate(&Held::Stage(app.clone(), *line, *stream, end));
+    Ok(Stage { out: end(End::Read)?, into: end(End::Write)? })
+}
+
 /// What a thread noticed, for the daemon's log; what is to be held, for the loop.
 fn noticed(own: &Sender<Command>, line: LineId, note: Note) {
     match note {
@@ -392,6 +437,11 @@ fn noticed(own: &Sender<Command>, line: LineId, note: Note) {
                 errno,
                 "a journal cannot be read: lines go as they come"
             );
+        }
+        Note::Slow => {
+            tracing::warn!(line = line.0, "the disk of a log file is slow");
+            // A full queue: its writers may have to wait where no signal reaches them.
+            let _ = own.try_send(Command::LogSlow(line));
         }
         Note::Healed => tracing::info!(line = line.0, "a log file takes bytes again"),
         Note::Truncated { from, to } => {

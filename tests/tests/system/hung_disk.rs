@@ -107,3 +107,49 @@ fn a_hung_disk_stops_nobody_elses_log_and_outlives_the_keeper() {
     }
     home.ctl(&["kill"]).ok();
 }
+
+#[test]
+fn a_worker_whose_disk_hangs_again_and_again_can_be_stopped_meanwhile() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("mounting needs root: nothing to try");
+        return;
+    }
+    let home = Home::new();
+    let disk = Disk::new(&home.project());
+    let truth = home.project().join("truth");
+    std::fs::create_dir(&truth).unwrap();
+    let dir = truth.display().to_string();
+    let args = ["--lines", "20", "--truth", &dir, "--ready-after", "0"];
+    let log = disk.0.join("stuck.log");
+    let more = format!("ready = \"notify\"\nkill_timeout = \"2s\"\nout_file = {log:?}");
+    home.write("ecosystem.toml", &worker("stuck", &args, &more));
+    home.ctl(&["start"]).ok();
+    some_more(&log);
+    // The first time nobody could know.
+    disk.hang();
+    let begin = std::time::Instant::now();
+    wait_for(PROMPT, "a slow write", || (begin.elapsed().as_millis() > 400).then_some(()));
+    disk.answer();
+    let own = home.path().join("nexusd.log");
+    wait_for(PROMPT, "word of a slow disk", || {
+        std::fs::read_to_string(&own).ok().filter(|text| text.contains("is slow")).map(drop)
+    });
+    some_more(&log);
+
+    disk.hang();
+    let before = written(&truth);
+    wait_for(PROMPT, "more lines than are logged", || {
+        (written(&truth) > before + 1_000).then_some(())
+    });
+    home.ctl_within(std::time::Duration::from_secs(20), &["stop", "stuck"]).ok();
+    // Its last lines are in a pipe, and survive the daemon.
+    disk.answer();
+    home.daemon().unwrap().signal(Signal::SIGKILL);
+    wait_for(PROMPT, "all lines", || truth::compare(std::slice::from_ref(&log), &truth).ok());
+}
+
+fn written(truth: &Path) -> u64 {
+    let entries = std::fs::read_dir(truth).unwrap().flatten();
+    let numbers = entries.filter_map(|entry| std::fs::read(entry.path()).ok()?.try_into().ok());
+    numbers.map(u64::from_le_bytes).sum()
+}

@@ -1,6 +1,7 @@
 //! One line: its pipe, and what waits for what is in it.
 
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
@@ -8,7 +9,7 @@ use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
 use super::dressed::Dressed;
 use super::scratch::Scratch;
 use super::sink::Sink;
-use super::{LineId, Note, Notes, Shared, Then};
+use super::{LineId, Note, Notes, Shared, Stage, Then};
 use crate::janitor::Janitor;
 
 /// What one line may move before the others have their turn, in bytes.
@@ -17,6 +18,9 @@ const ROUND_BYTES: usize = 1024 * 1024;
 const SETTLES_MAX: usize = 1024;
 /// The size of a pipe that does not tell its own (the kernel's largest without privilege).
 const PIPE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A write that takes longer is a slow disk's.
+const SLOW: Duration = Duration::from_millis(250);
 
 /// How a round ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +52,10 @@ pub(super) struct Line {
     pub(super) over: bool,
     /// Set when something is done to the line on its way.
     pub(super) dressed: Option<Dressed>,
+    /// Between the pipe and a slow disk.
+    pub(super) stage: Option<Stage>,
+    /// It was said that the disk is slow.
+    slow: bool,
     /// Bytes since the line was added.
     moved: u64,
     /// To call when `moved` has reached the number, or the pipe was seen empty.
@@ -55,8 +63,18 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn new(id: LineId, pipe: OwnedFd, sink: u64) -> Line {
-        Line { id, pipe, sink, over: false, dressed: None, moved: 0, settles: Vec::new() }
+    pub(super) fn new(id: LineId, pipe: OwnedFd, sink: u64, stage: Option<Stage>) -> Line {
+        Line {
+            id,
+            pipe,
+            sink,
+            over: false,
+            dressed: None,
+            stage,
+            slow: false,
+            moved: 0,
+            settles: Vec::new(),
+        }
     }
 
     /// Move what is there, within the bounds of one round.
@@ -74,7 +92,13 @@ impl Line {
             if let Err(errno) = sink.check(tools) {
                 return Round::Stalled(errno);
             }
-            match self.step(sink, left, tools) {
+            let begin = Instant::now();
+            let step = self.step(sink, left, tools);
+            if !self.slow && self.stage.is_none() && begin.elapsed() >= SLOW {
+                self.slow = true;
+                (tools.notes)(self.id, Note::Slow);
+            }
+            match step {
                 Ok(0) => return self.ended(tools),
                 Ok(n) => {
                     left = left.saturating_sub(n);
@@ -111,6 +135,15 @@ impl Line {
     ) -> nix::Result<Round> {
         let mut left = ROUND_BYTES;
         dressed.advance(sink, false, tools)?;
+        // Left from before the line was dressed.
+        while let Some(stage) = &self.stage {
+            match dressed.take(&stage.out, left) {
+                Ok(0) | Err(Errno::EAGAIN) => self.stage = None,
+                Ok(_) => dressed.advance(sink, false, tools)?,
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
         while left > 0 && !tools.shared.halted() {
             match dressed.take(&self.pipe, left) {
                 Ok(0) => {
@@ -143,8 +176,7 @@ impl Line {
     /// Remember to call `then` when what is in the pipe now is in the file.
     pub(super) fn settle(&mut self, then: Then) {
         // After as many bytes as the pipe holds, those of now have passed, however fast it refills.
-        let size = fcntl(&self.pipe, FcntlArg::F_GETPIPE_SZ).ok();
-        let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(PIPE_BYTES_MAX);
+        let size = room_of(&self.pipe) + self.stage.as_ref().map_or(0, |s| room_of(&s.out));
         if self.settles.len() >= SETTLES_MAX {
             drop(self.settles.remove(0));
         }
@@ -173,20 +205,40 @@ impl Line {
         }
     }
 
-    /// One splice, no further than the end of a line of text when a new file waits for it.
+    /// One step, by way of the stage if there is one: what is in it goes first.
     fn step(&mut self, sink: &Sink, left: usize, tools: &mut Tools<'_>) -> nix::Result<usize> {
-        let mut len = left.min(sink.room());
-        if sink.is_replacing() {
-            let seen = tools.scratch.look(&self.pipe, left)?;
-            if seen.is_empty() {
-                return Ok(0);
-            }
-            len = memchr::memchr(b'\n', seen).map_or(seen.len(), |at| at + 1);
-        }
-        if !sink.splices {
-            return tools.scratch.copy(&self.pipe, &sink.file, len);
+        let Some(stage) = &self.stage else { return onward(&self.pipe, sink, left, tools) };
+        match onward(&stage.out, sink, left, tools) {
+            Err(Errno::EAGAIN) => {}
+            result => return result,
         }
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-        splice(&self.pipe, None, &sink.file, None, len, flags)
+        match splice(&self.pipe, None, &stage.into, None, left, flags)? {
+            0 => Ok(0),
+            _ => onward(&stage.out, sink, left, tools),
+        }
     }
+}
+
+/// Bytes that a pipe holds.
+fn room_of(pipe: &OwnedFd) -> u64 {
+    let size = fcntl(pipe, FcntlArg::F_GETPIPE_SZ).ok();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(PIPE_BYTES_MAX)
+}
+
+/// One splice into the file, no further than the end of a line of text when a new file waits for it.
+fn onward(from: &OwnedFd, sink: &Sink, left: usize, tools: &mut Tools<'_>) -> nix::Result<usize> {
+    let mut len = left.min(sink.room());
+    if sink.is_replacing() {
+        let seen = tools.scratch.look(from, left)?;
+        if seen.is_empty() {
+            return Ok(0);
+        }
+        len = memchr::memchr(b'\n', seen).map_or(seen.len(), |at| at + 1);
+    }
+    if !sink.splices {
+        return tools.scratch.copy(from, &sink.file, len);
+    }
+    let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
+    splice(from, None, &sink.file, None, len, flags)
 }

@@ -153,7 +153,7 @@ impl Thread {
         let Some(line) = self.lines.get_mut(&token) else { return };
         let mut pipe = [PollFd::new(line.pipe.as_fd(), PollFlags::POLLIN)];
         match poll(&mut pipe, PollTimeout::ZERO) {
-            Ok(0) if line.dressed.is_none() => line.emptied(),
+            Ok(0) if line.dressed.is_none() && line.stage.is_none() => line.emptied(),
             Ok(_) | Err(_) => self.serve(token),
         }
     }

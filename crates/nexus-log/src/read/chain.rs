@@ -22,6 +22,8 @@ const TRIES: usize = 16;
 pub(crate) struct Chain {
     pub(crate) bytes: Links,
     pub(crate) times: Times,
+    /// There are older files that were not opened.
+    pub(crate) cut: bool,
 }
 
 /// The bytes of all files, one after the other.
@@ -42,11 +44,12 @@ pub(crate) struct Times {
 }
 
 impl Chain {
-    /// Open a log and what of it was rotated after `since`. None = there is none of it, or it is no
+    /// Open a log and what of it was rotated after `since`, the newest `depth` files. None = there is none of it, or it is no
     /// file that could be read back.
     pub(crate) fn open(
         path: &Path,
         since: Option<SystemTime>,
+        depth: usize,
         shelves: &mut Shelves,
     ) -> io::Result<Option<Chain>> {
         let mut tries = TRIES;
@@ -61,15 +64,22 @@ impl Chain {
                 shelves.forget(path);
                 continue;
             }
-            let chain = Chain::of(older(path, moments, since)?, present)?;
+            let wanted = |at: &Moment| since.is_none_or(|since| at.time() >= since);
+            let wanted: Vec<Moment> = moments.into_iter().filter(wanted).collect();
+            let beyond = wanted.len().saturating_sub(depth);
+            let mut chain = Chain::of(older(path, &wanted[beyond..])?, present)?;
+            chain.cut = beyond > 0;
             return Ok(Some(chain).filter(|chain| !chain.bytes.links.is_empty()));
         }
     }
 
     fn of(older: Vec<(Bytes, Timeline)>, present: Option<Open>) -> io::Result<Chain> {
         let present = present.map(|open| (Bytes::Plain(open.file), open.timeline));
-        let mut chain =
-            Chain { bytes: Links { links: Vec::new() }, times: Times { times: Vec::new() } };
+        let mut chain = Chain {
+            bytes: Links { links: Vec::new() },
+            times: Times { times: Vec::new() },
+            cut: false,
+        };
         let mut from = 0;
         for (bytes, timeline) in older.into_iter().chain(present) {
             let len = bytes.len()?;
@@ -159,14 +169,9 @@ impl Times {
 }
 
 /// What was rotated, the oldest first. All lines of a file are older than its rotation.
-fn older(
-    log: &Path,
-    moments: Vec<Moment>,
-    since: Option<SystemTime>,
-) -> io::Result<Vec<(Bytes, Timeline)>> {
-    let wanted = |at: &Moment| since.is_none_or(|since| at.time() >= since);
+fn older(log: &Path, moments: &[Moment]) -> io::Result<Vec<(Bytes, Timeline)>> {
     let mut found = Vec::new();
-    for at in moments.into_iter().filter(wanted) {
+    for at in moments.iter().copied() {
         // The original is preferred: a kill may have left both. It may be compressed just now.
         for form in [Form::Plain, Form::Packed] {
             let path = rotated::path(log, at, form);

@@ -26,13 +26,7 @@ pub struct Reader {
 
 impl Reader {
     pub(super) fn open(query: &Query) -> io::Result<Reader> {
-        let mut shelves = Shelves::default();
-        let open = |file: &LogFile| Part::open(&file.path, query, &mut shelves);
-        let parts: io::Result<Vec<Part>> = query.files.iter().map(open).collect();
-        let mut parts = parts?;
-        if let Some(last) = query.last {
-            keep_last(&mut parts, last)?;
-        }
+        let parts = open_parts(query)?;
         let mut reader = Reader {
             files: query.files.clone(),
             lines: parts.iter().map(|part| Lines::starting_at(part.floor)).collect(),
@@ -110,26 +104,47 @@ impl Cut {
     }
 }
 
+/// Open the files of a query. The last lines are looked for in the newest files first: thousands of
+/// logs have tens of rotated files each.
+fn open_parts(query: &Query) -> io::Result<Vec<Part>> {
+    let mut shelves = Shelves::default();
+    let mut depth = if query.last.is_some() { 1 } else { usize::MAX };
+    loop {
+        let open = |file: &LogFile| Part::open(&file.path, query, depth, &mut shelves);
+        let mut parts = query.files.iter().map(open).collect::<io::Result<Vec<Part>>>()?;
+        let Some(last) = query.last else { return Ok(parts) };
+        if keep_last(&mut parts, last)? {
+            return Ok(parts);
+        }
+        depth = depth.saturating_mul(8);
+    }
+}
+
 /// Raise the floors so that the last `last` lines of all files together remain: step back from the
-/// ends, each time in the file whose line is the youngest.
-fn keep_last(parts: &mut [Part], last: usize) -> io::Result<()> {
+/// ends, each time in the file whose line is the youngest. False = a part was looked at to its
+/// beginning, and there are older files.
+fn keep_last(parts: &mut [Part], last: usize) -> io::Result<bool> {
     let mut opens: Vec<Option<Chain>> = parts.iter_mut().map(|part| part.open.take()).collect();
     let mut ends: Vec<_> = opens
         .iter_mut()
         .zip(&*parts)
         .map(|(open, part)| {
-            let Chain { bytes, times } = open.as_mut()?;
+            let Chain { bytes, times, .. } = open.as_mut()?;
             Some((Backward::new(&*bytes, part.floor, part.limit), times))
         })
         .collect();
+    let floors: Vec<u64> = parts.iter().map(|part| part.floor).collect();
     let mut order = BinaryHeap::new();
+    let mut enough = true;
     let mut step = |file: usize, parts: &[Part], order: &mut BinaryHeap<_>| {
-        if let Some((backward, times)) = &mut ends[file]
-            && let Some(start) = backward.next_start()?
-        {
+        let Some((backward, times)) = &mut ends[file] else { return io::Result::Ok(()) };
+        let start = backward.next_start()?;
+        // Its first line may be the end of one that began in an older file.
+        enough &= !parts[file].cut || start.is_some_and(|start| start > floors[file]);
+        if let Some(start) = start {
             order.push((parts[file].place(times.at(start)), file, start));
         }
-        io::Result::Ok(())
+        Ok(())
     };
     for file in 0..parts.len() {
         step(file, parts, &mut order)?;
@@ -143,5 +158,5 @@ fn keep_last(parts: &mut [Part], last: usize) -> io::Result<()> {
     for (part, open) in parts.iter_mut().zip(opens) {
         part.open = open;
     }
-    Ok(())
+    Ok(enough)
 }

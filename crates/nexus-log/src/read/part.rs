@@ -30,6 +30,8 @@ pub(crate) struct Part {
     changed: Option<SystemTime>,
     /// Lines were left out because their time is not known.
     pub(crate) untimed: bool,
+    /// There are older files that were not opened.
+    pub(crate) cut: bool,
 }
 
 impl Open {
@@ -42,10 +44,25 @@ impl Open {
 }
 
 impl Part {
-    pub(crate) fn open(path: &Path, query: &Query, shelves: &mut Shelves) -> io::Result<Part> {
-        let mut part =
-            Part { open: None, floor: 0, limit: 0, end: 0, changed: None, untimed: false };
-        let Some(mut open) = Chain::open(path, query.since, shelves)? else { return Ok(part) };
+    /// `depth`: so many rotated files at most, the newest.
+    pub(crate) fn open(
+        path: &Path,
+        query: &Query,
+        depth: usize,
+        shelves: &mut Shelves,
+    ) -> io::Result<Part> {
+        let mut part = Part {
+            open: None,
+            floor: 0,
+            limit: 0,
+            end: 0,
+            changed: None,
+            untimed: false,
+            cut: false,
+        };
+        let chain = Chain::open(path, query.since, depth, shelves)?;
+        let Some(mut open) = chain else { return Ok(part) };
+        part.cut = open.cut;
         part.end = open.bytes.len();
         if query.follow {
             let newline = Backward::new(&open.bytes, 0, part.end).newline_before(part.end)?;

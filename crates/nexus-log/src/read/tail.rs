@@ -15,7 +15,7 @@ use crate::bytes::ReadAt;
 /// The file exists and cannot be read.
 pub fn tail_lines(path: &Path, n: usize, max_bytes: usize) -> io::Result<Vec<Vec<u8>>> {
     let mut shelves = Shelves::default();
-    let Some(Chain { bytes: file, .. }) = Chain::open(path, None, &mut shelves)? else {
+    let Some(Chain { bytes: file, .. }) = Chain::open(path, None, 1, &mut shelves)? else {
         return Ok(Vec::new());
     };
     let size = file.len();

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nexus_log::{LogFile, Query, Reader, Stream};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::fleet;
 use crate::cli::Logs;
@@ -31,6 +32,7 @@ const LOOK_MORE: usize = 10;
 /// Do it.
 pub(super) fn run(context: &Context, args: &Logs) -> Result<ExitCode, Failure> {
     let chosen = Wanted::new(args)?;
+    open_many_files();
     let since = args.since.as_deref().map(when::parse).transpose()?.map(system_time);
     let until = args.until.as_deref().map(when::parse).transpose()?.map(system_time);
     let mut sources = sources(context, args)?;
@@ -64,6 +66,17 @@ pub(super) fn run(context: &Context, args: &Logs) -> Result<ExitCode, Failure> {
             sieve.take(record, |shown| printer.line(&shown));
         }
         printer.flush()?;
+    }
+}
+
+/// Each log has several files, and a fleet has thousands of logs: take what the system allows.
+fn open_many_files() {
+    let limit = Resource::RLIMIT_NOFILE;
+    if let Ok((soft, hard)) = getrlimit(limit)
+        && soft < hard
+    {
+        // Refused: then it is as it was, and a file that cannot be opened is told of.
+        let _ = setrlimit(limit, hard, hard);
     }
 }
 

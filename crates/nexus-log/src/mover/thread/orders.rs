@@ -33,6 +33,9 @@ impl Thread {
                 Order::Rotate(id, then) => {
                     self.with_line(id, |_, sink, tools| sink.rotate_on_request(then, tools));
                 }
+                Order::Stage(id, stage) => {
+                    self.with_line(id, |line, _, _| line.stage = Some(stage));
+                }
                 Order::Clear(id, then) => {
                     self.with_line(id, |_, sink, tools| sink.clear(then, tools));
                 }
@@ -71,7 +74,7 @@ impl Thread {
         }
         self.tokens.insert(id, token);
         let journal = origins.journal.map(Journal::open);
-        self.lines.insert(token, Line::new(id, origins.pipe, sink));
+        self.lines.insert(token, Line::new(id, origins.pipe, sink, origins.stage));
         self.reach(token, |line, sink, tools| match journal.transpose() {
             Ok(Some(journal)) => {
                 let dress = origins.dress.clone();
@@ -108,6 +111,8 @@ impl Thread {
         let Some(line) = self.lines.get(&token) else { return };
         let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
         match self.epoll.add(&line.pipe, event) {
+            // What is in a stage does not ring: somebody who was killed has left it.
+            Ok(()) | Err(Errno::EEXIST) if line.stage.is_some() => self.serve(token),
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => self.stall(token, errno),
         }

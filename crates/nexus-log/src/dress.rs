@@ -10,7 +10,7 @@ use crate::pattern::Pattern;
 use crate::read::Stream;
 
 /// What a line of a file looks like.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Form {
     /// As it came.
     #[default]
@@ -22,7 +22,7 @@ pub enum Form {
 }
 
 /// What a JSON object says of a line, besides its text and its time.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// `app_name`.
     pub app: Arc<str>,
@@ -35,7 +35,7 @@ pub struct Origin {
 }
 
 /// What happens to lines while the file takes none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnFull {
     /// They wait in the pipe; when that is full, their writer waits.
     #[default]
@@ -45,7 +45,7 @@ pub enum OnFull {
 }
 
 /// What is asked for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Dress {
     /// What a line looks like.
     pub form: Form,

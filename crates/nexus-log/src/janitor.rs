@@ -8,7 +8,7 @@
 mod catalog;
 mod packing;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread::Builder;
@@ -22,18 +22,27 @@ use packing::Packing;
 /// The compressor builds its tables there before they go to the heap.
 const STACK: usize = 1024 * 1024;
 
-/// What is asked of the thread.
-enum Order {
-    /// Keep a log's rotated files in bounds; those up to the moment are written to no more, and
-    /// these are new.
-    Tend { log: PathBuf, rules: Rules, rotated: Vec<Moment>, upto: Moment },
-    /// Delete a log's rotated files up to the moment, and say how many bytes that were.
-    Clear { log: PathBuf, upto: Moment, then: Box<dyn FnOnce(u64) + Send> },
+/// Keep a log's rotated files in bounds: those up to the moment are written to no more, and some are
+/// new.
+struct Tend {
+    rules: Rules,
+    rotated: Vec<Moment>,
+    upto: Moment,
 }
 
+/// Delete a log's rotated files up to the moment, and say how many bytes that were.
+struct Clear {
+    log: PathBuf,
+    upto: Moment,
+    then: Box<dyn FnOnce(u64) + Send>,
+}
+
+/// What is asked of the thread, and what it leaves for the next one.
 #[derive(Default)]
 struct State {
-    orders: VecDeque<Order>,
+    /// A log that rotates faster than it is tended is tended once for all.
+    tends: HashMap<PathBuf, Tend>,
+    clears: VecDeque<Clear>,
     works: bool,
     catalog: Catalog,
 }
@@ -43,28 +52,28 @@ struct State {
 pub(crate) struct Janitor(Arc<Mutex<State>>);
 
 impl Janitor {
-    /// Keep a log's rotated files in bounds; those up to `upto` are written to no more.
+    /// Keep a log's rotated files in bounds; those up to `upto` are written to no more, and that one
+    /// may be new.
     pub(crate) fn tend(&self, log: &Path, rules: &Rules, upto: Moment) {
-        let (log, rules) = (log.to_owned(), rules.clone());
-        self.order(Order::Tend { log, rules, rotated: vec![upto], upto });
+        let mut state = lock(&self.0);
+        let tend = state.tends.entry(log.to_owned()).or_insert_with(|| Tend {
+            rules: rules.clone(),
+            rotated: Vec::new(),
+            upto,
+        });
+        tend.rules.clone_from(rules);
+        tend.rotated.push(upto);
+        tend.upto = upto;
+        self.wake(&mut state);
     }
 
     pub(crate) fn clear(&self, log: &Path, upto: Moment, then: Box<dyn FnOnce(u64) + Send>) {
-        self.order(Order::Clear { log: log.to_owned(), upto, then });
+        let mut state = lock(&self.0);
+        state.clears.push_back(Clear { log: log.to_owned(), upto, then });
+        self.wake(&mut state);
     }
 
-    fn order(&self, mut order: Order) {
-        let mut state = lock(&self.0);
-        // A log that rotates faster than it is tended is tended once for all.
-        if let Order::Tend { log, rotated, .. } = &mut order {
-            let same = |other: &Order| matches!(other, Order::Tend { log: of, .. } if of == log);
-            if let Some(at) = state.orders.iter().position(same)
-                && let Some(Order::Tend { rotated: earlier, .. }) = state.orders.remove(at)
-            {
-                rotated.extend(earlier);
-            }
-        }
-        state.orders.push_back(order);
+    fn wake(&self, state: &mut State) {
         if !state.works {
             let shared = Arc::clone(&self.0);
             let named = Builder::new().name("nexus-log-pack".into()).stack_size(STACK);
@@ -83,7 +92,7 @@ fn work(shared: &Mutex<State>) {
         carry_out(shared, &mut catalog, &mut unpacked);
         let Some((log, at)) = unpacked.pop_first() else {
             let mut state = lock(shared);
-            if state.orders.is_empty() {
+            if state.tends.is_empty() && state.clears.is_empty() {
                 state.catalog = catalog;
                 state.works = false;
                 return;
@@ -112,19 +121,18 @@ fn carry_out(
     catalog: &mut Catalog,
     unpacked: &mut BTreeSet<(PathBuf, Moment)>,
 ) {
-    loop {
-        let Some(order) = lock(shared).orders.pop_front() else { break };
-        match order {
-            Order::Tend { log, rules, rotated, upto } => {
-                let compress = rules.compress;
-                catalog.enter(&log, &rotated);
-                catalog.tend(&log, &rules, upto);
-                if compress {
-                    unpacked.extend(catalog.unpacked(&log).map(|at| (log.clone(), at)));
-                }
-            }
-            Order::Clear { log, upto, then } => then(catalog.clear(&log, upto)),
+    let (tends, clears) = {
+        let mut state = lock(shared);
+        (std::mem::take(&mut state.tends), std::mem::take(&mut state.clears))
+    };
+    for (log, Tend { rules, rotated, upto }) in tends {
+        catalog.tend(&log, &rules, &rotated, upto);
+        if rules.compress {
+            unpacked.extend(catalog.unpacked(&log).map(|at| (log.clone(), at)));
         }
+    }
+    for Clear { log, upto, then } in clears {
+        then(catalog.clear(&log, upto));
     }
     catalog.bound();
 }

@@ -12,7 +12,7 @@ const SHARE_MIN: u64 = 64 * 1024;
 /// How a log file is bounded. By default it is rotated at 10 MiB, thirty older ones are kept
 /// (compressed, so that they take about 30 MiB for usual text; the numbers that users of PM2's
 /// module for this know), and all files of a group take 500 MiB at most.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Rules {
     /// A file of so many bytes is rotated, at the end of its line, or 1 MiB or two seconds later.
     /// None = never.
@@ -27,6 +27,8 @@ pub struct Rules {
     pub compress: bool,
     /// Whose files share `total`: an app's name.
     pub group: Arc<str>,
+    /// How many files these are, rotated ones not counted.
+    pub files: usize,
 }
 
 impl Default for Rules {
@@ -38,6 +40,7 @@ impl Default for Rules {
             total: Some(500 * MIB),
             compress: true,
             group: Arc::from(""),
+            files: 1,
         }
     }
 }
@@ -53,6 +56,7 @@ impl Rules {
     /// alone take half of the total at most.
     #[must_use]
     pub fn shared_by(mut self, files: usize) -> Rules {
+        self.files = files;
         if let Some(total) = self.total {
             let share = total / 2 / u64::try_from(files.max(1)).unwrap_or(u64::MAX);
             let share = share.max(SHARE_MIN);
@@ -76,6 +80,6 @@ mod tests {
         assert_eq!(Rules::default().shared_by(2).max_size, Some(10 * MIB));
         assert_eq!(Rules::default().shared_by(250).max_size, Some(MIB));
         assert_eq!(Rules::default().shared_by(1_000_000).max_size, Some(SHARE_MIN));
-        assert_eq!(Rules::none().shared_by(250), Rules::none());
+        assert_eq!(Rules::none().shared_by(250).max_size, None);
     }
 }

@@ -1,6 +1,7 @@
 //! Where a worker's output goes: its pipes, its files, and the threads that move the bytes.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -43,8 +44,8 @@ pub(crate) struct Outputs {
 struct Moved {
     id: LineId,
     device: u64,
-    rules: Rules,
-    dress: Dress,
+    /// Of its rules and dress: thousands of lines need not keep them.
+    settings: u64,
 }
 
 /// One stream of one line of an app.
@@ -126,6 +127,7 @@ impl Naming<'_> {
             total: log.total.map(|total| total.0),
             compress: log.compress,
             group,
+            files: 0,
         };
         rules.shared_by(instances * Stream::BOTH.len())
     }
@@ -228,8 +230,10 @@ impl Outputs {
         path: PathBuf,
         (rules, dress): (Rules, Dress),
     ) -> io::Result<()> {
-        let known = self.lines.get(&key);
-        if known.is_some_and(|known| known.rules == rules && known.dress == dress) {
+        let mut hasher = DefaultHasher::new();
+        (&rules, &dress).hash(&mut hasher);
+        let settings = hasher.finish();
+        if self.lines.get(&key).is_some_and(|known| known.settings == settings) {
             return Ok(());
         }
         let id = holdings.id(pipe).ok_or_else(|| io::Error::other("the pipe is not held"))?;
@@ -239,7 +243,6 @@ impl Outputs {
             Some(_) => Some(holdings.duplicate(&journal)?),
             None => None,
         };
-        let (own_rules, own_dress) = (rules.clone(), dress.clone());
         let stage = match self.stage(holdings, &key, &file, &dress)? {
             true => Some(stage_of(holdings, &key)?),
             false => None,
@@ -260,7 +263,7 @@ impl Outputs {
         }
         mover.add(id, source).map_err(io::Error::other)?;
         self.keys.insert(id, key.clone());
-        self.lines.insert(key, Moved { id, device, rules: own_rules, dress: own_dress });
+        self.lines.insert(key, Moved { id, device, settings });
         Ok(())
     }
 

@@ -35,25 +35,25 @@ struct Rotated {
     unpackable: bool,
 }
 
-/// Logs that share a total.
+/// Logs that share a total and have rotated files.
 #[derive(Default)]
 struct Group {
     logs: BTreeSet<PathBuf>,
-    total: u64,
-    /// What each log itself may take.
-    max_size: u64,
+    /// What their rotated files may take, in bytes.
+    room: u64,
 }
 
 impl Catalog {
-    /// Files that were rotated since their directory was read.
-    pub(super) fn enter(&mut self, log: &Path, rotated: &[Moment]) {
+    /// Enter what was rotated, and delete what is beyond the log's own bounds; [`Catalog::bound`]
+    /// is to follow.
+    pub(super) fn tend(&mut self, log: &Path, rules: &Rules, rotated: &[Moment], upto: Moment) {
         let known = self.log(log);
         rotated.iter().for_each(|at| known.look(log, *at));
-    }
-
-    /// Delete what is beyond a log's own bounds; [`Catalog::bound`] is to follow.
-    pub(super) fn tend(&mut self, log: &Path, rules: &Rules, upto: Moment) {
-        let known = self.log(log);
+        if known.rotated.is_empty() {
+            // Thousands of logs have never been rotated, and need no memory here.
+            self.forget(log);
+            return;
+        }
         known.upto = Some(upto);
         let beyond: Vec<Moment> =
             known.rotated.range(..=upto).rev().skip(rules.keep).map(|(at, _)| *at).collect();
@@ -69,7 +69,9 @@ impl Catalog {
         let Some(total) = rules.total else { return };
         let group = self.groups.entry(Arc::clone(&rules.group)).or_default();
         group.logs.insert(log.to_owned());
-        (group.total, group.max_size) = (total, rules.max_size.unwrap_or(0));
+        // The present files count with what they may become: thousands need not be asked.
+        let present = rules.max_size.unwrap_or(0).saturating_mul(rules.files as u64);
+        group.room = total.saturating_sub(present);
         self.grown.insert(Arc::clone(&rules.group));
     }
 
@@ -77,9 +79,7 @@ impl Catalog {
     pub(super) fn bound(&mut self) {
         while let Some(name) = self.grown.pop_first() {
             let Some(group) = self.groups.get(&name) else { continue };
-            // The present files count with what they may become: thousands need not be asked.
-            let present = group.max_size.saturating_mul(group.logs.len() as u64);
-            let room = group.total.saturating_sub(present);
+            let room = group.room;
             let (mut bytes, mut oldest) = (0, BTreeSet::new());
             for path in &group.logs {
                 let Some(log) = self.known(path) else { continue };
@@ -134,6 +134,13 @@ impl Catalog {
             let _ = std::fs::remove_file(rotated::path(log, at, form));
         }
         self.log(log).rotated.remove(&at).map_or(0, |one| one.bytes)
+    }
+
+    fn forget(&mut self, log: &Path) {
+        let directory = log.parent().unwrap_or_else(|| Path::new(""));
+        if let Some(directory) = self.directories.get_mut(directory) {
+            directory.remove(log);
+        }
     }
 
     fn known(&self, log: &Path) -> Option<&Log> {

@@ -51,7 +51,7 @@ pub(super) struct Line {
     /// Nobody writes any more (the thread's to set: it has told the epoll).
     pub(super) over: bool,
     /// Set when something is done to the line on its way.
-    pub(super) dressed: Option<Dressed>,
+    pub(super) dressed: Option<Box<Dressed>>,
     /// Between the pipe and a slow disk.
     pub(super) stage: Option<Stage>,
     /// It was said that the disk is slow.

@@ -61,6 +61,8 @@ pub(super) struct Sink {
     upto: Moment,
     /// After a rotation that the file system refused: not before this.
     patience: Option<Instant>,
+    /// The refusal that was told.
+    refused: Option<i32>,
 }
 
 impl Sink {
@@ -80,6 +82,7 @@ impl Sink {
             size: 0,
             upto: Moment::now(),
             patience: None,
+            refused: None,
         };
         let Some(stat) = sink.stat() else { return sink };
         if sink.is_named(&stat) {

@@ -15,7 +15,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::SigSet;
 
-use super::dressed::Dressed;
 use super::line::{Line, Round, Tools};
 use super::scratch::Scratch;
 use super::sink::Sink;
@@ -200,7 +199,7 @@ impl Thread {
         let sink = &self.sinks.get(&line.sink)?.sink;
         // One that waits for its file is tried again with that, not before.
         let dressed = line.dressed.as_ref().filter(|_| !self.waiting.contains_key(&token));
-        let dressed = dressed.and_then(Dressed::due);
+        let dressed = dressed.and_then(|dressed| dressed.due());
         dressed.into_iter().chain(sink.replace_at()).min()
     }
 

@@ -158,6 +158,7 @@ impl Sink {
         self.index = Index::Untried;
         (self.stamped, self.born) = (None, None);
         self.splices = true;
+        self.refused = None;
         self.size = self.stat().map_or(0, |stat| position(stat.st_size));
         self.upto = replacing.rotated.unwrap_or_else(|| self.upto.max(Moment::now()));
         // Not only at the first byte: the file may be renamed again before that comes.
@@ -174,7 +175,10 @@ impl Sink {
 
     fn refuse(&mut self, error: &io::Error, tools: &mut Tools<'_>) {
         self.patience = Some(Instant::now() + REFUSED_PATIENCE);
-        (tools.notes)(tools.id, Note::Refused(error.raw_os_error().unwrap_or(0)));
+        let errno = error.raw_os_error().unwrap_or(0);
+        if self.refused.replace(errno) != Some(errno) {
+            (tools.notes)(tools.id, Note::Refused(errno));
+        }
     }
 
     /// A time that no rotated file of this log bears, and later than all of them: the clock may

@@ -78,7 +78,7 @@ impl Thread {
         self.reach(token, |line, sink, tools| match journal.transpose() {
             Ok(Some(journal)) => {
                 let dress = origins.dress.clone();
-                line.dressed = Some(Dressed::open(journal, dress, sink, tools));
+                line.dressed = Some(Box::new(Dressed::open(journal, dress, sink, tools)));
             }
             Ok(None) => {}
             Err(error) => {

@@ -104,10 +104,11 @@ fn dressed(mover: &Mover, full: &Path, noted: &mpsc::Receiver<(LineId, Note)>) {
         };
         mover.add(id, source).unwrap();
         let lines = text.clone();
-        let writing = std::thread::spawn(move || {
+        let (tell, written) = mpsc::channel();
+        std::thread::spawn(move || {
             let mut writer = File::from(writer);
             writer.write_all(lines.as_bytes()).unwrap();
-            writer
+            tell.send(writer).unwrap();
         });
         let full_disk = match on_full {
             OnFull::Wait => Note::Stalled(Errno::ENOSPC as i32),
@@ -115,14 +116,13 @@ fn dressed(mover: &Mover, full: &Path, noted: &mpsc::Receiver<(LineId, Note)>) {
         };
         while noted.recv_timeout(DEADLINE).unwrap() != (id, full_disk) {}
         // Who drops lets the writer go on while the disk is still full.
-        let begin = std::time::Instant::now();
-        while on_full == OnFull::Drop && !writing.is_finished() {
-            assert!(begin.elapsed() < DEADLINE, "it waits");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let early = match on_full {
+            OnFull::Wait => None,
+            OnFull::Drop => Some(written.recv_timeout(DEADLINE).unwrap()),
+        };
         remount(full, "size=8m");
         while noted.recv_timeout(DEADLINE).unwrap() != (id, Note::Healed) {}
-        let mut last = writing.join().unwrap();
+        let mut last = early.unwrap_or_else(|| written.recv_timeout(DEADLINE).unwrap());
         last.write_all(b"the end\n").unwrap();
         settle(mover, id);
         check_dressed(&std::fs::read_to_string(&path).unwrap(), on_full);

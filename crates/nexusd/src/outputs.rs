@@ -1,5 +1,8 @@
 //! Where a worker's output goes: its pipes, its files, and the threads that move the bytes.
 
+mod naming;
+mod noticed;
+
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -8,12 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_core::Slot;
 use nexus_keeper::HoldId;
-use nexus_log::{
-    Dress, Form, LineId, Mover, Note, Origin as LineOrigin, Pattern, Rules, Source, Stage,
-};
-use nexus_spec::{AppSpec, LogFormat, Name};
+use nexus_log::{Dress, LineId, Mover, Rules, Source, Stage};
+use nexus_spec::Name;
 use nix::sys::stat::fstat;
 use tokio::sync::mpsc::Sender;
 
@@ -21,8 +21,10 @@ use crate::command::Command;
 use crate::files;
 use crate::held::{End, Held, Line, Stream};
 use crate::holdings::Holdings;
-use crate::home::Home;
 use crate::template::Ids;
+
+pub(crate) use naming::Naming;
+use noticed::noticed;
 
 /// How long all threads together may take to stop before the process executes another program.
 const PARK_PATIENCE: Duration = Duration::from_millis(250);
@@ -50,98 +52,6 @@ struct Moved {
 
 /// One stream of one line of an app.
 type Key = (Name, Line, Stream);
-
-/// How a worker's log files are called.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Naming<'a> {
-    pub(crate) home: &'a Home,
-    pub(crate) spec: &'a AppSpec,
-    /// Instance 0 has files without a number: the app was first started with one instance.
-    pub(crate) plain_zero: bool,
-    /// The app's slots, whose numbers are told in JSON.
-    pub(crate) slots: &'a [Slot],
-}
-
-impl Naming<'_> {
-    /// The path of one stream of one line, and the line that its file is held under.
-    pub(crate) fn file(&self, line: Line, stream: Stream) -> (PathBuf, Line) {
-        let log = &self.spec.log;
-        let under = match line {
-            Line::Instance(_) if log.merge_logs => Line::Merged,
-            Line::Build | Line::Instance(_) | Line::Merged => line,
-        };
-        let plain = matches!(under, Line::Instance(0)) && self.plain_zero;
-        let given = match stream {
-            Stream::Out => &log.out_file,
-            Stream::Err => &log.error_file,
-        };
-        let path = match (given, under) {
-            (Some(path), Line::Merged) => path.clone(),
-            (Some(path), Line::Instance(_)) if plain => path.clone(),
-            (Some(path), Line::Instance(number)) => numbered(path, number),
-            (Some(_), Line::Build) | (None, _) => {
-                self.home.log(&self.spec.name, under, stream, plain)
-            }
-        };
-        (path, under)
-    }
-
-    /// What is done to the lines of a stream.
-    fn dress(&self, line: Line, stream: Stream) -> Dress {
-        let log = &self.spec.log;
-        let Line::Instance(instance) = line else { return Dress::default() };
-        let time = log.date_format.as_deref().map(Pattern::new);
-        let form = match (log.format, time) {
-            (LogFormat::Raw, None) => Form::Raw,
-            (LogFormat::Raw, Some(pattern)) => Form::Stamped(pattern),
-            (LogFormat::Json, time) => Form::Json(LineOrigin {
-                app: self.spec.name.as_str().into(),
-                id: self.slots.iter().find(|slot| slot.instance == instance).map_or(0, |s| s.id.0),
-                stream: match stream {
-                    Stream::Out => nexus_log::Stream::Out,
-                    Stream::Err => nexus_log::Stream::Err,
-                },
-                time,
-            }),
-        };
-        let on_full = match log.on_full {
-            nexus_spec::OnFull::Wait => nexus_log::OnFull::Wait,
-            nexus_spec::OnFull::Drop => nexus_log::OnFull::Drop,
-        };
-        Dress { form, rate: log.rate, on_full }
-    }
-
-    /// What bounds each file.
-    fn rules(&self) -> Rules {
-        let instances = if self.spec.log.merge_logs {
-            1
-        } else {
-            usize::from(crate::cpus::resolve(self.spec.instances))
-        };
-        let group = self.spec.name.as_str().into();
-        let log = &self.spec.log;
-        let rules = Rules {
-            max_size: log.max_size.map(|size| size.0),
-            max_age: log.max_age.map(|age| Duration::from_millis(age.0)),
-            keep: log.keep as usize,
-            total: log.total.map(|total| total.0),
-            compress: log.compress,
-            group,
-            files: 0,
-        };
-        rules.shared_by(instances * Stream::BOTH.len())
-    }
-}
-
-/// `dir/name.ext` → `dir/name-2.ext`.
-fn numbered(path: &Path, number: u16) -> PathBuf {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let name = match path.extension() {
-        Some(extension) => format!("{stem}-{number}.{}", extension.to_string_lossy()),
-        None => format!("{stem}-{number}"),
-    };
-    path.with_file_name(name)
-}
 
 impl Outputs {
     pub(crate) fn new(own: Sender<Command>) -> Outputs {
@@ -410,55 +320,6 @@ fn hold_stage(holdings: &mut Holdings, (app, line, stream): &Key) -> io::Result<
 fn stage_of(holdings: &Holdings, (app, line, stream): &Key) -> io::Result<Stage> {
     let end = |end| holdings.duplicate(&Held::Stage(app.clone(), *line, *stream, end));
     Ok(Stage { out: end(End::Read)?, into: end(End::Write)? })
-}
-
-/// What a thread noticed, for the daemon's log; what is to be held, for the loop.
-fn noticed(own: &Sender<Command>, line: LineId, note: Note) {
-    match note {
-        Note::Renewed => {
-            // A full queue: the old one stays held, until the next rotation.
-            let _ = own.try_send(Command::LogRenewed(line));
-        }
-        Note::Lost => {
-            tracing::warn!(line = line.0, "a log file was deleted or renamed; it is made anew");
-        }
-        Note::Refused(errno) => {
-            let why = nix::errno::Errno::from_raw(errno).desc();
-            tracing::error!(line = line.0, "a log file cannot be rotated or made anew: {why}");
-        }
-        Note::Stalled(errno) => {
-            let why = nix::errno::Errno::from_raw(errno).desc();
-            tracing::error!(line = line.0, "a log file takes no bytes: {why}; they wait");
-        }
-        Note::Dropping(errno) => {
-            let why = nix::errno::Errno::from_raw(errno).desc();
-            tracing::error!(line = line.0, "a log file takes no bytes: {why}; lines are left out");
-        }
-        Note::NoJournal(errno) => {
-            tracing::error!(
-                line = line.0,
-                errno,
-                "a journal cannot be read: lines go as they come"
-            );
-        }
-        Note::Slow => {
-            tracing::warn!(line = line.0, "the disk of a log file is slow");
-            // A full queue: its writers may have to wait where no signal reaches them.
-            let _ = own.try_send(Command::LogSlow(line));
-        }
-        Note::Healed => tracing::info!(line = line.0, "a log file takes bytes again"),
-        Note::Truncated { from, to } => {
-            tracing::warn!(line = line.0, from, to, "a log file was truncated by someone");
-        }
-        Note::NoSplice => tracing::warn!(
-            line = line.0,
-            "this file system knows no splice: a kill of nexusd may double some lines"
-        ),
-        Note::NoIndex(errno) => {
-            tracing::warn!(line = line.0, errno, "an index cannot be written: lines have no time");
-        }
-        Note::Ended => {}
-    }
 }
 
 /// Called when the last of those who hold it lets go.

@@ -21,7 +21,8 @@ pub struct Rules {
     pub max_age: Option<Duration>,
     /// Rotated files that are kept; the oldest go.
     pub keep: usize,
-    /// Bytes of all files of the group, indexes included: the oldest rotated ones go. None = any.
+    /// Bytes of all files of the group, indexes included: the oldest rotated ones go, but for the
+    /// newest of each log. None = any.
     pub total: Option<u64>,
     /// Whether rotated files are compressed.
     pub compress: bool,
@@ -60,7 +61,8 @@ impl Rules {
         if let Some(total) = self.total {
             let share = total / 2 / u64::try_from(files.max(1)).unwrap_or(u64::MAX);
             let share = share.max(SHARE_MIN);
-            self.max_size = Some(self.max_size.map_or(share, |size| size.min(share)));
+            // Never by its size, if that was asked for.
+            self.max_size = self.max_size.map(|size| size.min(share));
         }
         self
     }
@@ -80,6 +82,7 @@ mod tests {
         assert_eq!(Rules::default().shared_by(2).max_size, Some(10 * MIB));
         assert_eq!(Rules::default().shared_by(250).max_size, Some(MIB));
         assert_eq!(Rules::default().shared_by(1_000_000).max_size, Some(SHARE_MIN));
-        assert_eq!(Rules::none().shared_by(250).max_size, None);
+        let unbounded = Rules { max_size: None, ..Rules::default() };
+        assert_eq!(unbounded.shared_by(250).max_size, None);
     }
 }

@@ -222,3 +222,29 @@ fn a_file_that_was_begun_long_ago_is_rotated_with_its_next_line() {
     wait_for(PROMPT, "a new file", || (std::fs::read(&log).ok()? == b"line-1\n").then_some(()));
     assert_eq!(home.ctl(&["logs", "app", "--raw"]).ok().stdout, "line-0\nline-1\n");
 }
+
+#[test]
+fn a_log_that_was_large_before_we_came_is_kept_until_the_next_rotation() {
+    let home = Home::new();
+    let line = "echo young; exec sleep 1000";
+    let old = "old line\n".repeat(100_000);
+    let apps =
+        [("bounded", "total = \"200K\""), ("unbounded", "total = \"200K\", max_size = \"none\"")];
+    let mut text = String::new();
+    for (name, limits) in apps {
+        let log = home.write(&format!("{name}.log"), &old);
+        let more = format!("{AT_ONCE}\nout_file = {log:?}\nlog = {{ {limits}, compress = false }}");
+        text += &shell(name, line, &more);
+    }
+    home.write("ecosystem.toml", &text);
+    home.ctl(&["start"]).ok();
+    for (name, _) in apps {
+        let wanted = old.clone() + "young\n";
+        wait_for(PROMPT, "all of it", || {
+            let args = ["logs", name, "--out", "--raw", "-n", "1000000"];
+            (home.ctl_within(LONG, &args).ok().stdout == wanted).then_some(())
+        });
+    }
+    let unbounded = std::fs::read(home.project().join("unbounded.log")).unwrap();
+    assert!(unbounded.ends_with(b"old line\nyoung\n"), "it is never rotated");
+}

@@ -85,7 +85,9 @@ impl Catalog {
                 let Some(log) = self.known(path) else { continue };
                 bytes += log.rotated.values().map(|one| one.bytes).sum::<u64>();
                 let upto = log.upto.unwrap_or(Moment::FIRST);
-                oldest.extend(log.rotated.range(..=upto).map(|(at, _)| (*at, path.clone())));
+                // The newest one stays: a log that was large before we came is not lost at once.
+                let older = log.rotated.range(..=upto).rev().skip(1);
+                oldest.extend(older.map(|(at, _)| (*at, path.clone())));
             }
             while bytes > room
                 && let Some((at, log)) = oldest.pop_first()

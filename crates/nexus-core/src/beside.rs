@@ -3,7 +3,7 @@
 use nexus_spec::{Name, Span};
 
 use crate::action::Keep;
-use crate::event::{ChildId, Exit, Failure};
+use crate::event::{ChildId, Exit, Failure, Time};
 use crate::phase::{Phase, Want};
 use crate::record::SuccessorRecord;
 use crate::resume::{Entry, dismiss};
@@ -52,7 +52,7 @@ pub(crate) fn seat(
     seat_worker(turn, name, instance, held);
     next.iter().for_each(|entry| dismiss(turn, entry));
     let first = next.first()?;
-    Some(News::Failed { failure: failure(instance, first), counts: record.counts })
+    Some(News::Failed { failure: failure(instance, first, turn.now), counts: record.counts })
 }
 
 /// Act on what has become of an app's successors.
@@ -126,8 +126,9 @@ fn spurn(turn: &mut Turn, name: &Name, instance: u16, child: ChildId, next: &[En
     turn.keep(Keep::Slot(name.clone(), instance));
 }
 
-fn failure(instance: u16, entry: &Entry) -> Failure {
+fn failure(instance: u16, entry: &Entry, now: Time) -> Failure {
     let exit = entry.ended.map_or(Exit::Unknown, |ended| ended.exit);
     let after = entry.ended.map_or(Span(0), |ended| ended.at - entry.started_at);
-    Failure { instance, child: entry.child, exit, after }
+    let at = entry.ended.map_or(now, |ended| ended.at);
+    Failure { instance, child: entry.child, exit, after, at }
 }

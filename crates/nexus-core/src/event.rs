@@ -78,6 +78,8 @@ pub struct Failure {
     pub exit: Exit,
     /// How long it had lived.
     pub after: Span,
+    /// When it failed.
+    pub at: Time,
 }
 
 /// What a worker went beyond.

@@ -189,7 +189,7 @@ pub(crate) fn failed(turn: &mut Turn, name: &Name, failure: Failure, again_at: O
         .is_some_and(|slot| slot.phase.child() == Some(failure.child));
     if same_spec && holds_slot {
         // There is no older worker to keep, and nothing else to put back.
-        let Failure { instance, child, exit, after } = failure;
+        let Failure { instance, child, exit, after, .. } = failure;
         let outcome = Outcome::StartFailed { instance, child, exit, after, again_at };
         return end(turn, name, Some(failure), outcome);
     }

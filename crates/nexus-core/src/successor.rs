@@ -111,7 +111,8 @@ pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
             let Some(child) = successor.phase.child() else { return };
             stray::dismiss(turn, child, Some(name), Some(id));
             let exit = Exit::NeverReady;
-            failed(turn, name, Failure { instance, child, exit, after }, successor.counts);
+            let failure = Failure { instance, child, exit, after, at: turn.now };
+            failed(turn, name, failure, successor.counts);
         }
     }
 }
@@ -145,7 +146,7 @@ pub(crate) fn exited(
         stray::reap(turn, child, Some(name), Some(id));
     }
     let after = phase.since().map_or(Span(0), |since| at - since);
-    failed(turn, name, Failure { instance, child, exit, after }, successor.counts);
+    failed(turn, name, Failure { instance, child, exit, after, at }, successor.counts);
 }
 
 pub(crate) fn failed(turn: &mut Turn, name: &Name, failure: Failure, counts: bool) {

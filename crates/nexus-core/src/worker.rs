@@ -220,8 +220,8 @@ pub(crate) fn judged(turn: &mut Turn, name: &Name, instance: u16, told: &Told) {
     }
     // A worker that was ready may come back before anyone minds; one that will not never does.
     if !was_ready || told.again_at.is_none() {
-        let LastExit { child, exit, lived: after, .. } = told.last;
-        let failure = Failure { instance, child, exit, after };
+        let LastExit { child, exit, at, lived: after, .. } = told.last;
+        let failure = Failure { instance, child, exit, after, at };
         rollout::seated_failed(turn, name, failure, told.again_at);
         goal::failed(turn, name, instance, told.last, told.again_at);
     }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nexus_core::{ChildId, OpId, Outcome};
+use nexus_core::{ChildId, Failure, OpId, Outcome, Time};
 use nexus_proto::AppResult;
-use nexus_spec::Name;
+use nexus_spec::{Name, Span};
 
 use crate::clock;
 use crate::command::{Command, Detail};
@@ -13,46 +13,73 @@ use crate::daemon::Daemon;
 use crate::held::{Line, Stream};
 use crate::outputs::Naming;
 use crate::records::Entry;
+use crate::trouble::{self, Life};
 use crate::words;
 
 /// How long the evidence of a failure is waited for, if the disk hangs.
 const EVIDENCE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Whose last words are the evidence.
+#[derive(Clone, Copy)]
+enum Failed {
+    Build,
+    Worker { instance: u16, child: ChildId, life: Life },
+}
+
+impl Failed {
+    fn line(self) -> Line {
+        match self {
+            Failed::Build => Line::Build,
+            Failed::Worker { instance, .. } => Line::Instance(instance),
+        }
+    }
+}
+
+fn failed(outcome: &Outcome) -> Option<Failed> {
+    let lived = |at: Time, after: Span| {
+        let to = clock::unix_ms_of(at);
+        Life { from: to.saturating_sub(after.0), to }
+    };
+    match *outcome {
+        Outcome::StartFailed { instance, child, after, .. } => {
+            Some(Failed::Worker { instance, child, life: lived(clock::now(), after) })
+        }
+        Outcome::RolledBack { failure: Some(failure), .. } => {
+            let Failure { instance, child, after, at, .. } = failure;
+            Some(Failed::Worker { instance, child, life: lived(at, after) })
+        }
+        Outcome::BuildFailed { .. } => Some(Failed::Build),
+        Outcome::Aborted
+        | Outcome::AlreadyRunning
+        | Outcome::Busy { .. }
+        | Outcome::CannotAbort
+        | Outcome::Conflict
+        | Outcome::Done
+        | Outcome::NotFound
+        | Outcome::RolledBack { failure: None, .. }
+        | Outcome::Superseded => None,
+    }
+}
+
 impl Daemon {
     /// An ask is answered for one app.
     pub(crate) fn reply(&mut self, op: OpId, app: Name, outcome: Outcome) {
-        let failed = match &outcome {
-            Outcome::StartFailed { instance, child, .. } => {
-                Some((Line::Instance(*instance), Some(*child)))
-            }
-            Outcome::RolledBack { failure: Some(failure), .. } => {
-                Some((Line::Instance(failure.instance), Some(failure.child)))
-            }
-            Outcome::BuildFailed { .. } => Some((Line::Build, None)),
-            Outcome::Aborted
-            | Outcome::AlreadyRunning
-            | Outcome::Busy { .. }
-            | Outcome::CannotAbort
-            | Outcome::Conflict
-            | Outcome::Done
-            | Outcome::NotFound
-            | Outcome::RolledBack { failure: None, .. }
-            | Outcome::Superseded => None,
-        };
+        let failed = failed(&outcome);
         let excuse = match failed {
-            Some((_, Some(ChildId(child)))) => self.excuses.get(&child).cloned(),
-            Some((_, None)) => self.build_excuse(&app),
+            Some(Failed::Worker { child, .. }) => self.excuses.get(&child.0).cloned(),
+            Some(Failed::Build) => self.build_excuse(&app),
             None => self.who_is_busy(&app, &outcome),
         };
         let mut result = words::result(app.clone(), &outcome, clock::now(), excuse.as_deref());
-        let Some((line, _)) = failed else { return self.answer(op, result) };
+        let Some(failed) = failed else { return self.answer(op, result) };
+        let line = failed.line();
         let files = self.evidence(&app, line);
         result.log = files.first().map(|path| path.display().to_string());
         if excuse.is_some() {
             // It never ran: whatever is in its log is older.
             return self.answer(op, result);
         }
-        self.look_for_evidence(op, &app, line, files, result);
+        self.look_for_evidence(op, &app, failed, files, result);
     }
 
     /// Read the last lines once all that the worker wrote is in its files, then answer.
@@ -60,7 +87,7 @@ impl Daemon {
         &self,
         op: OpId,
         app: &Name,
-        line: Line,
+        failed: Failed,
         files: Vec<PathBuf>,
         mut result: AppResult,
     ) {
@@ -68,7 +95,7 @@ impl Daemon {
         let tell = std::sync::Mutex::new(Some(tell));
         self.outputs.settle(
             app,
-            line,
+            failed.line(),
             Box::new(move || {
                 let tell = tell.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
                 if let Some(tell) = tell {
@@ -80,7 +107,10 @@ impl Daemon {
         tokio::spawn(async move {
             let read = async {
                 let _ = settled.await;
-                let read = tokio::task::spawn_blocking(move || crate::trouble::last_lines(&files));
+                let read = tokio::task::spawn_blocking(move || match failed {
+                    Failed::Build => trouble::last_lines(&files),
+                    Failed::Worker { life, .. } => trouble::last_lines_of(life, &files),
+                });
                 read.await.unwrap_or_default()
             };
             let lines = tokio::time::timeout(EVIDENCE_PATIENCE, read).await;

@@ -1,8 +1,6 @@
 //! A reload that is under way, as it is kept on disk, and as it is told.
 
-use nexus_core::{
-    Back, ChildId, Failure, LastExit, Milestone, OpId, Reload, SuccessorRecord, Time, Why,
-};
+use nexus_core::{Back, ChildId, Failure, LastExit, Milestone, OpId, Reload, SuccessorRecord, Why};
 use nexus_spec::{AppSpec, Name};
 use serde::{Deserialize, Serialize};
 
@@ -68,8 +66,8 @@ impl StoredReload {
 
 impl StoredBack {
     fn new(back: &Back) -> StoredBack {
-        let exit = |Failure { child, exit, after, .. }| {
-            let last = LastExit { child, exit, at: Time(0), lived: after, asked: false };
+        let exit = |Failure { child, exit, after, at, .. }| {
+            let last = LastExit { child, exit, at, lived: after, asked: false };
             StoredExit::new(&last)
         };
         StoredBack {
@@ -82,8 +80,8 @@ impl StoredBack {
 
     fn back(&self) -> Back {
         let failure = self.failed.zip(self.instance).map(|(failed, instance)| {
-            let LastExit { child, exit, lived: after, .. } = failed.last_exit();
-            Failure { instance, child, exit, after }
+            let LastExit { child, exit, at, lived: after, .. } = failed.last_exit();
+            Failure { instance, child, exit, after, at }
         });
         Back { failure, aborter: self.aborter.map(OpId), stuck: self.stuck }
     }

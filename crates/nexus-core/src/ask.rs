@@ -258,6 +258,11 @@ fn wait_online(turn: &mut Turn, name: &Name, instance: Option<u16>, op: OpId, al
 fn needs_build(app: &App, spec: Option<&AppSpec>) -> bool {
     match spec {
         None => app.is_unbuilt(),
-        Some(spec) => spec.build.is_some() && (app.is_unbuilt() || *spec != app.spec),
+        Some(spec) => spec.build.is_some() && (app.is_unbuilt() || !builds_alike(spec, &app.spec)),
     }
+}
+
+/// What was built for the one will do for the other: they differ in a limit at most.
+fn builds_alike(one: &AppSpec, other: &AppSpec) -> bool {
+    *one == AppSpec { memory: one.memory, ..other.clone() }
 }

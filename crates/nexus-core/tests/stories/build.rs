@@ -140,3 +140,20 @@ fn two_clients_may_wait_for_one_build() {
         ",
     );
 }
+
+#[test]
+fn a_new_limit_is_no_reason_to_build() {
+    tell(
+        built(),
+        "
+        0     start            | spawn #1 build alone
+        5     #1 exits 0       | ack #1, spawn #3 0
+        6     #3 spawned       |
+        56    tick             | op1 done
+        60    restart limited  | term15 #3
+        65    #3 exits 0       | ack #3, spawn #5 0
+        66    #5 spawned       |
+        116   tick             | op2 done
+        ",
+    );
+}

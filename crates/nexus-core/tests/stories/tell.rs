@@ -6,7 +6,9 @@ use nexus_core::{
     Action, Ask, Breach, ChildId, Ended, Entry, Event, Exit, Fact, Failure, Keep, Limit, Milestone,
     OpId, Outcome, Pid, Purpose, Roll, SpawnError, State, Time, resume, step,
 };
-use nexus_spec::{AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Span, Stop};
+use nexus_spec::{
+    AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Size, Span, Stop,
+};
 
 const ENOENT: i32 = 2;
 const EAGAIN: i32 = 11;
@@ -137,6 +139,12 @@ impl Stage {
             ["restart"] => self.asks(Ask::Restart { app, instance: None, spec: None }),
             ["restart", "other"] => {
                 let spec = Some((Box::new(self.other()), 1));
+                self.asks(Ask::Restart { app, instance: None, spec })
+            }
+            ["restart", "limited"] => {
+                let mut spec = self.spec.clone();
+                spec.memory.max = Some(Size(100));
+                let spec = Some((Box::new(spec), 1));
                 self.asks(Ask::Restart { app, instance: None, spec })
             }
             ["restart", "with", n] => {

@@ -63,7 +63,7 @@ pub(crate) fn operate(
     })?;
     let client = &context.client;
     let before = client.apps().ok();
-    interrupt::watch(&key);
+    interrupt::watch(&key, matches!(ask, Ask::Verb("reload" | "scale", _)));
     let begun = post(client, &key, ask)?;
     if change.no_wait {
         return Ok(Outcome { operation: begun, snapshot: before, shown: BTreeSet::new() });

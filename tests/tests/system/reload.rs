@@ -59,8 +59,9 @@ pub(crate) fn passed(port: u16, instances: u16) -> String {
     )
 }
 
-/// Reload it, so often: each time all workers are others, their slots are the same.
+/// Reload it, so often (`RELOADS=50` for more): each time all workers are others, their slots are the same.
 fn reloads(home: &Home, name: &str, times: usize) {
+    let times = std::env::var("RELOADS").map_or(times, |times| times.parse().unwrap());
     for _ in 0..times {
         let before = home.known(name);
         home.ctl(&["reload", name, "-q"]).ok();
@@ -87,8 +88,8 @@ fn four_workers_are_replaced_without_a_lost_request() {
     let load = Load::start(port, 4, 4);
     reloads(&home, "api", 3);
     home.ctl(&["reload", "api", "--parallel", "4", "-q"]).ok();
-    load.end().flawless();
-    assert_eq!(home.events_of("api", "reloaded").len(), 4);
+    println!("{} requests", load.end().flawless());
+    assert!(home.events_of("api", "reloaded").len() >= 4);
 }
 
 #[test]
@@ -109,7 +110,7 @@ fn a_python_server_is_replaced_without_a_lost_request() {
     home.ctl(&["start"]).ok();
     let load = Load::start(port, 4, 4);
     reloads(&home, "py", 3);
-    load.end().flawless();
+    println!("{} requests", load.end().flawless());
 }
 
 fn trading_api(instances: u16, times: usize) {
@@ -122,7 +123,7 @@ fn trading_api(instances: u16, times: usize) {
     home.ctl(&["start"]).ok();
     let load = Load::asking(port, 4, 4, "/api/health");
     reloads(&home, "trading-api", times);
-    load.end().flawless();
+    println!("{} requests", load.end().flawless());
 }
 
 #[test]

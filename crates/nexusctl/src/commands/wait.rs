@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context, args: &Wait) -> Result<ExitCode, Failure> {
 
 /// The end of an operation that was begun with `--no-wait`, or whose client has gone.
 fn operation(context: &Context, key: &str, args: &Wait) -> Result<ExitCode, Failure> {
-    interrupt::watch(key);
+    interrupt::watch(key, false);
     let patience = args.timeout.map(|time| Duration::from_millis(time.0));
     let operation = context.client.settle(key, patience)?;
     let snapshot = context.client.apps().ok();

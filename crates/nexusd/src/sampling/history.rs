@@ -74,7 +74,10 @@ impl Rings {
     pub(super) fn of(&self, app: &Name, now_ms: u64, now_unix_ms: u64) -> History {
         let (step, count) = (self.step(now_ms), SPAN_MS / self.step_ms);
         let ring = self.rings.get(app);
-        let point = |back: u64| ring.and_then(|ring| ring.at(step.checked_sub(back)?));
+        // A step that has just begun may have no point yet: no gap is shown for that.
+        let begun = u64::from(ring.is_none_or(|ring| ring.newest < step));
+        let last = step.saturating_sub(begun);
+        let point = |back: u64| ring.and_then(|ring| ring.at(last.checked_sub(back)?));
         let points = (0..count).rev().map(|back| point(back).unwrap_or(UNKNOWN));
         let (mut cpu_percent, mut memory_bytes) = (Vec::new(), Vec::new());
         for Point { cpu_percent: cpu, pages } in points {
@@ -86,7 +89,7 @@ impl Rings {
             schema: "nexus.history/1".into(),
             app: app.clone(),
             step_ms: self.step_ms,
-            until_unix_ms: now_unix_ms - now_ms % self.step_ms,
+            until_unix_ms: now_unix_ms.saturating_sub(now_ms.saturating_sub(last * self.step_ms)),
             cpu_percent,
             memory_bytes,
         }
@@ -164,8 +167,10 @@ mod tests {
         let mut rings = Rings::default();
         rings.add(100, one("a", used(1.0, 10)));
         rings.add(103, one("a", used(4.0, 40)));
-        let history = rings.of(&name("a"), 104 * STEP_MS + 7, 1_000_000);
-        assert_eq!((history.step_ms, history.until_unix_ms), (5_000, 999_993));
+        let now = rings.of(&name("a"), 104 * STEP_MS + 7, 1_000_000);
+        assert_eq!((now.cpu_percent[179], now.until_unix_ms), (Some(4.0), 994_993));
+        let history = rings.of(&name("a"), 105 * STEP_MS + 7, 1_000_000);
+        assert_eq!((history.step_ms, history.until_unix_ms), (5_000, 994_993));
         assert_eq!(history.cpu_percent.len(), 180);
         let last = &history.cpu_percent[174..];
         assert_eq!(last, [None, Some(1.0), None, None, Some(4.0), None]);

@@ -241,7 +241,7 @@ impl Daemon {
         Entry::Pending { app: name.clone(), asks }
     }
 
-    fn rewrite_if_due(&mut self) {
+    pub(crate) fn rewrite_if_due(&mut self) {
         if !self.store.wants_rewrite() {
             return;
         }

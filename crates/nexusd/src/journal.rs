@@ -11,6 +11,8 @@ use crate::lines::Lines;
 const RECENT_MAX: usize = 256;
 /// A file longer than this is closed; it and the one before it are kept beside the new one.
 const FILE_MAX: u64 = 16 << 20;
+/// So much of its end is read at the start: [`RECENT_MAX`] events and more.
+const END: u64 = 512 << 10;
 const STEM: &str = "events";
 
 /// The journal.
@@ -25,7 +27,7 @@ impl Journal {
     /// # Errors
     /// When the state folder cannot be read or written.
     pub(crate) fn open(folder: &Path) -> io::Result<Journal> {
-        let (lines, loaded) = Lines::open::<EventView>(folder, STEM)?;
+        let (lines, loaded) = Lines::open_end::<EventView>(folder, STEM, END)?;
         for aside in &loaded.aside {
             tracing::error!("{aside}");
         }
@@ -34,10 +36,8 @@ impl Journal {
             Some(event) => event.id + 1,
             None => Journal::read(folder)?.last().map_or(1, |event| event.id + 1),
         };
-        let mut recent: std::collections::VecDeque<EventView> = loaded.entries.into();
-        while recent.len() > RECENT_MAX {
-            recent.pop_front();
-        }
+        let skip = loaded.entries.len().saturating_sub(RECENT_MAX);
+        let recent = loaded.entries.into_iter().skip(skip).collect();
         Ok(Journal { lines, recent, next })
     }
 

@@ -3,11 +3,11 @@
 //!
 //! `<stem>.<n>.jsonl`: the highest `n` is the present one, two older ones are kept. A rewrite goes
 //! to a temporary file, is fsynced, renamed, and its directory fsynced. A line that a kill or a
-//! power cut tore off at the end is dropped; a file that cannot be read is moved aside, never
-//! overwritten.
+//! power cut tore off at the end is dropped. Lines in the middle that cannot be read are left out of
+//! a new file, and the old one is kept; a file of another format is moved aside, never overwritten.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -55,13 +55,22 @@ impl Lines {
         let mut aside = Vec::new();
         for number in numbers(folder, stem)?.into_iter().rev() {
             let path = path_of(folder, stem, number);
-            match read(&path) {
-                Ok((entries, whole)) => {
+            match read(&path, u64::MAX) {
+                Ok(Read { entries, bad, good, .. }) if !bad.is_empty() => {
+                    let name = format!("{stem}.{number}.damaged-{}", crate::clock::unix_ms());
+                    fs::copy(&path, folder.join(&name))?;
+                    aside.extend(bad.iter().map(|why| {
+                        format!("{}: {why}; left out, the file is kept as {name}", path.display())
+                    }));
+                    let file = create(folder, stem, number + 1, &good)?;
+                    let lines = Lines::of(folder, stem, number + 1, file, good.len() as u64);
+                    return Ok((lines, Loaded { entries, aside }));
+                }
+                Ok(Read { entries, whole, .. }) => {
                     let file = append_to(&path)?;
                     // A torn last line would swallow the next one.
                     file.set_len(whole)?;
-                    let folder = folder.to_owned();
-                    let lines = Lines { folder, stem, number, file, length: whole, base: whole };
+                    let lines = Lines::of(folder, stem, number, file, whole);
                     return Ok((lines, Loaded { entries, aside }));
                 }
                 Err(error) => {
@@ -72,10 +81,41 @@ impl Lines {
             }
         }
         let file = create(folder, stem, 1, FORMAT.as_bytes())?;
-        let length = FORMAT.len() as u64;
-        let lines =
-            Lines { folder: folder.to_owned(), stem, number: 1, file, length, base: length };
+        let lines = Lines::of(folder, stem, 1, file, FORMAT.len() as u64);
         Ok((lines, Loaded { entries: Vec::new(), aside }))
+    }
+
+    /// What it grew to before us is not known: one that is long is rewritten soon.
+    fn of(folder: &Path, stem: &'static str, number: u64, file: File, length: u64) -> Lines {
+        let base = FORMAT.len() as u64;
+        Lines { folder: folder.to_owned(), stem, number, file, length, base }
+    }
+
+    /// Go on writing the present file, of which only the last entries are read: about `bytes` of
+    /// it.
+    ///
+    /// # Errors
+    /// As [`Lines::open`].
+    pub(crate) fn open_end<T: DeserializeOwned>(
+        folder: &Path,
+        stem: &'static str,
+        bytes: u64,
+    ) -> io::Result<(Lines, Loaded<T>)> {
+        let newest = match numbers(folder, stem) {
+            Ok(numbers) => numbers.last().copied(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(number) = newest
+            && let path = path_of(folder, stem, number)
+            && let Ok(Read { entries, whole, bad, .. }) = read(&path, bytes)
+        {
+            let file = append_to(&path)?;
+            file.set_len(whole)?;
+            let lines = Lines::of(folder, stem, number, file, whole);
+            return Ok((lines, Loaded { entries, aside: bad }));
+        }
+        Lines::open(folder, stem)
     }
 
     /// Read the newest file that can be read, and change nothing: for those who are not the daemon.
@@ -88,8 +128,9 @@ impl Lines {
             other => other?,
         };
         let newest = all.into_iter().rev();
-        let mut read = newest.filter_map(|number| read(&path_of(folder, stem, number)).ok());
-        Ok(read.next().map(|(entries, _)| entries).unwrap_or_default())
+        let mut read =
+            newest.filter_map(|number| read(&path_of(folder, stem, number), u64::MAX).ok());
+        Ok(read.next().map(|read| read.entries).unwrap_or_default())
     }
 
     /// Append one entry. It survives our own death at once, and a power cut after a sync.
@@ -157,8 +198,9 @@ impl Lines {
 /// left out.
 pub(crate) fn read_all<T: DeserializeOwned>(folder: &Path, stem: &str) -> io::Result<Vec<T>> {
     let files = numbers(folder, stem)?;
-    let read = files.into_iter().filter_map(|number| read(&path_of(folder, stem, number)).ok());
-    Ok(read.flat_map(|(entries, _)| entries).collect())
+    let files = files.into_iter().map(|number| path_of(folder, stem, number));
+    let read = files.filter_map(|path| read(&path, u64::MAX).ok());
+    Ok(read.flat_map(|read| read.entries).collect())
 }
 
 fn path_of(folder: &Path, stem: &str, number: u64) -> PathBuf {
@@ -180,25 +222,50 @@ fn numbers(folder: &Path, stem: &str) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// All entries of a file, and the length up to the end of its last whole line.
-fn read<T: DeserializeOwned>(path: &Path) -> io::Result<(Vec<T>, u64)> {
-    let mut bytes = Vec::new();
+/// What a file has.
+struct Read<T> {
+    entries: Vec<T>,
+    /// Its length up to the end of its last whole line.
+    whole: u64,
+    /// Lines that are none of ours, and why.
+    bad: Vec<String>,
+    /// The file without those.
+    good: Vec<u8>,
+}
+
+/// The entries of a file, or of about its last `bytes`.
+fn read<T: DeserializeOwned>(path: &Path, bytes: u64) -> io::Result<Read<T>> {
     let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
-    file.take(FILE_MAX).read_to_end(&mut bytes)?;
-    let Some(rest) = bytes.strip_prefix(FORMAT.as_bytes()) else {
-        return Err(io::Error::other("its first line is not one that this version knows"));
-    };
-    let whole = rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    let mut entries = Vec::new();
-    for (number, line) in rest[..whole].split(|&byte| byte == b'\n').enumerate() {
-        if line.is_empty() {
-            continue;
-        }
-        let entry = serde_json::from_slice(line)
-            .map_err(|error| io::Error::other(format!("line {}: {error}", number + 2)))?;
-        entries.push(entry);
+    let length = file.metadata()?.len();
+    if length > FILE_MAX {
+        return Err(io::Error::other(format!("it is longer than {FILE_MAX} bytes")));
     }
-    Ok((entries, (FORMAT.len() + whole) as u64))
+    let mut first = vec![0; FORMAT.len()];
+    let known = std::os::unix::fs::FileExt::read_exact_at(&file, &mut first, 0);
+    if known.is_err() || first != FORMAT.as_bytes() {
+        return Err(io::Error::other("its first line is not one that this version knows"));
+    }
+    let begin = length.saturating_sub(bytes).max(FORMAT.len() as u64);
+    let mut text = vec![0; usize::try_from(length - begin).unwrap_or(0)];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut text, begin)?;
+    let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let whole = begin + end as u64;
+    let mut lines = text[..end].split_inclusive(|&byte| byte == b'\n');
+    if begin > FORMAT.len() as u64 {
+        // Its beginning was not read.
+        lines.next();
+    }
+    let mut read = Read { entries: Vec::new(), whole, bad: Vec::new(), good: first };
+    for (number, line) in lines.enumerate() {
+        match serde_json::from_slice(line) {
+            Ok(entry) => {
+                read.entries.push(entry);
+                read.good.extend_from_slice(line);
+            }
+            Err(error) => read.bad.push(format!("line {}: {error}", number + 2)),
+        }
+    }
+    Ok(read)
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
@@ -267,6 +334,43 @@ mod tests {
         }
         assert_eq!(numbers(folder.path(), "test").unwrap(), [4, 5, 6]);
         assert_eq!(load(folder.path()).1.entries, [4]);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_costs_no_other() {
+        let folder = folder();
+        let (mut lines, _) = load(folder.path());
+        (1..=3).for_each(|n| lines.append(&n).unwrap());
+        let path = lines.path();
+        let text = fs::read_to_string(&path).unwrap().replace("2\n", "\0\n");
+        fs::write(&path, text).unwrap();
+        let (mut lines, loaded) = load(folder.path());
+        assert_eq!((loaded.entries, loaded.aside.len()), (vec![1, 3], 1));
+        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
+        assert!(names.iter().any(|name| name.path().to_string_lossy().contains(".damaged-")));
+        lines.append(&4).unwrap();
+        let (_, loaded) = load(folder.path());
+        assert_eq!((loaded.entries, loaded.aside.len()), (vec![1, 3, 4], 0));
+    }
+
+    #[test]
+    fn a_long_file_is_rewritten_after_a_start_too() {
+        let folder = folder();
+        let (mut lines, _) = load(folder.path());
+        (0..100).for_each(|n| lines.append(&n).unwrap());
+        let (lines, _) = load(folder.path());
+        assert!(lines.wants_rewrite(100));
+    }
+
+    #[test]
+    fn the_end_of_a_file_is_read_without_the_rest() {
+        let folder = folder();
+        let (mut lines, _) = load(folder.path());
+        (100..200).for_each(|n| lines.append(&n).unwrap());
+        let (mut lines, loaded) = Lines::open_end::<u32>(folder.path(), "test", 10).unwrap();
+        assert_eq!(loaded.entries, [198, 199]);
+        lines.append(&200).unwrap();
+        assert_eq!(load(folder.path()).1.entries.len(), 101);
     }
 
     #[test]

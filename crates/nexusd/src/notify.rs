@@ -63,8 +63,9 @@ pub(crate) fn consume(socket: BorrowedFd<'_>) -> io::Result<()> {
 fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Option<Said>> {
     let mut data = [0_u8; DATAGRAM_MAX];
     let mut slices = [io::IoSliceMut::new(&mut data)];
-    // Room for descriptors too: a sender may pass some (FDSTORE=1), and they must be closed.
-    let mut space = nix::cmsg_space!(nix::libc::ucred, [std::os::fd::RawFd; 16]);
+    // No room for descriptors: anybody on this machine may send some, and the kernel then keeps
+    // them from us. Whoever does is nobody.
+    let mut space = nix::cmsg_space!(nix::libc::ucred);
     let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
     let message =
         match recvmsg::<UnixAddr>(socket.as_raw_fd(), &mut slices, Some(&mut space), flags) {
@@ -73,13 +74,9 @@ fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Option<Said>> 
             Err(errno) => return Err(errno.into()),
         };
     let mut pid = 0;
-    for part in message.cmsgs()? {
+    for part in message.cmsgs().into_iter().flatten() {
         if let ControlMessageOwned::ScmCredentials(credentials) = part {
             pid = credentials.pid();
-        } else if let ControlMessageOwned::ScmRights(fds) = part {
-            for fd in fds {
-                let _ = nix::unistd::close(fd);
-            }
         }
     }
     let length = message.bytes;
@@ -129,6 +126,33 @@ mod tests {
         assert_eq!(peek(socket.as_fd()).unwrap(), said);
         consume(socket.as_fd()).unwrap();
         assert_eq!(peek(socket.as_fd()).unwrap(), None);
+    }
+
+    #[test]
+    fn whoever_sends_descriptors_is_nobody_and_takes_none_of_ours() {
+        use nix::sys::socket::{ControlMessage, sendmsg};
+        let (socket, name) = open().unwrap();
+        let address = UnixAddr::new_abstract(name.as_bytes()).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        let open_ones = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        for count in [1, 17, 253] {
+            let before = open_ones();
+            let fds = vec![sender.as_raw_fd(); count];
+            let rights = [ControlMessage::ScmRights(&fds)];
+            let bytes = [io::IoSlice::new(b"READY=1")];
+            let to = Some(&address);
+            sendmsg(sender.as_raw_fd(), &bytes, &rights, MsgFlags::empty(), to).unwrap();
+            assert_eq!(peek(socket.as_fd()).unwrap(), Some(Said { pid: 0, ready: true }));
+            consume(socket.as_fd()).unwrap();
+            assert_eq!(peek(socket.as_fd()).unwrap(), None);
+            assert_eq!(open_ones(), before, "{count} descriptors");
+        }
+        let address = SocketAddr::from_abstract_name(&name).unwrap();
+        for bytes in [Vec::new(), vec![b'x'; DATAGRAM_MAX * 2]] {
+            sender.send_to_addr(&bytes, &address).unwrap();
+            assert!(peek(socket.as_fd()).unwrap().is_some_and(|said| !said.ready));
+            consume(socket.as_fd()).unwrap();
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub(crate) fn start(path: &Path) -> io::Result<()> {
         .with_ansi(false)
         .with_target(false)
         .with_timer(Clock)
+        // It would say so on stderr, which may be the same full disk, and panic there.
+        .log_internal_errors(false)
         .with_writer(log)
         .finish();
     // It can only be set already, by a test.

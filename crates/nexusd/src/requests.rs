@@ -39,6 +39,7 @@ impl Daemon {
             let id = OpId(op.id);
             return self.begun(id).ok_or_else(|| lost(&begin.key));
         }
+        self.must_be_kept(&begin.what)?;
         if let What::Apply(apply) = &begin.what {
             self.tell_changes(apply, &begin.by);
         }
@@ -74,6 +75,24 @@ impl Daemon {
         }
         self.publish();
         self.begun(id).ok_or_else(|| lost(&begin.key))
+    }
+
+    /// What cannot be kept is not begun; to end apps is always possible.
+    fn must_be_kept(&mut self, what: &What) -> Result<(), Problem> {
+        if matches!(what, What::Kill | What::Stop(_)) {
+            return Ok(());
+        }
+        self.rewrite_if_due();
+        match self.store.lacking() {
+            None => Ok(()),
+            Some(why) => {
+                let title = "nothing is changed, since it could not be kept".to_owned();
+                let folder = self.home.state();
+                Err(Problem::new(Code::TooMuch, title)
+                    .cause(format!("{}: {why}", folder.display()))
+                    .help(format!("df {}        then make room, and try again", folder.display())))
+            }
+        }
     }
 
     /// A known app keeps how its log files are called. Returns whether it is known.

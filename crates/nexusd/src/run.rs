@@ -229,6 +229,7 @@ fn begin(
         reading.roll.living.push(entry);
     }
     let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
+    leave_the_unknown_alone(&intents, &mut reading.roll);
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let facts = Standing::new(keeper_pid, handoff.counters, handoff.trees, home_id, notify);
     let sampling = Sampling::new(holdings.link.cgroups(), own.clone());
@@ -261,6 +262,19 @@ fn begin(
     daemon.resume_outputs();
     daemon.perform(actions, NOBODY);
     Ok(daemon)
+}
+
+/// An app is forgotten only when nothing of it lives: whoever is left of one has lost its place on
+/// disk, and is not ended for that.
+fn leave_the_unknown_alone(intents: &nexus_core::Intents, roll: &mut nexus_core::Roll) {
+    let known = |app: &nexus_spec::Name| intents.apps.iter().any(|known| known.spec.name == *app);
+    roll.living.retain(|entry| {
+        let keep = known(&entry.app) || entry.ended.is_some();
+        if !keep {
+            tracing::error!(app = %entry.app, pid = entry.pid.0, "a worker of no app is left alone");
+        }
+        keep
+    });
 }
 
 impl Daemon {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nexus_core::{Intents, Want};
 use nexus_spec::Name;
@@ -26,7 +27,18 @@ pub(crate) struct Store {
     mark: u64,
     synced: u64,
     vault: Vault,
+    /// Something could not be written: the file lacks it until it is rewritten.
+    lacking: Option<Lack>,
 }
+
+/// Why the file lacks something, and when it was last tried to mend that.
+struct Lack {
+    why: io::Error,
+    tried: Instant,
+}
+
+/// Between two tries to write the whole state anew to a disk that takes nothing.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What was on disk.
 #[derive(Debug, Default)]
@@ -56,8 +68,9 @@ impl Store {
             image.take(entry);
         }
         image.apps.values_mut().for_each(|app| app.unseal(&vault));
-        let mut store =
-            Store { lines, syncer: Syncer::start()?, batch: Vec::new(), mark: 0, synced: 0, vault };
+        let syncer = Syncer::start()?;
+        let batch = Vec::new();
+        let mut store = Store { lines, syncer, batch, mark: 0, synced: 0, vault, lacking: None };
         let boot_id = crate::cpus::boot_id();
         if image.boot_id != boot_id {
             image.after_boot();
@@ -87,6 +100,7 @@ impl Store {
             // The operation goes on: a daemon that can no longer write must still be able to
             // restart and to stop what runs.
             tracing::error!(%error, path = %self.lines.path().display(), "the state cannot be kept");
+            self.lacking = Some(Lack { why: error, tried: Instant::now() });
         }
         self.batch.clear();
     }
@@ -109,15 +123,26 @@ impl Store {
     }
 
     pub(crate) fn wants_rewrite(&self) -> bool {
-        self.lines.wants_rewrite(REWRITE_FROM)
+        let again = |lack: &Lack| lack.tried.elapsed() >= TRY_AGAIN;
+        self.lacking.as_ref().is_some_and(again) || self.lines.wants_rewrite(REWRITE_FROM)
+    }
+
+    /// Why what happens now cannot be kept, if it cannot.
+    pub(crate) fn lacking(&self) -> Option<&io::Error> {
+        self.lacking.as_ref().map(|lack| &lack.why)
     }
 
     /// Replace the file by what is true now.
     pub(crate) fn rewrite(&mut self, entries: impl Iterator<Item = Entry>) {
         let boot = Entry::Boot { boot_id: crate::cpus::boot_id() };
         let lines = std::iter::once(boot).chain(entries).map(|entry| [entry]);
-        if let Err(error) = self.lines.rewrite(lines) {
-            tracing::error!(%error, "the state could not be written anew; the old file goes on");
+        match self.lines.rewrite(lines) {
+            Ok(()) => self.lacking = None,
+            Err(error) => {
+                tracing::error!(%error, "the state could not be written anew; the old file goes on");
+                self.lacking =
+                    self.lacking.take().map(|_| Lack { why: error, tried: Instant::now() });
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod apply;
 mod asking;
+mod bad_state;
 mod beginning;
 mod cold;
 mod crash;

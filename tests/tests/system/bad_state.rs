@@ -1,0 +1,131 @@
+//! State that is damaged, or cannot be written: what runs goes on, and it is said.
+
+use std::path::Path;
+use std::process::Command;
+
+use nexus_tests::{Home, PROMPT, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::{AT_ONCE, shell};
+
+/// The newest file of a stem.
+fn newest(home: &Home, stem: &str) -> std::path::PathBuf {
+    let files = std::fs::read_dir(home.path().join("state")).unwrap().flatten();
+    let named = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with(stem) && name.ends_with(".jsonl")
+    };
+    files.map(|file| file.path()).filter(named).max().unwrap()
+}
+
+fn kill_daemon(home: &Home) {
+    let daemon = home.daemon().unwrap();
+    daemon.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "another nexusd", || home.daemon().filter(|now| now.0 != daemon.0));
+}
+
+#[test]
+fn a_damaged_line_of_state_ends_no_worker() {
+    let home = Home::new();
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    home.ctl(&["start", "--name", "other", "--ready", "delay:0s", "--", "sleep", "1000"]).ok();
+    let before = [home.known("calm").identity(), home.known("other").identity()];
+    let file = newest(&home, "intents.");
+    let text = std::fs::read(&file).unwrap();
+    let mut lines: Vec<Vec<u8>> =
+        text.split_inclusive(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
+    // A line in the middle, by which neither app became known.
+    let place = lines
+        .iter()
+        .rposition(|line| !line.windows(8).any(|w| w == b"\"calm\"," || w == b"\"spec\":{"));
+    let place = place.unwrap();
+    let length = lines[place].len();
+    lines[place] = [vec![0; length - 1], b"\n".to_vec()].concat();
+    std::fs::write(&file, lines.concat()).unwrap();
+    kill_daemon(&home);
+    let after = [home.known("calm").identity(), home.known("other").identity()];
+    assert_eq!(after, before);
+}
+
+#[test]
+fn state_that_is_lost_ends_no_worker() {
+    let home = Home::new();
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let worker = home.known("calm").main();
+    std::fs::write(newest(&home, "intents."), "nothing of ours\n").unwrap();
+    kill_daemon(&home);
+    home.ctl(&["list"]).ok();
+    kill_daemon(&home);
+    home.ctl(&["list"]).ok();
+    assert!(worker.alive());
+    worker.signal(Signal::SIGKILL);
+}
+
+#[test]
+fn descriptors_from_a_stranger_do_not_harm_the_daemon() {
+    let home = Home::new();
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let daemon = home.daemon().unwrap();
+    let socket = home.known("calm").main().env("NOTIFY_SOCKET").unwrap();
+    let send = "import socket, array, sys, os
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+fds = array.array('i', [0] * 200).tobytes()
+s.sendmsg([b'READY=1'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)], 0, '\\0' + sys.argv[1][1:])";
+    let sent = Command::new("python3").args(["-c", send, &socket]).status().unwrap();
+    assert!(sent.success());
+    home.ctl(&["restart", "calm"]).ok();
+    assert_eq!(home.daemon().unwrap().0, daemon.0, "nexusd was replaced");
+}
+
+#[test]
+fn a_full_disk_under_the_home_refuses_changes_and_ends_nobody() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("mounting needs root: nothing to try");
+        return;
+    }
+    let home = Home::new();
+    let _small = Small::mount(&home.path());
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let (worker, daemon) = (home.known("calm").main(), home.daemon().unwrap());
+    let filler = home.path().join("filler");
+    let mut full = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write_all(&mut full, &[0; 4096]).is_ok() {}
+    while std::io::Write::write_all(&mut full, &[0]).is_ok() {}
+    // The rest of a page of the state's own file still takes some.
+    let refused = wait_for(PROMPT, "a refusal", || {
+        let said = home.ctl(&["start", "--name", "x", "--ready", "delay:0s", "--", "true"]);
+        said.stderr.contains("could not be kept").then_some(said)
+    });
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("No space left"), "{refused:?}");
+    home.ctl(&["list"]).ok();
+    assert!(worker.alive());
+    assert_eq!(home.daemon().unwrap().0, daemon.0, "nexusd was replaced");
+    drop(full);
+    std::fs::remove_file(&filler).unwrap();
+    wait_for(PROMPT, "changes again", || (home.ctl(&["restart", "calm"]).code == 0).then_some(()));
+    home.ctl(&["kill"]).ok();
+}
+
+/// A small file system. Dropping it unmounts it.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    fn mount(path: &Path) -> Small {
+        std::fs::create_dir_all(path).unwrap();
+        let args = ["-t", "tmpfs", "-o", "size=1M,mode=0700", "tmpfs"];
+        let mounted = Command::new("mount").args(args).arg(path).status().unwrap();
+        assert!(mounted.success());
+        Small(path.to_owned())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}

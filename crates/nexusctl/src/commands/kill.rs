@@ -1,5 +1,6 @@
 //! `kill`: stop all apps, then the daemon, and wait until both are gone.
 
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::human::count;
 use crate::operate::{Ask, operate};
 use crate::settled;
 
-/// How long the keeper may take to go after the last app has.
+/// How long either of the pair may take to go after the last app has.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Do it.
@@ -38,9 +39,11 @@ pub(super) fn run(context: &Context, args: &Kill) -> Result<ExitCode, Failure> {
         let apps = count(apps.len() as u64, "app");
         confirm(&format!("stop {apps} and the daemon?"), "nexusctl kill --yes")?;
     }
-    // Opened while the keeper is alive, so that its number cannot be another's by then.
-    let keeper =
-        Pid::from_raw(version.keeper_pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+    // Opened while they are alive, so that their numbers cannot be others' by then.
+    let pair = [("keeper", version.keeper_pid), ("nexusd", version.pid)].map(|(who, number)| {
+        let pid = Pid::from_raw(number);
+        (who, number, pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
+    });
     let mut outcome = operate(context, Ask::Kill, &args.change)?;
     // The table of a fleet that is gone says nothing.
     outcome.snapshot = None;
@@ -49,12 +52,13 @@ pub(super) fn run(context: &Context, args: &Kill) -> Result<ExitCode, Failure> {
     if args.change.no_wait || unfinished || Exit::of_operation(operation) != Exit::Done {
         return settled::show(context, &outcome, &args.change);
     }
-    if let Some(keeper) = keeper {
-        let wait = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
-        let gone =
-            poll(&mut [PollFd::new(std::os::fd::AsFd::as_fd(&keeper), PollFlags::POLLIN)], wait);
+    let wait = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::MAX);
+    for (who, number, pidfd) in &pair {
+        // One without a descriptor had ended before.
+        let Some(pidfd) = pidfd else { continue };
+        let gone = poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], wait);
         if gone != Ok(1) {
-            let title = format!("the keeper (pid {}) did not end", version.keeper_pid);
+            let title = format!("{who} (pid {number}) did not end");
             return Err(Failure::new(Exit::Failed, title).help("nexusctl daemon status"));
         }
     }

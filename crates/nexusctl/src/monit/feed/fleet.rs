@@ -17,9 +17,10 @@ const QUIET_MS: u64 = 1_000;
 const QUIET_MAX_MS: u64 = 15_000;
 /// Between two answers at least.
 const PACE_MS: u64 = 100;
-/// What an instance costs the daemon and us, in microseconds an answer, roughly; to be at most a
-/// twentieth of the time.
+/// What an instance costs the daemon and us, in microseconds an answer, roughly.
 const INSTANCE_US: u64 = 50;
+/// At most one part in so many of the time goes into answers.
+const SHARE: u64 = 20;
 
 /// Ask from now on. What is sent to the answer means: try at once.
 pub(in crate::monit) fn watch(client: Client, to: Tell) -> Sender<()> {
@@ -69,12 +70,12 @@ fn count(snapshot: &Snapshot) -> u64 {
 
 /// How long to wait for a change.
 fn quiet(instances: u64) -> Duration {
-    Duration::from_millis((instances * INSTANCE_US / 50).clamp(QUIET_MS, QUIET_MAX_MS))
+    Duration::from_millis((instances * INSTANCE_US * SHARE / 1_000).clamp(QUIET_MS, QUIET_MAX_MS))
 }
 
 /// How long to leave the daemon alone after an answer.
 fn pace(instances: u64) -> Duration {
-    Duration::from_millis((instances * INSTANCE_US / 50).clamp(PACE_MS, QUIET_MS))
+    Duration::from_millis((instances * INSTANCE_US * SHARE / 1_000).clamp(PACE_MS, QUIET_MS))
 }
 
 #[cfg(test)]

@@ -68,7 +68,10 @@ fn lost_notes(model: &Model, lost: &Lost) -> [Note; 2] {
         None if lost.heard.is_some() => "Apps are not stopped by this. ".to_owned(),
         None => String::new(),
     };
-    let wait = seconds((lost.again_at - model.now).max(0).unsigned_abs());
+    let again = match lost.again_at - model.now {
+        ms if ms <= 0 => "trying now".to_owned(),
+        ms => format!("again in {}", seconds(ms.unsigned_abs())),
+    };
     let tried = match lost.tries {
         1 => "Tried once".to_owned(),
         tries => format!("Tried {tries} times"),
@@ -76,7 +79,7 @@ fn lost_notes(model: &Model, lost: &Lost) -> [Note; 2] {
     let next = if lost.killed {
         "Nobody looks after them: Enter brings nexusd back.".to_owned()
     } else {
-        format!("{tried}, again in {wait}.")
+        format!("{tried}, {again}.")
     };
     [
         Note { text: said, role: Some(Role::Bad) },

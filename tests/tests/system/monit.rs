@@ -102,6 +102,10 @@ fn an_action_is_asked_for_done_and_told() {
     terminal.press("ary");
     terminal.until("the deed", |text| text.contains("restarted talker"));
     assert!(!talker.alive());
+    let talker = home.known("talker").main();
+    terminal.press("aly");
+    terminal.until("the other deed", |text| text.contains("reloaded talker"));
+    assert!(!talker.alive());
     terminal.press("aty");
     terminal.until("the stop", |text| text.contains("stopped talker"));
     assert_eq!(home.known("talker").status(), "stopped");

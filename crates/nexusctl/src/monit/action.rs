@@ -10,6 +10,7 @@ use crate::text::plain;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Restart,
+    Reload,
     Start,
     Stop,
 }
@@ -25,8 +26,8 @@ pub(super) struct Deed {
 
 impl Action {
     /// All, with the letter of each.
-    pub(super) const ALL: [(char, Action); 3] =
-        [('r', Action::Restart), ('s', Action::Start), ('t', Action::Stop)];
+    pub(super) const ALL: [(char, Action); 4] =
+        [('r', Action::Restart), ('l', Action::Reload), ('s', Action::Start), ('t', Action::Stop)];
 
     /// The one of this letter.
     pub(super) fn of(letter: char) -> Option<Action> {
@@ -37,6 +38,7 @@ impl Action {
     pub(super) const fn verb(self) -> &'static str {
         match self {
             Action::Restart => "restart",
+            Action::Reload => "reload",
             Action::Start => "start",
             Action::Stop => "stop",
         }
@@ -46,6 +48,7 @@ impl Action {
     pub(super) const fn summary(self) -> &'static str {
         match self {
             Action::Restart => "stop, then start again",
+            Action::Reload => "replace one after another",
             Action::Start => "start what is down",
             Action::Stop => "stop; it stays known",
         }
@@ -55,6 +58,7 @@ impl Action {
     pub(super) const fn doing(self) -> &'static str {
         match self {
             Action::Restart => "restarting",
+            Action::Reload => "reloading",
             Action::Start => "starting",
             Action::Stop => "stopping",
         }
@@ -64,15 +68,18 @@ impl Action {
     pub(super) const fn done(self) -> &'static str {
         match self {
             Action::Restart => "restarted",
+            Action::Reload => "reloaded",
             Action::Start => "started",
             Action::Stop => "stopped",
         }
     }
 
     /// Whether less may serve while it is done, or after: then to cancel is the first choice.
-    pub(super) const fn loses(self) -> bool {
+    pub(super) fn loses(self, app: &AppView) -> bool {
         match self {
             Action::Restart | Action::Stop => true,
+            // Two cannot run at once: each is stopped first.
+            Action::Reload => app.listen.is_empty(),
             Action::Start => false,
         }
     }
@@ -109,6 +116,14 @@ impl Deed {
                     said.push(format!("Nobody serves {} meanwhile.", plain(first)));
                 }
                 said
+            }
+            Action::Reload => {
+                let how = if app.listen.is_empty() {
+                    "One after another is stopped and started anew: it has no socket to hand over."
+                } else {
+                    "One after another is replaced: a new one is ready before the old one goes."
+                };
+                vec![how.to_owned(), "When a new one fails, what was before serves on.".to_owned()]
             }
             Action::Start => {
                 let down = app.instances.iter().filter(|one| self.is_meant(one.instance));
@@ -151,6 +166,10 @@ mod tests {
         let one = deed(Action::Restart, Some(2));
         assert_eq!(one.question(), "Restart api/2?");
         assert_eq!(one.consequences(api)[0], "It gets SIGTERM, then SIGKILL after 10s.");
+        let reload = deed(Action::Reload, None);
+        assert!(reload.consequences(api)[0].contains("ready before") && !Action::Reload.loses(api));
+        let deaf = &all.apps[1];
+        assert!(reload.consequences(deaf)[0].contains("no socket") && Action::Reload.loses(deaf));
         let down = app("api", 0, 2, Status::Stopped);
         let start = deed(Action::Start, None);
         assert_eq!(start.consequences(&down), ["2 instances that are down are started."]);

@@ -19,7 +19,7 @@ use nexus_proto::Status;
 
 fn any_key() -> impl Strategy<Value = Key> {
     let bound: Vec<Key> = BINDINGS.iter().flat_map(|one| one.keys).copied().collect();
-    let answers = ['r', 's', 't', 'y', 'n', '!', '価'].map(Key::Char);
+    let answers = ['r', 'l', 's', 't', 'y', 'n', '!', '価'].map(Key::Char);
     prop::sample::select([bound, answers.to_vec(), vec![Key::Backspace]].concat())
 }
 

@@ -108,6 +108,7 @@ fn help_and_actions() {
     check("stop", &Play::live(80, 24).keys("at").screen());
     check("restart-one", &Play::live(80, 24).keys("<Right>jjar<Tab>").screen());
     check("start-50x12", &Play::live(50, 12).keys("jas").screen());
+    check("reload", &Play::live(80, 24).keys("al").screen());
     check("restarting", &Play::live(80, 24).keys("ary").screen());
     let mut play = Play::live(80, 24);
     let key = Key { app: play.model.fleet.selected().unwrap().app.clone(), instance: None };

@@ -174,9 +174,10 @@ fn answer(model: &mut Model, key: Key, effects: &mut Vec<Effect>) {
         Some(Overlay::Report { .. }) if key == Key::Enter => {}
         Some(Overlay::Menu(row)) => {
             let action = if let Key::Char(letter) = key { Action::of(letter) } else { None };
-            model.overlay = Some(match action {
-                Some(action) => {
-                    Overlay::Confirm { deed: Deed { action, key: row }, yes: !action.loses() }
+            model.overlay = Some(match action.zip(model.fleet.app(&row.app)) {
+                Some((action, app)) => {
+                    let yes = !action.loses(app);
+                    Overlay::Confirm { deed: Deed { action, key: row }, yes }
                 }
                 None => Overlay::Menu(row),
             });

@@ -153,6 +153,16 @@ impl World {
                 self.truth.spawned(id);
                 self.born_asked.insert(child);
             }
+            // One that failed in a reload is followed by what was there before: that is no restart
+            // of its own, and what the keeper has put in its place does not count either.
+            let gave_way = acts.iter().filter_map(fact).any(|fact| match fact {
+                Fact::Exited { app, instance: ended, asked: false, .. } => {
+                    *app == name && *ended == instance
+                }
+                _ => false,
+            });
+            let nobody = BTreeSet::new();
+            let running = if gave_way { &nobody } else { running };
             self.mark(&name, Some(instance), true, running, new);
         }
     }

@@ -15,6 +15,7 @@ mod exec;
 mod figures;
 mod guide;
 mod hung_disk;
+mod hung_fuse;
 mod in_flight;
 mod instances;
 mod limits;

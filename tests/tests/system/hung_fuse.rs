@@ -131,9 +131,6 @@ fn answer(mut device: &File, files: &mut Files, request: Vec<u8>) {
         // ENOSYS
         _ => errno = 38,
     }
-    if errno != 0 {
-        out.clear();
-    }
     let mut all = (u32::try_from(out.len()).unwrap() + 16).to_le_bytes().to_vec();
     all.extend((-errno).to_le_bytes());
     all.extend(unique.to_le_bytes());

@@ -47,6 +47,7 @@ const AT_FAILED_STAGE: usize = 193;
 const AT_FAILED_ERRNO: usize = 200;
 const AT_FIXED: usize = 208;
 const FIXED_LEN: usize = 64 + 8 + CODES_MAX + CARRIED_ENV_MAX + TAG_MAX;
+const AT_STDIN: usize = AT_FIXED + 64;
 const AT_CODES: usize = AT_FIXED + 72;
 const AT_ENV: usize = AT_CODES + CODES_MAX;
 const AT_TAG: usize = AT_ENV + CARRIED_ENV_MAX;
@@ -67,6 +68,8 @@ pub(crate) struct Fixed {
     pub(crate) respawn_of: u64,
     /// The name of its own cgroup plus one; 0 = it has none.
     pub(crate) cgroup: u64,
+    /// The held read end of its stdin plus one; 0 = /dev/null.
+    pub(crate) stdin: u64,
 }
 
 /// Figures of the pair that outlive both.
@@ -211,11 +214,13 @@ impl Arena {
     }
 
     fn store_numbers(&self, record: u32, fixed: &Fixed) {
-        let Fixed { template, stdout, stderr, next, delay_ms, respawn_of, cgroup } = *fixed;
+        let Fixed { template, stdout, stderr, next, delay_ms, respawn_of, cgroup, stdin } = *fixed;
         let words = [template, stdout, stderr, next, delay_ms, respawn_of, cgroup];
         for (i, word) in words.into_iter().enumerate() {
             self.map.store_u64(at(record) + AT_FIXED + 8 * i, word);
         }
+        // Between them are the lengths of the strings.
+        self.map.store_u64(at(record) + AT_STDIN, stdin);
     }
 
     pub(crate) fn fixed(&self, record: u32) -> Fixed {
@@ -228,6 +233,7 @@ impl Arena {
             delay_ms: word(4),
             respawn_of: word(5),
             cgroup: word(6),
+            stdin: self.map.load_u64(at(record) + AT_STDIN),
         }
     }
 

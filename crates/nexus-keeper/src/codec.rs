@@ -42,6 +42,8 @@ pub(crate) enum Asked<'a> {
 pub(crate) struct AskedSpawn<'a> {
     pub(crate) child: u64,
     pub(crate) template: u64,
+    /// It came later than the rest, and so is last on the wire.
+    pub(crate) stdin: Option<u64>,
     pub(crate) stdout: u64,
     pub(crate) stderr: u64,
     pub(crate) next: Option<u64>,
@@ -85,7 +87,7 @@ pub(crate) fn encode_order(order: &Order) -> Result<Vec<u8>, &'static str> {
         }
         Order::Ping { number } => put(&mut out, PING, &[*number]),
         Order::Resumed => put(&mut out, RESUMED, &[]),
-        Order::Spawn { child, template, env, tag, stdout, stderr, note, on_exit } => {
+        Order::Spawn { child, template, env, tag, stdin, stdout, stderr, note, on_exit } => {
             let OnExit { next, delay_ms, stay_codes } = on_exit;
             let next = next.map_or(0, |n| n.wrapping_add(1));
             let ids = [*child, template.0, stdout.0, stderr.0, next, *delay_ms];
@@ -94,6 +96,9 @@ pub(crate) fn encode_order(order: &Order) -> Result<Vec<u8>, &'static str> {
             put_bytes(&mut out, env, CARRIED_ENV_MAX, "env longer than CARRIED_ENV_MAX")?;
             put_bytes(&mut out, tag, TAG_MAX, "tag longer than TAG_MAX")?;
             put_bytes(&mut out, note, NOTE_MAX, "note longer than NOTE_MAX")?;
+            if let Some(stdin) = stdin {
+                out.extend_from_slice(&stdin.0.to_le_bytes());
+            }
         }
         Order::Take { child, pid, tag, note } => {
             put(&mut out, TAKE, &[*child, u64::from(pid.cast_unsigned())]);
@@ -132,6 +137,8 @@ pub(crate) fn decode_order(message: &[u8]) -> Result<Asked<'_>, Flaw> {
             env: bytes(rest, CARRIED_ENV_MAX)?,
             tag: bytes(rest, TAG_MAX)?,
             note: bytes(rest, NOTE_MAX)?,
+            // A field of the expression is read in the order in which it is written here.
+            stdin: word(rest).ok(),
         }),
         TAKE => Asked::Take {
             child: word(rest)?,

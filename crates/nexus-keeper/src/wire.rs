@@ -128,6 +128,8 @@ pub enum Order {
         env: Vec<u8>,
         /// `NEXUS_WORKER` is this, a colon and the child's number; at most [`TAG_MAX`] bytes.
         tag: Vec<u8>,
+        /// Held: the read end of its stdin's pipe, opened anew for the child; `None` = /dev/null.
+        stdin: Option<HoldId>,
         /// Held: the write end of its stdout's pipe, opened anew for the child.
         stdout: HoldId,
         /// Held: the same for stderr.

@@ -15,7 +15,7 @@ pub use answer::{
 };
 pub use apply::{AppDiff, Apply, Change, Diff, Remedy, SettingDiff};
 pub use op::{
-    AppResult, AppVerb, FlushLogs, OpState, Operation, SignalApps, Start, Target, Verdict,
+    AppResult, AppVerb, FlushLogs, OpState, Operation, SendText, SignalApps, Start, Target, Verdict,
 };
 pub use problem::{Code, Problem};
 pub use snapshot::{

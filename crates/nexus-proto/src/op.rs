@@ -54,6 +54,16 @@ pub struct SignalApps {
     pub signal: String,
 }
 
+/// Body of `POST /v1/apps/send`: a line for the standard input of workers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct SendText {
+    /// As in [`AppVerb`]; each has to run and to have a standard input.
+    pub targets: Vec<String>,
+    /// Without its line end; 4,095 bytes at most, so that it comes in one piece.
+    pub text: String,
+}
+
 /// Body of `POST /v1/apps/flush`: empty log files, or rotate them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -22,6 +22,7 @@ mod tests {
         sent.subschema_for::<AppVerb>();
         sent.subschema_for::<Apply>();
         sent.subschema_for::<FlushLogs>();
+        sent.subschema_for::<SendText>();
         sent.subschema_for::<SignalApps>();
         sent.subschema_for::<Start>();
         let mut said = generator(SchemaSettings::draft2020_12().for_serialize());

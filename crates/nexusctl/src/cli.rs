@@ -17,7 +17,7 @@ use nexus_spec::{Size, Span};
 pub(crate) use apply::{Apply, Differ, Wish};
 pub(crate) use helping::{Completion, Init, Man, Shell};
 pub(crate) use output::{Flush, Level, Logs};
-pub(crate) use processes::{Awaited, Env, Id, Pid, SignalTo, StatusOf, Wait};
+pub(crate) use processes::{Awaited, Env, Id, Pid, SendLine, SignalTo, StatusOf, Wait};
 pub(crate) use rolling::{Abort, Reload, Reset, Scale};
 pub(crate) use start::{App, Start};
 
@@ -26,7 +26,7 @@ use crate::look::When;
 /// All verbs in groups, under `-h`.
 const GROUPS: &str = "\
 Run       start  stop  restart  reload  scale  delete  apply  diff
-          signal  wait  abort  reset
+          signal  send  wait  abort  reset
 Look      list  monit  status  describe  logs  why  events  env  pid  id  jlist
 Keep up   save  resurrect  flush  daemon  kill
 Begin     init  check  completion  man
@@ -51,6 +51,7 @@ Run:
   apply      Make what runs the same as a project file says
   diff       What differs between a project file and what runs; exit 0 or 1
   signal     Send a signal to main processes (sendSignal)
+  send       Send a line to the stdin of workers
   wait       Until apps are ready, stopped or gone; or an operation has ended
   abort      Call a reload or a scaling off: back to what was before
   reset      Count restarts from 0 again
@@ -193,6 +194,8 @@ pub(crate) enum Verb {
     /// Send a signal to main processes
     #[command(alias = "sendSignal")]
     Signal(SignalTo),
+    /// Send a line to the stdin of workers
+    Send(SendLine),
     /// Wait until apps are ready, stopped or gone, or an operation has ended
     Wait(Wait),
     /// Call a reload or a scaling off: back to what was before

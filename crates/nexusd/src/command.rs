@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use nexus_proto::{
-    AppVerb, Apply, Diff, EventView, Operation, Problem, SignalApps, Snapshot, Start, Target,
+    AppVerb, Apply, Diff, EventView, Operation, Problem, SendText, SignalApps, Snapshot, Start,
+    Target,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Operation(String, oneshot::Sender<Option<Begun>>),
     /// Keep the present list for `resurrect`.
     Save(oneshot::Sender<Result<u64, Problem>>),
+    /// Send a line to the stdin of workers.
+    Send(Sending, oneshot::Sender<Result<Begun, Problem>>),
     /// Signal main processes.
     Signal(Signalling, oneshot::Sender<Result<Begun, Problem>>),
     /// The app of a name.
@@ -62,6 +65,17 @@ pub(crate) struct Asked {
     pub(crate) reveal: bool,
     /// Who asks: `alice(1000)`.
     pub(crate) by: String,
+}
+
+/// A line for the stdin of workers: it asks nothing of the core.
+#[derive(Debug)]
+pub(crate) struct Sending {
+    /// The client's `Idempotency-Key`.
+    pub(crate) key: String,
+    /// Who asks: `alice(1000)`.
+    pub(crate) by: String,
+    /// What, and to whom.
+    pub(crate) asked: SendText,
 }
 
 /// A signal for main processes: it asks nothing of the core.

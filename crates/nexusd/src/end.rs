@@ -58,6 +58,7 @@ impl Daemon {
                 drop(reply.send(self.save()));
                 self.publish();
             }
+            Command::Send(sending, reply) => drop(reply.send(self.send_text(sending))),
             Command::Signal(signalling, reply) => drop(reply.send(self.signal(signalling))),
             Command::Named(name, reply) => drop(reply.send(self.named(&name))),
             Command::Snapshot(reply) => drop(reply.send(self.snapshot().into())),
@@ -79,6 +80,7 @@ impl Daemon {
                 | held::Held::Stage(..)
                 | held::Held::Notify(_)
                 | held::Held::Socket(..)
+                | held::Held::Stdin(..)
                 | held::Held::Template(..) => None,
             })
             .collect();

@@ -15,6 +15,8 @@ pub(crate) enum Held {
     Notify(String),
     /// One end of the pipe that is a worker's stdout or stderr.
     Pipe(Name, Line, Stream, End),
+    /// One end of the pipe that is an instance's stdin.
+    Stdin(Name, u16, End),
     /// A log file, open at its end.
     File(Name, Line, Stream),
     /// The memory file where a line's bytes are between its pipe and its file.
@@ -58,6 +60,7 @@ impl Held {
         match self {
             Held::Control | Held::Notify(_) => None,
             Held::Pipe(app, ..)
+            | Held::Stdin(app, ..)
             | Held::File(app, ..)
             | Held::Journal(app, ..)
             | Held::Stage(app, ..)
@@ -81,6 +84,9 @@ impl Held {
                     _ => Held::Stage(app, line, stream, end),
                 }
             }
+            ["stdin", app, instance, end] => {
+                Held::Stdin(Name::new(app).ok()?, instance.parse().ok()?, End::parse(end)?)
+            }
             ["file", app, line, stream] => {
                 Held::File(Name::new(app).ok()?, Line::parse(line)?, Stream::parse(stream)?)
             }
@@ -100,25 +106,28 @@ impl Held {
     }
 }
 
-impl Line {
-    fn parse(word: &str) -> Option<Line> {
-        match word {
-            "build" => Some(Line::Build),
-            "merged" => Some(Line::Merged),
-            number => number.parse().ok().map(Line::Instance),
-        }
-    }
-}
-
 impl End {
+    /// The two.
+    pub(crate) const BOTH: [End; 2] = [End::Read, End::Write];
+
     fn parse(word: &str) -> Option<End> {
-        [End::Read, End::Write].into_iter().find(|end| end.word() == word)
+        End::BOTH.into_iter().find(|end| end.word() == word)
     }
 
     fn word(self) -> &'static str {
         match self {
             End::Read => "r",
             End::Write => "w",
+        }
+    }
+}
+
+impl Line {
+    fn parse(word: &str) -> Option<Line> {
+        match word {
+            "build" => Some(Line::Build),
+            "merged" => Some(Line::Merged),
+            number => number.parse().ok().map(Line::Instance),
         }
     }
 }
@@ -161,6 +170,7 @@ impl fmt::Display for Held {
             Held::Stage(app, line, stream, end) => {
                 write!(f, "stage {app} {line} {} {}", stream.word(), end.word())
             }
+            Held::Stdin(app, instance, end) => write!(f, "stdin {app} {instance} {}", end.word()),
             Held::File(app, line, stream) => write!(f, "file {app} {line} {}", stream.word()),
             Held::Journal(app, line, stream) => {
                 write!(f, "journal {app} {line} {}", stream.word())
@@ -229,6 +239,7 @@ impl Index {
             Held::Notify(name) => Some((name.clone(), *id)),
             Held::Control
             | Held::Pipe(..)
+            | Held::Stdin(..)
             | Held::File(..)
             | Held::Journal(..)
             | Held::Stage(..)
@@ -249,6 +260,7 @@ mod tests {
             Held::Control,
             Held::Notify("nexus/ab12".into()),
             Held::Pipe(app.clone(), Line::Instance(3), Stream::Err, End::Write),
+            Held::Stdin(app.clone(), 4, End::Write),
             Held::File(app.clone(), Line::Merged, Stream::Out),
             Held::Journal(app.clone(), Line::Instance(0), Stream::Out),
             Held::Stage(app.clone(), Line::Instance(0), Stream::Err, End::Read),

@@ -43,6 +43,7 @@ mod shutdown;
 mod signals;
 mod sources;
 mod spawn;
+mod stdin;
 mod store;
 mod survivors;
 mod sync;

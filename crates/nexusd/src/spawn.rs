@@ -91,6 +91,10 @@ impl Daemon {
         let naming = Naming { home: &self.home, spec: &spec, plain_zero, slots };
         let (stdout, stderr) =
             self.outputs.ensure(&mut self.holdings, naming, line, owner.as_ref())?;
+        let stdin = match purpose {
+            Purpose::Build => None,
+            Purpose::Worker { instance, .. } => self.stdin(&spec, instance, owner.as_ref())?,
+        };
         let place = match purpose {
             Purpose::Build => "build".to_owned(),
             Purpose::Worker { instance, .. } => instance.to_string(),
@@ -100,6 +104,7 @@ impl Daemon {
             template,
             env: carried(&spec, purpose),
             tag: tag(&self.facts.home_id, &spec.name, &place).into_bytes(),
+            stdin,
             stdout,
             stderr,
             note: note.bytes(),

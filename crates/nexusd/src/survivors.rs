@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 use nexus_core::{AppRecord, ChildId, Entry, Intents, Pid, Purpose, SlotRecord, Time};
-use nexus_spec::{AppSpec, Listen};
+use nexus_spec::{AppSpec, Listen, Stdin};
 use nix::sys::socket::{SockaddrStorage, UnixAddr, getsockname, getsockopt, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
@@ -79,6 +79,11 @@ fn take(
             tracing::warn!(pid = run.pid, %error, "its {} is not ours any more", stream.word());
         }
     }
+    if app.spec.stdin == Stdin::Pipe
+        && let Err(error) = stdin(holdings, run)
+    {
+        tracing::warn!(pid = run.pid, %error, "its stdin is not ours any more");
+    }
     if let Err(error) = sockets(holdings, run, &app.spec, &pidfd) {
         tracing::warn!(pid = run.pid, %error, "its sockets cannot be fetched");
     }
@@ -104,6 +109,23 @@ fn take(
 
 /// Open both ends of the pipe that is a worker's output.
 fn pipe(holdings: &mut Holdings, run: &Run, stream: Stream, number: u32) -> io::Result<()> {
+    let line = Line::Instance(run.instance);
+    for (end, fd) in ends(run, number)? {
+        holdings.hold(Held::Pipe(run.app.clone(), line, stream, end), fd)?;
+    }
+    Ok(())
+}
+
+/// Open both ends of the pipe that is a worker's stdin.
+fn stdin(holdings: &mut Holdings, run: &Run) -> io::Result<()> {
+    for (end, fd) in ends(run, 0)? {
+        holdings.hold(Held::Stdin(run.app.clone(), run.instance, end), fd)?;
+    }
+    Ok(())
+}
+
+/// Both ends of one of its pipes, opened anew.
+fn ends(run: &Run, number: u32) -> io::Result<[(End, OwnedFd); 2]> {
     let path = format!("/proc/{}/fd/{number}", run.pid);
     if !fs::metadata(&path)?.file_type().is_fifo() {
         return Err(io::Error::other("it is no pipe"));
@@ -117,11 +139,7 @@ fn pipe(holdings: &mut Holdings, run: &Run, stream: Stream, number: u32) -> io::
             .map(OwnedFd::from)
     };
     // The read end first: a write end alone would be refused (fifo(7)).
-    let line = Line::Instance(run.instance);
-    for (end, write) in [(End::Read, false), (End::Write, true)] {
-        holdings.hold(Held::Pipe(run.app.clone(), line, stream, end), open(write)?)?;
-    }
-    Ok(())
+    Ok([(End::Read, open(false)?), (End::Write, open(true)?)])
 }
 
 /// Fetch the listening sockets that the spec names and that are not held yet.

@@ -41,6 +41,7 @@ mod several;
 mod signals;
 mod socket;
 mod start;
+mod stdin;
 mod stopping;
 mod surroundings;
 mod survive;

@@ -34,10 +34,11 @@ pub(super) struct Birth<'a> {
     pub(super) limits: Limits,
 }
 
-/// What the keeper sends through the gate first, and then the sockets of the template.
+/// What the keeper sends through the gate first, then stdin if there is one, and then the sockets
+/// of the template.
 pub(super) const GATE_FIXED: usize = 3;
-/// Template, stdout, stderr, sockets.
-pub(super) const GATE_FDS: usize = GATE_FIXED + LISTEN_MAX;
+/// Template, stdout, stderr, stdin, sockets.
+pub(super) const GATE_FDS: usize = GATE_FIXED + 1 + LISTEN_MAX;
 /// Where the gate is while the child waits at it.
 const GATE_PLACE: RawFd = 3;
 
@@ -73,10 +74,12 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     // Closed by the exec or by our end, and not before a failure has been said: that it closes is
     // how the keeper learns to look.
     let gate = ManuallyDrop::new(gate);
-    let [template, stdout, stderr, sockets @ ..] = given.as_slice() else { return Err(None) };
+    let [template, stdout, stderr, more @ ..] = given.as_slice() else { return Err(None) };
+    let has_stdin = birth.arena.fixed(birth.record).stdin != 0;
+    let (stdin, sockets) = more.split_at(usize::from(has_stdin).min(more.len()));
     nix::unistd::setsid().map_err(at(Stage::Fork))?;
     let template = Template::unseal(template.as_fd()).map_err(at(Stage::Descriptors))?;
-    streams(stdout, stderr).map_err(at(Stage::Descriptors))?;
+    streams(stdin.first(), stdout, stderr).map_err(at(Stage::Descriptors))?;
     for (socket, place) in sockets.iter().zip(3..) {
         files::place(socket.as_raw_fd(), place).map_err(at(Stage::Descriptors))?;
     }
@@ -130,10 +133,16 @@ fn pass_gate(birth: &Birth<'_>) -> Result<(OwnedFd, Vec<OwnedFd>), Failed> {
 const LIFTED: RawFd = GATE_FDS as RawFd + 8;
 
 /// stdin, stdout and stderr.
-fn streams(stdout: &OwnedFd, stderr: &OwnedFd) -> std::io::Result<()> {
-    let null = open("/dev/null", OFlag::O_RDWR, Mode::empty())?;
-    let null = files::dup_from(null.as_raw_fd(), LIFTED)?;
-    files::place(null.as_raw_fd(), 0)?;
+fn streams(stdin: Option<&OwnedFd>, stdout: &OwnedFd, stderr: &OwnedFd) -> std::io::Result<()> {
+    let input = match stdin {
+        // Read-write as well: the death of both of the pair is no end of file for it.
+        Some(held) => afresh(held)?,
+        None => {
+            let null = open("/dev/null", OFlag::O_RDWR, Mode::empty())?;
+            files::dup_from(null.as_raw_fd(), LIFTED)?
+        }
+    };
+    files::place(input.as_raw_fd(), 0)?;
     for (held, place) in [(stdout, 1), (stderr, 2)] {
         let fresh = afresh(held)?;
         files::place(fresh.as_raw_fd(), place)?;

@@ -187,6 +187,7 @@ impl Keeper {
         let record = self.reserve(spawn.child)?;
         let fixed = Fixed {
             template: spawn.template,
+            stdin: spawn.stdin.map_or(0, |stdin| stdin.wrapping_add(1)),
             stdout: spawn.stdout,
             stderr: spawn.stderr,
             next: spawn.next.map_or(0, |next| next.wrapping_add(1)),

@@ -23,7 +23,8 @@ impl Keeper {
         }
     }
 
-    /// The numbers of what goes through the gate: template, stdout, stderr, sockets.
+    /// The numbers of what goes through the gate: template, stdout, stderr, stdin if it has one,
+    /// sockets.
     fn descriptors(&self, record: u32, fds: &mut [RawFd; GATE_FDS]) -> Result<usize, i32> {
         let fixed = self.arena.fixed(record);
         let ids = [fixed.template, fixed.stdout, fixed.stderr].map(HoldId);
@@ -31,13 +32,18 @@ impl Keeper {
         for (id, place) in ids.into_iter().zip(fds.iter_mut()) {
             *place = number(id).ok_or(libc::EBADF)?;
         }
+        let mut filled = GATE_FIXED;
+        if let Some(stdin) = fixed.stdin.checked_sub(1) {
+            fds[filled] = number(HoldId(stdin)).ok_or(libc::EBADF)?;
+            filled += 1;
+        }
         let mut sockets = [HoldId(0); LISTEN_MAX];
         let template = self.held.get(&ids[0]).ok_or(libc::EBADF)?;
         let count = listen_ids(&template.fd, &mut sockets).map_err(|_| libc::EINVAL)?;
-        for (id, place) in sockets[..count].iter().zip(&mut fds[GATE_FIXED..]) {
+        for (id, place) in sockets[..count].iter().zip(&mut fds[filled..]) {
             *place = number(*id).ok_or(libc::EBADF)?;
         }
-        Ok(GATE_FIXED + count)
+        Ok(filled + count)
     }
 
     fn fork_child(&mut self, record: u32) -> std::io::Result<()> {

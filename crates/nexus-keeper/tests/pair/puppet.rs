@@ -257,6 +257,7 @@ pub(crate) fn spawn_order(child: u64, template: u64, on_exit: OnExit) -> Order {
         template: HoldId(template),
         env: b"CARRIED=1\0".to_vec(),
         tag: b"home/app/0".to_vec(),
+        stdin: None,
         stdout: HoldId(1),
         stderr: HoldId(1),
         note: format!("note of {child}").into_bytes(),

@@ -168,6 +168,7 @@ impl Brain {
             template: HoldId(at + 3),
             env: Vec::new(),
             tag: b"home/soak/0".to_vec(),
+            stdin: None,
             stdout: HoldId(at),
             stderr: HoldId(at),
             note: slot.to_string().into_bytes(),

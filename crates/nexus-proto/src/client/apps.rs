@@ -4,7 +4,7 @@ use super::http::Request;
 use super::{Client, Failure, quote};
 use crate::answer::Environment;
 use crate::apply::{Apply, Diff};
-use crate::op::{Operation, SignalApps};
+use crate::op::{Operation, SendText, SignalApps};
 
 impl Client {
     /// `POST /v1/apps/signal`: the operation has ended when it is answered.
@@ -28,6 +28,14 @@ impl Client {
     ) -> Result<Environment, Failure> {
         let instance = instance.map(|number| format!("&instance={number}")).unwrap_or_default();
         self.get(&format!("/v1/apps/{}/env?reveal={reveal}{instance}", quote(app)))
+    }
+
+    /// `POST /v1/apps/send`: the operation has ended when it is answered.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn send(&self, key: &str, send: &SendText) -> Result<Operation, Failure> {
+        self.post("/v1/apps/send", key, Some(send))
     }
 
     /// `POST /v1/diff`: what [`Client::apply`] would do.

@@ -15,7 +15,6 @@ static NOT_YET: &[Later] = &[
     (Scope::File, "deploy", ""),
     (Scope::File, "static", ""),
     (Scope::App, "shared_memory", ""),
-    (Scope::App, "stdin", ""),
     (Scope::App, "health", ""),
     (Scope::App, "watchdog", ""),
     (Scope::App, "depends_on", ""),

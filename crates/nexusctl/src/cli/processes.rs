@@ -89,6 +89,25 @@ pub(crate) enum Awaited {
     Gone,
 }
 
+/// `send`.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "The app needs `stdin = true`. All words are one line; what comes after TARGET is text.
+
+Examples:
+  nexusctl send game save-all      to every instance
+  nexusctl send game/0 'say hello'
+  nexusctl send repl -- --version"
+)]
+pub(crate) struct SendLine {
+    /// NAME, NAME/INSTANCE, id, namespace, all, /regex/, glob
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: String,
+    /// The line, without its end
+    #[arg(value_name = "TEXT", required = true)]
+    pub(crate) text: Vec<String>,
+}
+
 /// `signal`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Only to main processes, never to one that has just taken a number over.

@@ -24,6 +24,7 @@ mod restart;
 mod resurrect;
 mod save;
 mod scale;
+mod send;
 mod signal;
 mod start;
 mod status;
@@ -55,6 +56,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Delete(args) => delete::run(context, &args),
         Verb::Apply(args) => apply::run(context, &args),
         Verb::Diff(args) => apply::diff(context, &args),
+        Verb::Send(args) => send::run(context, &args),
         Verb::Signal(args) => signal::run(context, &args),
         Verb::Wait(args) => wait::run(context, &args),
         Verb::Monit => crate::monit::run(context),

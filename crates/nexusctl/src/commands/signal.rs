@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use nexus_proto::SignalApps;
 use nexus_proto::client::fresh_key;
+use nexus_proto::{Operation, SignalApps};
 
 use super::named::plan;
 use crate::cli::{Format, SignalTo};
@@ -23,6 +23,11 @@ pub(super) fn run(context: &Context, args: &SignalTo) -> Result<ExitCode, Failur
     })?;
     let asked = SignalApps { targets: args.targets.clone(), signal: args.signal.to_string() };
     let operation = context.client.signal(&key, &asked)?;
+    show(context, &operation)
+}
+
+/// What was done at once: a line for each app.
+pub(super) fn show(context: &Context, operation: &Operation) -> Result<ExitCode, Failure> {
     let (done, failed): (Vec<_>, Vec<_>) =
         operation.results.iter().partition(|result| code_of(result.verdict).is_none());
     for result in failed {
@@ -30,7 +35,7 @@ pub(super) fn run(context: &Context, args: &SignalTo) -> Result<ExitCode, Failur
         context.tell(&Failure::new(exit, result.message.clone()));
     }
     match context.format {
-        Format::Json | Format::Jsonl => context.document(&operation)?,
+        Format::Json | Format::Jsonl => context.document(operation)?,
         Format::Name => {
             out::result(&done.iter().map(|one| format!("{}\n", one.app)).collect::<String>())?;
         }
@@ -40,5 +45,5 @@ pub(super) fn run(context: &Context, args: &SignalTo) -> Result<ExitCode, Failur
             out::result(&done.iter().map(line).collect::<String>())?;
         }
     }
-    Ok(ExitCode::from(Exit::of_operation(&operation).code()))
+    Ok(ExitCode::from(Exit::of_operation(operation).code()))
 }

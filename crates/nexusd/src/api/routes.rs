@@ -8,12 +8,13 @@ use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
 use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
 use nexus_proto::{
-    AppVerb, Code, FlushLogs, Flushed, Health, OpState, Problem, SignalApps, Snapshot, Start,
+    AppVerb, Code, FlushLogs, Flushed, Health, OpState, Problem, SendText, SignalApps, Snapshot,
+    Start,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Peer, answer, table};
+use super::{Peer, answer, table, wish};
 use crate::command::{Asked, Begin, Begun, Command, Flushing, Front, Signalling, What};
 
 /// The largest request body: a project file of thousands of apps.
@@ -193,6 +194,12 @@ pub(super) async fn verb(
                 Err(problem) => answer::problem(&problem),
             };
         }
+        "send" => {
+            return match read::<SendText>(body).await {
+                Ok(asked) => wish::send(&front, &peer, &headers, asked).await,
+                Err(problem) => answer::problem(&problem),
+            };
+        }
         "flush" => {
             return match read::<FlushLogs>(body).await {
                 Ok(asked) => flush(&front, &peer, &headers, asked).await,
@@ -262,7 +269,7 @@ async fn flush(front: &Front, peer: &Peer, headers: &HeaderMap, asked: FlushLogs
     answer::json(StatusCode::OK, &Flushed { schema: "nexus.flush/1".into(), rotated, apps })
 }
 
-fn key(headers: &HeaderMap) -> Result<String, Problem> {
+pub(super) fn key(headers: &HeaderMap) -> Result<String, Problem> {
     let key = headers.get("idempotency-key").and_then(|key| key.to_str().ok());
     let key = key.filter(|key| !key.is_empty() && key.len() <= KEY_MAX);
     key.map(str::to_owned).ok_or_else(|| {
@@ -271,7 +278,7 @@ fn key(headers: &HeaderMap) -> Result<String, Problem> {
     })
 }
 
-async fn begun(front: &Front, begun: Option<Result<Begun, Problem>>) -> Response {
+pub(super) async fn begun(front: &Front, begun: Option<Result<Begun, Problem>>) -> Response {
     match begun {
         Some(Ok(begun)) => operation_answer(front, StatusCode::ACCEPTED, begun).await,
         Some(Err(problem)) => answer::problem(&problem),

@@ -104,7 +104,7 @@ const LOGS: &[Parameter] = &[
     Parameter { name: "follow", kind: "boolean", says: "Go on with JSON lines as they come." },
 ];
 
-pub(super) static ROWS: [Row; 29] = [
+pub(super) static ROWS: [Row; 30] = [
     read("/openapi.json", "This document.").gives(Gives::OpenApi).by(|| get(openapi::document)),
     read("/v1/version", "Who answers, and since when.").of("Version").by(|| get(routes::version)),
     read("/v1/healthz", "Whether the daemon answers.").of("Health").by(|| get(routes::healthz)),
@@ -124,6 +124,7 @@ pub(super) static ROWS: [Row; 29] = [
     begin("/v1/apps/reset", "Count restarts from 0 again.").takes("AppVerb"),
     begin("/v1/apps/delete", "Stop apps and forget them.").takes("AppVerb"),
     begin("/v1/apps/signal", "Send a signal to main processes.").takes("SignalApps"),
+    begin("/v1/apps/send", "Send a line to the stdin of workers.").takes("SendText"),
     begin("/v1/apps/flush", "Empty log files, or rotate them.").takes("FlushLogs").of("Flushed"),
     read("/v1/apps/{app}/env", "What an instance was born with, secrets hidden.")
         .query(&[INSTANCE, REVEAL])

@@ -1,14 +1,14 @@
-//! Paths of project files as the wish of what runs.
+//! Paths of project files as the wish of what runs, and of what is sent to workers.
 
 use axum::body::Body;
 use axum::extract::{Extension, State};
 use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
-use nexus_proto::Apply;
+use nexus_proto::{Apply, SendText};
 
-use super::answer;
-use super::routes::{Who, begin, read};
-use crate::command::{Command, Front, What};
+use super::routes::{Who, begin, begun, key, read};
+use super::{Peer, answer};
+use crate::command::{Command, Front, Sending, What};
 
 pub(super) async fn diff(State(front): State<Front>, body: Body) -> Response {
     let asked = match read::<Apply>(body).await {
@@ -32,4 +32,18 @@ pub(super) async fn apply(
         Ok(body) => begin(&front, &peer, &headers, What::Apply(body)).await,
         Err(problem) => answer::problem(&problem),
     }
+}
+
+pub(super) async fn send(
+    front: &Front,
+    peer: &Peer,
+    headers: &HeaderMap,
+    asked: SendText,
+) -> Response {
+    let key = match key(headers) {
+        Ok(key) => key,
+        Err(problem) => return answer::problem(&problem),
+    };
+    let sending = Sending { key, by: peer.name.clone(), asked };
+    begun(front, front.ask(|reply| Command::Send(sending, reply)).await).await
 }

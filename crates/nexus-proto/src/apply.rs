@@ -70,8 +70,8 @@ pub enum Change {
 pub enum Remedy {
     /// Start it.
     Start,
-    /// Restart it with its new settings.
-    Restart,
+    /// Replace its workers one after another by ones with the new settings.
+    Reload,
     /// Stop and forget it.
     Delete,
     /// Nothing.

@@ -84,7 +84,7 @@ impl Daemon {
                 let settings = differences(known, &spec, instances);
                 let up = known.want() == Want::Up;
                 match (settings.is_empty(), is_down(known, &spec)) {
-                    (false, _) if up => (Change::Changed, Remedy::Restart, settings),
+                    (false, _) if up => (Change::Changed, Remedy::Reload, settings),
                     (false, _) => (Change::Changed, Remedy::Start, settings),
                     (true, true) => (Change::Down, Remedy::Start, settings),
                     (true, false) => (Change::Same, Remedy::Nothing, settings),
@@ -129,9 +129,11 @@ fn ask(differing: Differing) -> Option<Ask> {
         (Remedy::Start, _, Some((spec, instances))) => {
             Some(Ask::Start { spec: Box::new(spec), instances })
         }
-        (Remedy::Restart, _, Some((spec, instances))) => {
-            Some(Ask::Restart { app, instance: None, spec: Some((Box::new(spec), instances)) })
+        // One worker after another; what fails leaves the old ones serving.
+        (Remedy::Reload, _, Some((spec, instances))) => {
+            let spec = Some((Box::new(spec), instances));
+            Some(Ask::Reload { app, instance: None, spec, parallel: 1, replace: false })
         }
-        (Remedy::Start | Remedy::Restart, _, None) => None,
+        (Remedy::Start | Remedy::Reload, _, None) => None,
     }
 }

@@ -55,8 +55,12 @@ impl Daemon {
         }
         // Where an app comes from is kept with the app, which the first turn keeps; one that is
         // asked nothing has no turn.
+        let reloads = |name: &Name| {
+            let of_it = |ask: &Ask| matches!(ask, Ask::Reload { app, .. } if app == name);
+            plan.asks.iter().any(of_it)
+        };
         for (name, origin) in plan.origins {
-            if plan.verb == "reload" {
+            if reloads(&name) {
                 self.expect_origin(&name, origin);
                 continue;
             }

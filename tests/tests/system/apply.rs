@@ -50,7 +50,7 @@ fn only_what_differs_is_touched_and_both_values_are_told() {
     home.write("ecosystem.toml", &(calm + &after + &app("new", "")));
     let expected = [
         "calm same nothing",
-        "api changed restart env.API_KEY ********>********, env.PORT \"1\">\"2\", \
+        "api changed reload env.API_KEY ********>********, env.PORT \"1\">\"2\", \
          kill_timeout ->\"2s\"",
         "new added start",
         "old removed nothing",
@@ -114,6 +114,24 @@ fn what_is_down_or_scaled_differs_and_what_came_from_elsewhere_is_let_alone() {
     home.until("job", "the next daemon", |app| {
         app.0["source"].as_str().is_some_and(|source| source.ends_with("shop.toml"))
     });
+}
+
+#[test]
+fn a_change_that_fails_leaves_the_old_workers_serving() {
+    let home = Home::new();
+    home.write("ecosystem.toml", &app("api", "instances = 2"));
+    home.ctl(&["apply"]).ok();
+    let before = home.known("api").identity();
+    home.write("ecosystem.toml", &shell("api", "exit 3", "instances = 2"));
+    let output = home.ctl(&["apply"]).expect_code(9);
+    assert!(output.stderr.contains("code 3"), "{output:?}");
+    assert_eq!(home.known("api").identity()[1], before[1]);
+    assert_eq!(home.known("api").statuses(), ["online", "online"]);
+    assert_eq!(
+        differing(&home, &["diff", "-o", "json"], 1).len(),
+        1,
+        "it is not what the file says"
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::Change;
 
 /// `apply`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "Starts what is new or down, restarts what differs, leaves the rest alone.
+#[command(after_help = "Starts what is new or down, reloads what differs, leaves the rest alone.
 
 Examples:
   nexusctl apply                   ./ecosystem.toml

@@ -38,7 +38,7 @@ pub(crate) fn diff(diff: &Diff, look: &Look) -> String {
     text
 }
 
-/// `~ api  restart`, and a line for each setting.
+/// `~ api  reload`, and a line for each setting.
 fn of_app(app: &AppDiff, names: usize, look: &Look) -> String {
     let (sign, role) = match app.change {
         Change::Added => ("+", Role::Good),
@@ -50,7 +50,7 @@ fn of_app(app: &AppDiff, names: usize, look: &Look) -> String {
     let remedy = match (app.action, app.change) {
         (Remedy::Start, Change::Down) => "start, as it is down",
         (Remedy::Start, _) => "start",
-        (Remedy::Restart, _) => "restart",
+        (Remedy::Reload, _) => "reload",
         (Remedy::Delete, _) => "delete",
         (Remedy::Nothing, Change::Removed) => "left alone; --prune deletes it",
         (Remedy::Nothing, _) => "nothing",
@@ -95,7 +95,7 @@ mod tests {
         ];
         let apps = vec![
             app("new-one", Change::Added, Remedy::Start, Vec::new()),
-            app("api", Change::Changed, Remedy::Restart, settings),
+            app("api", Change::Changed, Remedy::Reload, settings),
             app("calm", Change::Same, Remedy::Nothing, Vec::new()),
             app("idle", Change::Down, Remedy::Start, Vec::new()),
             app("old", Change::Removed, Remedy::Nothing, Vec::new()),
@@ -104,7 +104,7 @@ mod tests {
         let all = Diff { schema: "nexus.diff/1".into(), source, same: false, apps };
         let expected = "\
 + new-one  start
-~ api      restart
+~ api      reload
     env.PORT   \"1\" → \"\\u{1b}[2J\"
     instances  (default) → 4
 ! idle     start, as it is down

@@ -32,6 +32,9 @@ fn survive(settings: &str, undress: fn(&str) -> String) {
         let victim = if round % 2 == 0 { home.daemon() } else { home.keeper() };
         if let Some(victim) = victim {
             victim.signal(Signal::SIGKILL);
+            // While it is still dying it would count as one of the pair, and the next round would
+            // kill the other one as well.
+            wait_for(PROMPT, "its end", || (!victim.alive()).then_some(()));
         }
         wait_for(PROMPT, "both of the pair", || home.daemon().zip(home.keeper()));
     }

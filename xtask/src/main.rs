@@ -1,5 +1,6 @@
 //! Developer commands: `cargo xtask <verb>`.
 
+mod docs;
 mod packages;
 mod steps;
 mod suites;
@@ -13,6 +14,7 @@ cargo xtask test          install what the tests need, build, run every suite, p
 cargo xtask ci            exactly what CI runs: fmt, clippy, doc, then test
 cargo xtask tidy          the rules of the house only
 cargo xtask sim [SEEDS]   simulated lives of the core, in release; default 1000000
+cargo xtask docs          write docs/CONFIGURATION.md from the tables of settings
 cargo xtask bench         measure against the bare limit, rewrite docs/BENCHMARKS.md
 ";
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
             Err(_) => Err(format!("{seeds} is not a number of seeds")),
         },
         ["bench"] => steps::bench(),
+        ["docs"] => docs::write(),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             Ok(())

@@ -48,6 +48,21 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them, with what each says.
+    pub(crate) const ALL: [(Code, &'static str); 11] = [
+        (Code::Syntax, "the text is not of its format"),
+        (Code::UnknownKey, "a key that means nothing here; a warning in PM2's files"),
+        (Code::NotYet, "known and not carried out yet; a warning in PM2's files"),
+        (Code::Type, "a value of the wrong form"),
+        (Code::Value, "a value of the right form that cannot be"),
+        (Code::Missing, "something that has to be there"),
+        (Code::NameTwice, "two apps of one name"),
+        (Code::AddressTwice, "one address for two"),
+        (Code::NoApps, "a file without an app"),
+        (Code::Changed, "a value of PM2's that was changed to one that can be; a warning"),
+        (Code::NoEffect, "a setting of PM2's that has nothing to act upon here; a warning"),
+    ];
+
     /// Whether a file of a door is taken with it.
     pub(crate) fn is_warning(self, door: Door) -> bool {
         match self {

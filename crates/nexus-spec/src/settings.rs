@@ -167,30 +167,35 @@ static FILE: [Setting; 6] = [
     Setting::named("static", "an array of tables", "Directories to serve over HTTP."),
 ];
 
-/// All tables of rows.
-static TABLES: [(Scope, &[Setting]); 17] = [
-    (Scope::File, &FILE),
-    (Scope::App, &program::ROWS),
-    (Scope::App, &life::ROWS),
-    (Scope::App, &restart::ROWS),
-    (Scope::App, &output::ROWS),
-    (Scope::App, &environment::ROWS),
-    (Scope::App, &pm2::ROWS),
-    (Scope::App, &moot::ROWS),
-    (Scope::App, &limits::ROWS),
-    (Scope::App, &watch::ROWS),
-    (Scope::App, &schedule::ROWS),
-    (Scope::App, &later_ours::ROWS),
-    (Scope::App, &later_pm2::ROWS),
-    (Scope::Backoff, &restart::BACKOFF),
-    (Scope::App, &memory::ROWS),
-    (Scope::Memory, &memory::TABLE),
-    (Scope::Log, &log::TABLE),
+/// All tables of rows, in the order of the reference page, each with its title there.
+static TABLES: [(Scope, &str, &[Setting]); 17] = [
+    (Scope::File, "At the top of the file", &FILE),
+    (Scope::App, "What runs", &program::ROWS),
+    (Scope::App, "Environment", &environment::ROWS),
+    (Scope::App, "A worker's life", &life::ROWS),
+    (Scope::App, "After an exit", &restart::ROWS),
+    (Scope::Backoff, "", &restart::BACKOFF),
+    (Scope::App, "Memory", &memory::ROWS),
+    (Scope::Memory, "", &memory::TABLE),
+    (Scope::App, "Limits, priority, standard input", &limits::ROWS),
+    (Scope::App, "Output", &output::ROWS),
+    (Scope::Log, "", &log::TABLE),
+    (Scope::App, "Watched files", &watch::ROWS),
+    (Scope::App, "Set times", &schedule::ROWS),
+    (Scope::App, "PM2's other words", &pm2::ROWS),
+    (Scope::App, "Without effect", &moot::ROWS),
+    (Scope::App, "", &later_ours::ROWS),
+    (Scope::App, "", &later_pm2::ROWS),
 ];
 
-/// Every setting with the table that it stands in: what is carried out first, then the rest.
+/// Every setting with the table that it stands in.
 pub fn settings() -> impl Iterator<Item = (Scope, &'static Setting)> {
-    TABLES.iter().flat_map(|(scope, rows)| rows.iter().map(|row| (*scope, row)))
+    TABLES.iter().flat_map(|(scope, _, rows)| rows.iter().map(|row| (*scope, row)))
+}
+
+/// The rows of the reference page: scope, title, rows.
+pub(crate) fn tables() -> impl Iterator<Item = (Scope, &'static str, &'static [Setting])> {
+    TABLES.iter().copied()
 }
 
 /// The settings of one table.
@@ -275,6 +280,14 @@ impl Setting {
     pub fn carried_out(&self, scope: Scope) -> bool {
         let table = || not_yet::find(Scope::App, scope.table());
         not_yet::find(scope, self.key).is_none() && table().is_none()
+    }
+
+    /// Why it is without effect, if it is.
+    pub(crate) fn without_effect(&self) -> Option<&'static str> {
+        match self.work {
+            Work::Moot { why, .. } => Some(why),
+            Work::Done { .. } | Work::Walked | Work::Named => None,
+        }
     }
 
     /// Reads a value that was written under `key`, which is this row's.

@@ -214,6 +214,8 @@ fn the_rest_of_pm2s_rules() {
     assert_eq!(app("script: 'my app.js'").script, Path::new("/home/ann/my app.js"));
     assert_eq!(app("script: 'a', instances: 0").instances, Instances::Max);
     assert_eq!(app("script: 'a', instances: '4'").instances, Instances::Count(4));
+    // PM2 gives up with the sixteenth unstable exit, and with the third where 3 is written.
+    assert_eq!(app("script: 'a', max_restarts: 3").restart.max, 2);
     assert_eq!(app("script: 'a', port: 80").env["PORT"], "80");
     assert_eq!(app("script: 'a', port: 80, env: { PORT: 81 }").env["PORT"], "81");
     assert_eq!(app("script: 'a', name: 'x', name_prefix: 'team'").name.as_str(), "team-x");

@@ -73,7 +73,7 @@ const RULES: &[Rule] = &[
     },
     Rule { name: "nexus-worker", ours: &[], theirs: Only(&["libc", "tokio"]) },
     Rule { name: "trading-api", ours: &["nexus-worker"], theirs: NotDirectly(&["clap"]) },
-    Rule { name: "xtask", ours: &[], theirs: Without(&["tokio"]) },
+    Rule { name: "xtask", ours: &["nexus-spec"], theirs: Without(&["tokio"]) },
     Rule {
         name: "nexus-tests",
         ours: &["nexus-proto", "nexus-spec", "nexus-worker"],

@@ -7,6 +7,8 @@ use nexus_tests::repository;
 use crate::settle;
 use crate::source::{File, files};
 
+/// Written by `cargo xtask docs`.
+const CONFIGURATION: &str = "docs/CONFIGURATION.md";
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 
 /// Top-level directories whose names begin a path in the text of a document.
@@ -52,6 +54,14 @@ fn every_decision_is_linked_from_the_architecture() {
         .map(|path| format!("docs/{path}: link it from {ARCHITECTURE}"))
         .collect();
     settle("decisions", &faults);
+}
+
+#[test]
+fn the_reference_page_is_what_the_tables_say() {
+    let page = std::fs::read_to_string(repository().join(CONFIGURATION)).unwrap_or_default();
+    let differs = page != nexus_spec::reference();
+    let fault = differs.then(|| format!("{CONFIGURATION} is not current; run `cargo xtask docs`"));
+    settle("the reference page", &fault.into_iter().collect::<Vec<_>>());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use toml::Value;
 
 use super::{Scope, Setting, Work, get_table, set_table, time};
+use crate::door::Door;
 use crate::given::{Given, What};
 use crate::read;
 use crate::restart::{Backoff, Restart};
@@ -64,7 +65,10 @@ pub(super) static ROWS: [Setting; 7] = [
         work: Work::Done {
             set: |options, given| {
                 let max = read::integer(given, 0, i64::from(u32::MAX))?;
-                options.restart.max = u32::try_from(max).unwrap_or(u32::MAX);
+                let max = u32::try_from(max).unwrap_or(u32::MAX);
+                // PM2 counts the exit with which it gives up.
+                let counted = u32::from(options.door == Door::Pm2);
+                options.restart.max = max.saturating_sub(counted);
                 Ok(())
             },
             get: |app| {

@@ -154,8 +154,9 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn put_grants(out: &mut Vec<u8>, grants: &Grants) {
-    let Grants { nice, oom_score_adj, rlimits } = grants;
-    out.extend_from_slice(&[u8::from(nice.is_some()), nice.unwrap_or(0).cast_unsigned()]);
+    let Grants { nice, oom_score_adj, rlimits, no_new_privs } = grants;
+    let flags = u8::from(nice.is_some()) | u8::from(*no_new_privs) << 1;
+    out.extend_from_slice(&[flags, nice.unwrap_or(0).cast_unsigned()]);
     out.push(u8::from(oom_score_adj.is_some()));
     out.extend_from_slice(&oom_score_adj.unwrap_or(0).to_le_bytes());
     put_len(out, rlimits.len());
@@ -167,7 +168,7 @@ fn put_grants(out: &mut Vec<u8>, grants: &Grants) {
 }
 
 fn get_grants(rest: &mut &[u8]) -> Option<Grants> {
-    let [has_nice, nice] = take(rest)?;
+    let [flags, nice] = take(rest)?;
     let [has_oom] = take(rest)?;
     let oom_score_adj = i16::from_le_bytes(take(rest)?);
     let limit = |rest: &mut &[u8]| {
@@ -176,9 +177,10 @@ fn get_grants(rest: &mut &[u8]) -> Option<Grants> {
     };
     let rlimits = (0..get_len(rest)?).map(|_| limit(rest)).collect::<Option<_>>()?;
     Some(Grants {
-        nice: (has_nice != 0).then_some(nice.cast_signed()),
+        nice: (flags & 1 != 0).then_some(nice.cast_signed()),
         oom_score_adj: (has_oom != 0).then_some(oom_score_adj),
         rlimits,
+        no_new_privs: flags & 2 != 0,
     })
 }
 
@@ -227,6 +229,7 @@ mod tests {
                 nice: Some(-7),
                 oom_score_adj: Some(-900),
                 rlimits: vec![(7, 5, u64::MAX), (4, 0, 0)],
+                no_new_privs: true,
             },
             listen: vec![(HoldId(7), b"http".to_vec()), (HoldId(9), b"".to_vec())],
         }

@@ -61,6 +61,8 @@ pub struct Grants {
     /// The kernel's number of a limit, then soft and hard; `u64::MAX` = unlimited
     /// (`setrlimit(2)`). At most 255.
     pub rlimits: Vec<(u8, u64, u64)>,
+    /// What it executes gives it no rights that it has not got (`PR_SET_NO_NEW_PRIVS(2const)`).
+    pub no_new_privs: bool,
 }
 
 /// What the keeper does at a child's exit while no nexusd is there; see

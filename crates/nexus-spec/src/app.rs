@@ -16,7 +16,9 @@ use crate::memory::Memory;
 use crate::name::Name;
 use crate::ready::Ready;
 use crate::restart::{Restart, Stop};
+use crate::rollout::{Dependencies, Health, Rollout};
 use crate::secret::{holds_password, is_secret};
+use crate::size::Size;
 use crate::span::Span;
 use crate::watch::Watch;
 
@@ -102,6 +104,33 @@ pub struct AppSpec {
     /// When the app runs as a job; default never: it is none.
     #[serde(default)]
     pub schedule: Schedule,
+    /// A check that is repeated while a worker is online; default none.
+    #[serde(default)]
+    pub health: Option<Health>,
+    /// `watchdog`: how often a worker says that it is alive; default not asked.
+    #[serde(default)]
+    pub watchdog: Option<Span>,
+    /// `depends_on`: what has to be up before; default nothing.
+    #[serde(default)]
+    pub depends_on: Dependencies,
+    /// `drain_timeout`: from the end of new work to the stop signal; default 0.
+    #[serde(default)]
+    pub drain_timeout: Span,
+    /// How a reload tries the new version.
+    #[serde(default)]
+    pub rollout: Rollout,
+    /// `shared_memory` of all workers; default none.
+    #[serde(default)]
+    pub shared_memory: Option<Size>,
+    /// `protected`: a stop needs a confirmation; default false.
+    #[serde(default)]
+    pub protected: bool,
+    /// `autostart`: a start of its file starts it; default true.
+    #[serde(default = "autostart")]
+    pub autostart: bool,
+    /// `pid_file`; default none.
+    #[serde(default)]
+    pub pid_file: Option<PathBuf>,
 }
 
 /// Whose rights the workers have. Names or numbers, resolved by the daemon at each spawn.
@@ -178,8 +207,21 @@ impl AppSpec {
             watch: Watch::default(),
             cron_restart: None,
             schedule: Schedule::default(),
+            health: None,
+            watchdog: None,
+            depends_on: Dependencies::new(),
+            drain_timeout: Span(0),
+            rollout: Rollout::default(),
+            shared_memory: None,
+            protected: false,
+            autostart: true,
+            pid_file: None,
         }
     }
+}
+
+fn autostart() -> bool {
+    true
 }
 
 fn instance_var() -> String {

@@ -2,6 +2,7 @@
 //! construction, every flaw with its place and its remedy.
 
 mod app;
+mod assemble;
 mod conflicts;
 mod cron;
 mod difference;
@@ -25,6 +26,7 @@ mod ready;
 mod reference;
 mod render;
 mod restart;
+mod rollout;
 mod secret;
 mod settings;
 mod signal;
@@ -56,6 +58,7 @@ pub use project::{Project, Reading, project};
 pub use ready::{Ready, ReadyFlaw};
 pub use reference::reference;
 pub use restart::{Backoff, Restart, Stop};
+pub use rollout::{Canary, Check, Dependencies, Health, Rollout, Until};
 pub use secret::{holds_password, is_secret};
 pub use settings::{Scope, Setting, settings};
 pub use signal::Signal;

@@ -15,6 +15,10 @@ pub struct Limits {
     pub oom_score_adj: Option<i16>,
     /// `rlimits` (`getrlimit(2)`).
     pub rlimits: BTreeMap<Rlimit, Bound>,
+    /// `no_new_privs` (`PR_SET_NO_NEW_PRIVS(2const)`); default false.
+    pub no_new_privs: bool,
+    /// `cpu`: hundredths of a processor that the tree may use; default all that there is.
+    pub cpu_percent: Option<u32>,
 }
 
 /// What is limited.

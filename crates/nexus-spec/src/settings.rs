@@ -16,6 +16,7 @@ mod output;
 mod pm2;
 mod program;
 mod restart;
+mod rollout;
 mod schedule;
 mod watch;
 
@@ -168,7 +169,7 @@ static FILE: [Setting; 6] = [
 ];
 
 /// All tables of rows, in the order of the reference page, each with its title there.
-static TABLES: [(Scope, &str, &[Setting]); 17] = [
+static TABLES: [(Scope, &str, &[Setting]); 18] = [
     (Scope::File, "At the top of the file", &FILE),
     (Scope::App, "What runs", &program::ROWS),
     (Scope::App, "Environment", &environment::ROWS),
@@ -182,6 +183,7 @@ static TABLES: [(Scope, &str, &[Setting]); 17] = [
     (Scope::Log, "", &log::TABLE),
     (Scope::App, "Watched files", &watch::ROWS),
     (Scope::App, "Set times", &schedule::ROWS),
+    (Scope::App, "Starts, checks and reloads", &rollout::ROWS),
     (Scope::App, "PM2's other words", &pm2::ROWS),
     (Scope::App, "Without effect", &moot::ROWS),
     (Scope::App, "", &later_ours::ROWS),

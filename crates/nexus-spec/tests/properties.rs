@@ -144,8 +144,19 @@ fn limits() -> impl Strategy<Value = Limits> {
         if above(a, b) { Bound { soft: b, hard: a } } else { Bound { soft: a, hard: b } }
     });
     let which = prop::sample::select(Rlimit::ALL.to_vec());
-    (option::of(-20..=19_i8), option::of(-1_000..=1_000_i16), btree_map(which, bound, 0..4))
-        .prop_map(|(nice, oom_score_adj, rlimits)| Limits { nice, oom_score_adj, rlimits })
+    (
+        option::of(-20..=19_i8),
+        option::of(-1_000..=1_000_i16),
+        btree_map(which, bound, 0..4),
+        any::<bool>(),
+    )
+        .prop_map(|(nice, oom_score_adj, rlimits, no_new_privs)| Limits {
+            nice,
+            oom_score_adj,
+            rlimits,
+            no_new_privs,
+            cpu_percent: None,
+        })
 }
 
 fn patterns() -> impl Strategy<Value = Vec<Pattern>> {

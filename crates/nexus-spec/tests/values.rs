@@ -248,3 +248,18 @@ fn one_mistake_is_one_flaw() {
         assert!(flaw.problem.starts_with(said), "{flaws}");
     }
 }
+
+#[test]
+fn an_app_that_the_first_version_stored_is_read_with_the_defaults_of_what_it_did_not_know() {
+    let stored: AppSpec = serde_json::from_str(include_str!("golden/stored-1.json")).unwrap();
+    let mut same = AppSpec::default_for(
+        Name::new("api").unwrap(),
+        Path::new("/srv/api.js"),
+        Path::new("/srv"),
+    );
+    same.env.insert("PORT".into(), "3001".into());
+    same.listen.push(Listen::parse("tcp://127.0.0.1:3001").unwrap());
+    assert_eq!(stored, same);
+    let again = serde_json::to_string(&stored).unwrap();
+    assert_eq!(serde_json::from_str::<AppSpec>(&again).unwrap(), stored);
+}

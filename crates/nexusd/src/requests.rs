@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use nexus_core::{Ask, Event, OpId, Want};
 use nexus_proto::{AppVerb, Code, Problem, Start, Target};
-use nexus_spec::{AppSpec, Name, Size};
+use nexus_spec::{AppSpec, Name, Size, Source};
 
 use crate::clock;
 use crate::command::{Begin, Begun, What};
@@ -291,6 +291,9 @@ pub(crate) fn checked(start: Start) -> Result<Specs, Problem> {
         }) {
             return bad(format!("`{name}`: {key:?} cannot be set in an environment"));
         }
+        if let Some(problem) = odd_sources(&spec) {
+            return bad(format!("`{name}`: {problem}"));
+        }
         let origin = Origin {
             source: start.source.clone(),
             base_env: inherited(&spec, &base_env),
@@ -307,6 +310,26 @@ pub(crate) fn checked(start: Start) -> Result<Specs, Problem> {
     }
     Ok((specs, origins))
 }
+
+/// What is wrong with where an app's variables come from.
+fn odd_sources(spec: &AppSpec) -> Option<String> {
+    let named = |name: &str| !name.is_empty() && name.len() <= VARIABLE_MAX;
+    let variables = std::iter::once(&spec.instance_var).chain(&spec.increment_var);
+    let odd = |name: &&String| !named(name) || name.contains(['=', '\0']);
+    if let Some(name) = variables.chain(spec.secrets.keys()).find(odd) {
+        return Some(format!("{name:?} cannot name a variable"));
+    }
+    let files = spec.secrets.values().filter_map(|source| match source {
+        Source::File(path) => Some(path),
+        Source::Credential(_) => None,
+    });
+    let relative = spec.env_file.iter().chain(files).find(|path| !path.is_absolute());
+    relative.map(|path| format!("{} must be an absolute path", path.display()))
+}
+
+/// The longest name of a variable that numbers the instances, in bytes: it is carried by each
+/// order of a spawn.
+const VARIABLE_MAX: usize = 64;
 
 /// Of the caller's environment, what the app's workers or its build get: no more is kept.
 fn inherited(spec: &AppSpec, base_env: &BTreeMap<String, String>) -> BTreeMap<String, String> {

@@ -97,6 +97,7 @@ fn grants(limits: &Limits) -> Grants {
         nice: limits.nice,
         oom_score_adj: limits.oom_score_adj,
         rlimits: limits.rlimits.iter().map(limit).collect(),
+        no_new_privs: limits.no_new_privs,
     }
 }
 

@@ -113,7 +113,7 @@ fn limits_and_the_oom_score_are_the_callers_not_ours() {
 #[test]
 fn limits_priority_and_oom_score_are_as_the_file_says() {
     let home = Home::new();
-    let more = "nice = 7\noom_score_adj = 512\nuser = \"nobody\"\nrlimits = { core = 4096, \
+    let more = "nice = 7\nno_new_privs = true\noom_score_adj = 512\nuser = \"nobody\"\nrlimits = { core = 4096, \
                 nofile = { soft = 200, hard = 300 }, fsize = \"unlimited\", nproc = 5000 }";
     // As another user it cannot write a dump: the kernel is asked.
     home.write("ecosystem.toml", &shell("app", "exec sleep 1000", &format!("{AT_ONCE}\n{more}")));
@@ -135,6 +135,7 @@ fn limits_priority_and_oom_score_are_as_the_file_says() {
         stat.rsplit(')').next().unwrap().split_whitespace().nth(16).unwrap().to_owned()
     };
     assert_eq!(nice(pid.to_string()), "7");
+    assert!(read("status").contains("NoNewPrivs:\t1"), "{}", read("status"));
     // Nothing of it is the pair's own.
     let keeper = home.keeper().unwrap().0;
     assert_eq!(nice(keeper.to_string()), nice("self".to_owned()));

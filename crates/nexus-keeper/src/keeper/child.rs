@@ -204,12 +204,15 @@ fn caller_limits(birth: &Birth<'_>) -> Result<(), Errno> {
 
 /// What the app asks of the kernel, while we still have the rights to ask.
 fn grants(grants: &Grants) -> std::io::Result<()> {
-    let Grants { nice, oom_score_adj, rlimits } = grants;
+    let Grants { nice, oom_score_adj, rlimits, no_new_privs } = grants;
     if let Some(nice) = nice {
         process::set_nice(*nice)?;
     }
     if let Some(value) = oom_score_adj {
         crate::found::write_oom_score_adj(i32::from(*value))?;
+    }
+    if *no_new_privs {
+        nix::sys::prctl::set_no_new_privs()?;
     }
     rlimits
         .iter()

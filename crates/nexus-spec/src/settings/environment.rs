@@ -135,6 +135,9 @@ pub(super) static ROWS: [Setting; 10] = [
     ),
 ];
 
+/// The longest name of a variable that numbers the instances, in bytes.
+const VARIABLE_MAX: usize = 64;
+
 /// The most names of one list.
 const NAMES_MAX: usize = 256;
 
@@ -226,7 +229,7 @@ fn secrets(given: &Given) -> Result<BTreeMap<String, Source>, Wrongs> {
 
 fn variable(given: &Given) -> Result<String, Wrong> {
     let text = read::some_text(given)?;
-    match text.contains(['=', '\0']) {
+    match text.contains(['=', '\0']) || text.len() > VARIABLE_MAX {
         true => Err(Wrong::value(given, "cannot name a variable", "")),
         false => Ok(text.to_owned()),
     }

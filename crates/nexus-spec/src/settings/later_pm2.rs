@@ -2,10 +2,8 @@
 
 use super::Setting;
 
-pub(super) static ROWS: [Setting; 14] = [
+pub(super) static ROWS: [Setting; 12] = [
     Setting::named("log_file", "a path", "A file of both outputs, besides theirs."),
-    Setting::named("pid_file", "a path", "A file that holds the process id.").also(&["pid"]),
-    Setting::named("autostart", "true or false", "Whether a start of the file starts the app."),
     Setting::named(
         "shutdown_with_message",
         "true or false",

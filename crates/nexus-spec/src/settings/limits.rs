@@ -15,7 +15,7 @@ use crate::wrong::{Wrong, Wrongs};
 /// The word for a limit that is none.
 const UNLIMITED: &str = "unlimited";
 
-pub(super) static ROWS: [Setting; 4] = [
+pub(super) static ROWS: [Setting; 6] = [
     Setting::new(
         "nice",
         "a whole number from -20 (first) to 19 (last)",
@@ -56,6 +56,38 @@ pub(super) static ROWS: [Setting; 4] = [
     )
     .default("the caller's own")
     .also(&["oom_score", "oom_score_adjust"]),
+    Setting::new(
+        "no_new_privs",
+        "true or false",
+        "Whether setuid programs and file capabilities are powerless for the workers.",
+        |options, given| {
+            options.limits.no_new_privs = read::boolean(given)?;
+            Ok(())
+        },
+        |app| app.limits.no_new_privs.then_some(Value::Boolean(true)),
+    )
+    .default("false")
+    .also(&["no_new_privileges"]),
+    Setting::new(
+        "cpu",
+        "a number of processors, such as 2 or 0.5",
+        "The most of the processors that a worker's tree may use.",
+        |options, given| {
+            let percent = read::hundredths(given)?;
+            if !(1..=1_000_000).contains(&percent) {
+                return Err(Wrong::value(given, "is not between 0.01 and 10000", "").into());
+            }
+            options.limits.cpu_percent = u32::try_from(percent).ok();
+            Ok(())
+        },
+        |app| {
+            let percent = app.limits.cpu_percent?;
+            Some(match percent.is_multiple_of(100) {
+                true => Value::Integer(i64::from(percent / 100)),
+                false => Value::Float(f64::from(percent) / 100.0),
+            })
+        },
+    ),
     Setting::new(
         "stdin",
         "\"null\", or true for a pipe that `nexusctl send` writes to",

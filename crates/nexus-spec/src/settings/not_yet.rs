@@ -20,7 +20,6 @@ static NOT_YET: &[Later] = &[
     (Scope::App, "depends_on", ""),
     (Scope::App, "drain_timeout", "`kill_timeout` bounds the whole stop"),
     (Scope::App, "cpu", ""),
-    (Scope::App, "no_new_privs", ""),
     (Scope::App, "sandbox", ""),
     (Scope::App, "schedule", ""),
     (Scope::App, "overlap", ""),

@@ -3,8 +3,8 @@
 use toml::Value;
 
 use super::{Scope, Setting, Work, get_table, set_table};
+use crate::assemble::NOWHERE;
 use crate::given::Given;
-use crate::options::NOWHERE;
 use crate::read;
 use crate::wrong::Wrong;
 

@@ -64,6 +64,18 @@ fn what_is_typed_reads_what_it_writes() {
         overlap = "queue"
         jitter = 500
         missed = "once"
+        health = { http = "http://127.0.0.1:1/h", interval = "2s", failures = 5 }
+        watchdog = "10s"
+        depends_on = { db = "healthy", cache = "started" }
+        drain_timeout = "3s"
+        canary = "25%"
+        soak = "1m"
+        shared_memory = "64M"
+        protected = true
+        autostart = false
+        pid_file = "/run/x.pid"
+        no_new_privs = true
+        cpu = 1.5
     "#;
     let read = app(lines).unwrap();
     let mut table = written(Scope::App, &read);
@@ -78,6 +90,8 @@ fn what_is_typed_reads_what_it_writes() {
     assert_eq!(read.watch.paths, [Path::new("/srv/src"), Path::new("/etc/x")]);
     assert_eq!(app("max_memory_restart = '2G'").unwrap().memory.max, Some(Size(2 << 30)));
     assert_eq!(app("time = true").unwrap().log.date_format.unwrap(), "YYYY-MM-DDTHH:mm:ss");
+    assert_eq!(app("depends_on = 'db'").unwrap().depends_on.len(), 1);
+    assert_eq!(app("canary = '2'").unwrap().rollout.canary, Some(crate::Canary::Count(2)));
     assert_eq!(app("cron_restart = 0").unwrap().cron_restart, None);
 }
 
@@ -106,6 +120,16 @@ fn what_is_typed_refuses_what_cannot_be() {
         ("schedule = 5", "`schedule` takes a string, not an integer"),
         ("timezone = '../x'", "`timezone` is no name of a time zone"),
         ("overlap = 'both'", "`overlap` is no rule for overlapping runs"),
+        ("health = {}", "`health` asks not exactly one of `http`, `tcp` and `exec`"),
+        (
+            "health = { tcp = ':1', exec = 'x' }",
+            "`health` asks not exactly one of `http`, `tcp` and `exec`",
+        ),
+        ("health = { tcp = ':1', every = 1 }", "unknown key `health.every`"),
+        ("health.http = 'ftp://x'", "`health.http` is no address of HTTP"),
+        ("depends_on = { db = 'up' }", "`depends_on.db` is nothing to wait for"),
+        ("canary = '0%'", "`canary` is not between 1% and 100%"),
+        ("cpu = 0", "`cpu` is not between 0.01 and 10000"),
         ("missed = 'all'", "`missed` is no rule for missed runs"),
     ] {
         assert_eq!(app(lines).unwrap_err(), [problem], "{lines}");

@@ -1,0 +1,121 @@
+//! What an app asks for around its starts, its checks and its reloads.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::Name;
+use crate::span::Span;
+
+/// A check that is repeated while a worker is online.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// What is asked.
+    pub check: Check,
+    /// `interval`: from one check to the next; default 10 s.
+    pub interval: Span,
+    /// `timeout`: an answer that takes longer is a failure; default 5 s.
+    pub timeout: Span,
+    /// `failures` in a row that make a worker unhealthy; default 3.
+    pub failures: u16,
+    /// `successes` in a row that make it healthy again; default 1.
+    pub successes: u16,
+    /// `start_period`: failures within it after readiness do not count; default 0.
+    pub start_period: Span,
+}
+
+/// What a check asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// `http`: an address that answers with 200 to 399.
+    Http(String),
+    /// `tcp`: a `HOST:PORT` that takes a connection.
+    Tcp(String),
+    /// `exec`: a shell command that exits with 0.
+    Exec(String),
+}
+
+/// What another app has to have reached before an app is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Until {
+    /// Its processes run.
+    Started,
+    /// Its workers are ready.
+    Ready,
+    /// Its health checks succeed.
+    Healthy,
+    /// It has run to its end with 0.
+    Completed,
+}
+
+/// The apps that have to be there first, and how far.
+pub type Dependencies = BTreeMap<Name, Until>;
+
+/// How a reload tries the new version.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Rollout {
+    /// `canary`: how many workers are replaced first; default none.
+    pub canary: Option<Canary>,
+    /// `soak`: how long a new worker is watched before the next; default not.
+    pub soak: Option<Span>,
+}
+
+/// How many workers a reload tries first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Canary {
+    /// So many, at least 1.
+    Count(u16),
+    /// So many of a hundred, 1 to 100, at least one worker.
+    Percent(u16),
+}
+
+impl Health {
+    /// A check with every default.
+    pub fn new(check: Check) -> Health {
+        Health {
+            check,
+            interval: Span(10_000),
+            timeout: Span(5_000),
+            failures: 3,
+            successes: 1,
+            start_period: Span(0),
+        }
+    }
+}
+
+impl Until {
+    /// All of them with their words.
+    pub const ALL: [(&'static str, Until); 4] = [
+        ("started", Until::Started),
+        ("ready", Until::Ready),
+        ("healthy", Until::Healthy),
+        ("completed", Until::Completed),
+    ];
+}
+
+/// The word in a project file.
+impl fmt::Display for Until {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Until::Started => "started",
+            Until::Ready => "ready",
+            Until::Healthy => "healthy",
+            Until::Completed => "completed",
+        })
+    }
+}
+
+/// As it is written in a project file.
+impl fmt::Display for Canary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Canary::Count(count) => write!(f, "{count}"),
+            Canary::Percent(percent) => write!(f, "{percent}%"),
+        }
+    }
+}

@@ -55,6 +55,8 @@ fn rotation_under_load_and_kills_loses_doubles_and_tears_nothing() {
         let victim = if round % 2 == 0 { home.daemon() } else { home.keeper() };
         if let Some(victim) = victim {
             victim.signal(Signal::SIGKILL);
+            // While it is still dying it would count as one of the pair.
+            wait_for(PROMPT, "its end", || (!victim.alive()).then_some(()));
         }
         wait_for(PROMPT, "both of the pair", || home.daemon().zip(home.keeper()));
         home.ctl(&["list"]).ok();

@@ -19,6 +19,9 @@ use crate::wire::Trees;
 
 /// The longest path that a socket's address holds.
 const SUN_PATH_MAX: usize = 107;
+/// What the pair needs for itself and a few workers: long-lived descriptors of the keeper have
+/// numbers above `LOW_END`.
+const DESCRIPTORS_MIN: u64 = files::LOW_END as u64 + 64;
 /// What we ask the kernel for ourselves; workers get the caller's value back.
 const OOM_SCORE_ADJ: i32 = -500;
 
@@ -52,6 +55,13 @@ pub enum FoundError {
         /// The keeper's pid; 0 = not readable.
         pid: i32,
     },
+    /// There is no room for the pair's own descriptors.
+    Descriptors {
+        /// How many it needs.
+        needed: u64,
+        /// How many there may be (`RLIMIT_NOFILE`, hard).
+        hard: u64,
+    },
     /// The home is not safe to use.
     Unsafe {
         /// What.
@@ -74,6 +84,10 @@ impl std::fmt::Display for FoundError {
             FoundError::AlreadyRunning { pid } => {
                 write!(f, "a daemon serves this home already (keeper's pid {pid})")
             }
+            FoundError::Descriptors { needed, hard } => write!(
+                f,
+                "nexus needs {needed} descriptors, the hard limit is {hard}: raise it (ulimit -Hn)"
+            ),
             FoundError::Unsafe { path, why } => write!(f, "{}: {why}", path.display()),
             FoundError::Io { doing, error } => write!(f, "{doing}: {error}"),
         }
@@ -87,7 +101,7 @@ impl std::error::Error for FoundError {}
 ///
 /// Raises our soft limit of open files to the hard one and, where permitted, lowers our
 /// `oom_score_adj`; workers get the caller's values back. Where the home's lock is taken, nothing
-/// has been changed. `NEXUS_NO_CGROUP=1` in the environment makes workers' trees be found by sweep
+/// of the home has been changed. `NEXUS_NO_CGROUP=1` in the environment makes workers' trees be found by sweep
 /// even where cgroups can be had.
 ///
 /// # Errors
@@ -95,6 +109,7 @@ impl std::error::Error for FoundError {}
 pub fn found(home: &Path) -> Result<Founding, FoundError> {
     let io = |doing| move |error: io::Error| FoundError::Io { doing, error };
     let home = std::path::absolute(home).map_err(io("finding the home directory"))?;
+    let limits = raise_limits()?;
     safe_directory(&home)?;
     for name in ["state", "logs"] {
         safe_directory(&home.join(name))?;
@@ -104,7 +119,7 @@ pub fn found(home: &Path) -> Result<Founding, FoundError> {
         Taken::Error(error) => FoundError::Io { doing: "locking keeper.lock", error },
     })?;
     let control = bind(&home)?;
-    let limits = raise_limits().map_err(io("reading our limits"))?;
+    lower_oom_score(limits.oom_score_adj);
     let arena = Arena::create(sys::now_ms()).map_err(io("creating the arena"))?;
     let refused = std::env::var_os("NEXUS_NO_CGROUP").is_some_and(|v| v == "1");
     let cgroup = if refused { None } else { cgroup::found(&home) };
@@ -168,17 +183,24 @@ fn bind(home: &Path) -> Result<OwnedFd, FoundError> {
     files::lift(listener.into()).map_err(io)
 }
 
-/// Remember the caller's limits and raise ours.
-fn raise_limits() -> io::Result<Limits> {
-    let (nofile_soft, nofile_hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+/// Remember the caller's limits, and raise that of open files: without it there is no lock.
+fn raise_limits() -> Result<Limits, FoundError> {
+    let (nofile_soft, nofile_hard) = getrlimit(Resource::RLIMIT_NOFILE)
+        .map_err(|e| FoundError::Io { doing: "reading our limits", error: e.into() })?;
+    if nofile_hard < DESCRIPTORS_MIN {
+        return Err(FoundError::Descriptors { needed: DESCRIPTORS_MIN, hard: nofile_hard });
+    }
     // Where it is refused we go on with fewer: orders that do not fit are refused one by one.
     let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile_hard, nofile_hard);
     let oom_score_adj = read_oom_score_adj().unwrap_or(0);
-    if oom_score_adj > OOM_SCORE_ADJ {
+    Ok(Limits { nofile_soft, nofile_hard, oom_score_adj })
+}
+
+fn lower_oom_score(now: i32) {
+    if now > OOM_SCORE_ADJ {
         // Only root may; without it we are killed like anybody else.
         let _ = write_oom_score_adj(OOM_SCORE_ADJ);
     }
-    Ok(Limits { nofile_soft, nofile_hard, oom_score_adj })
 }
 
 fn read_oom_score_adj() -> Option<i32> {

@@ -68,7 +68,11 @@ pub(crate) fn daemon_run(home: &Path, report: Report) -> ExitCode {
             out::note(&format!("error[NX0501]: {error}"));
             ExitCode::from(Exit::Refused.code())
         }
-        Err(error @ (FoundError::Unsafe { .. } | FoundError::Io { .. })) => {
+        Err(
+            error @ (FoundError::Descriptors { .. }
+            | FoundError::Unsafe { .. }
+            | FoundError::Io { .. }),
+        ) => {
             report.say(&format!("{}{error}", report::ERROR));
             out::note(&format!("error[NX0701]: {error}"));
             ExitCode::from(Exit::NoDaemon.code())

@@ -45,6 +45,7 @@ mod sources;
 mod spawn;
 mod stdin;
 mod store;
+mod strays;
 mod survivors;
 mod sync;
 mod targets;

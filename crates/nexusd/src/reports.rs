@@ -1,5 +1,6 @@
 //! What the keeper reports and what workers say, as events.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 
@@ -43,11 +44,11 @@ impl Daemon {
             }
             Report::Running { child } => {
                 tracing::debug!(child, "runs its program");
-                self.keep_run(child);
                 self.sample(child);
             }
             Report::Spawned { child, pid } => {
                 self.lives(child, pid);
+                self.keep_run(child);
                 let (child, pid) = (ChildId(child), Pid(pid));
                 let event = match self.respawns.remove(&child.0) {
                     Some(old) => Event::Respawned { old: ChildId(old), new: child, pid },
@@ -86,7 +87,8 @@ impl Daemon {
         }
     }
 
-    /// Keep what a cold start needs to find the child again after the death of both of us.
+    /// Keep what a cold start needs to find the child again after the death of both of us: from its
+    /// birth on, since it may run its program before we hear of that.
     fn keep_run(&mut self, child: u64) {
         if let Some(run) = self.run(child) {
             self.store.keep(Entry::Run(run));
@@ -100,6 +102,15 @@ impl Daemon {
         let pid = *self.pid_by_child.get(&child)?;
         let start_ticks = start_ticks(pid)?;
         Some(Run { app: note.app.clone(), instance, child, pid, start_ticks })
+    }
+
+    /// Keep the children that were born while nobody of us listened.
+    pub(crate) fn keep_runs(&mut self, kept: &BTreeMap<u64, Run>) {
+        let missing = self.notes.keys().filter(|child| !kept.contains_key(child));
+        let mut missing: Vec<Run> = missing.filter_map(|&child| self.run(child)).collect();
+        missing.sort_by_key(|run| run.child);
+        missing.into_iter().for_each(|run| self.store.keep(Entry::Run(run)));
+        self.store.commit();
     }
 
     /// All children that run, as they are kept.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
-use nexus_core::Event;
+use nexus_core::{ChildId, Event, Intents};
 use nexus_keeper::{Handoff, Link, Order, Stage};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -21,9 +21,10 @@ use crate::journal::Journal;
 use crate::note::Note;
 use crate::ops::Ops;
 use crate::outputs::Outputs;
-use crate::roll;
+use crate::roll::{self, Reading};
 use crate::sampling::Sampling;
-use crate::store::Store;
+use crate::store::{Image, Store};
+use crate::strays::Strays;
 use crate::survivors::{self, Survivor};
 
 /// Reports taken before something else has its turn.
@@ -218,20 +219,18 @@ fn begin(
         tracing::error!("{aside}");
     }
     let notify = notify_socket(&mut holdings)?;
-    let last_child = handoff.last_child.max(image.last_child);
-    let mut reading = roll::read(handoff.children, last_child);
     let (intents, origins) = image.intents();
     let home_id = home.id();
-    let known = |child: u64| reading.notes.iter().any(|(known, ..)| *known == child);
-    let survivors = survivors::take_back(&mut holdings, &image.runs, known, &intents, &home_id);
-    for Survivor { entry, note } in survivors {
-        reading.notes.push((entry.child.0, note, Some(entry.pid.0)));
-        reading.roll.living.push(entry);
-    }
+    let counters = handoff.counters;
+    let last_child = handoff.last_child.max(image.last_child);
+    let mut reading = roll::read(handoff.children, last_child);
+    // Of a pair that has just been founded: what runs here is an earlier one's.
+    let cold = counters.nexusd_restarts == 0 && counters.keeper_restarts == 0;
+    take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, cold));
     let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
     leave_the_unknown_alone(&intents, &mut reading.roll);
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
-    let facts = Standing::new(keeper_pid, handoff.counters, handoff.trees, home_id, notify);
+    let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);
     let sampling = Sampling::new(holdings.link.cgroups(), own.clone());
     let mut daemon = Daemon {
         home,
@@ -256,6 +255,7 @@ fn begin(
         facts,
     };
     daemon.know(reading.notes, reading.failed);
+    daemon.keep_runs(&image.runs);
     for child in reading.strange {
         daemon.order(&Order::Kill { child });
     }
@@ -275,6 +275,36 @@ fn leave_the_unknown_alone(intents: &nexus_core::Intents, roll: &mut nexus_core:
         }
         keep
     });
+}
+
+/// Find what outlived both of the last pair: those that are on disk, and, `cold`, those that are
+/// not.
+fn take_back(
+    holdings: &mut Holdings,
+    reading: &mut Reading,
+    image: &Image,
+    intents: &Intents,
+    (home_id, cold): (&str, bool),
+) {
+    let strays = cold.then(|| Strays::find(home_id, holdings.link.keeper_pid()));
+    let mut runs = image.runs.clone();
+    if let Some(strays) = &strays {
+        strays.complete(&mut runs, intents);
+        let last = &mut reading.roll.last_child;
+        *last = (*last).max(ChildId(strays.last_child()));
+    }
+    let known = |child: u64| reading.notes.iter().any(|(known, ..)| *known == child);
+    let generation = |child| strays.as_ref().and_then(|strays| strays.generation(child));
+    let survivors = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
+    for Survivor { entry, note } in survivors {
+        reading.notes.push((entry.child.0, note, Some(entry.pid.0)));
+        reading.roll.living.push(entry);
+    }
+    // Where the state could not be read, whose they are cannot be known: they are left alone.
+    if let Some(strays) = strays.filter(|_| image.aside.is_empty()) {
+        let kept = reading.notes.iter().map(|(child, ..)| *child).collect();
+        strays.end(holdings.link.cgroups(), &kept);
+    }
 }
 
 impl Daemon {

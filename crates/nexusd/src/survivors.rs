@@ -36,6 +36,7 @@ pub(crate) fn take_back(
     known: impl Fn(u64) -> bool,
     intents: &Intents,
     home_id: &str,
+    generation: impl Fn(u64) -> Option<u64>,
 ) -> Vec<Survivor> {
     let missing = runs.values().filter(|run| !known(run.child));
     let alive = missing.filter(|run| start_ticks(run.pid) == Some(run.start_ticks));
@@ -47,7 +48,7 @@ pub(crate) fn take_back(
             tracing::warn!(pid = run.pid, app = %run.app, "runs, but nothing is known of it");
             continue;
         };
-        match take(holdings, run, app, slot, home_id) {
+        match take(holdings, run, app, slot, (home_id, generation(run.child))) {
             Ok(survivor) => {
                 tracing::info!(pid = run.pid, app = %run.app, "taken back");
                 survivors.push(survivor);
@@ -65,7 +66,7 @@ fn take(
     run: &Run,
     app: &AppRecord,
     slot: &SlotRecord,
-    home_id: &str,
+    (home_id, generation): (&str, Option<u64>),
 ) -> io::Result<Survivor> {
     let pid = rustix::process::Pid::from_raw(run.pid)
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
@@ -88,7 +89,8 @@ fn take(
         tracing::warn!(pid = run.pid, %error, "its sockets cannot be fetched");
     }
     let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
-    let mut note = Note::new(run.app.clone(), purpose, slot.generation);
+    let generation = generation.unwrap_or(slot.generation);
+    let mut note = Note::new(run.app.clone(), purpose, generation);
     // It ran before we knew it: whether it had said so cannot be asked any more.
     note.ready = true;
     let tag = format!("{home_id}:{}:{}", run.app, run.instance);
@@ -98,7 +100,7 @@ fn take(
         pid: Pid(run.pid),
         app: run.app.clone(),
         purpose,
-        generation: slot.generation,
+        generation,
         ready: true,
         started_at: started_at(run.start_ticks),
         respawn_of: None,

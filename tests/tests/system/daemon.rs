@@ -113,6 +113,65 @@ fn kill_both(home: &Home) {
 }
 
 #[test]
+fn after_sigkill_of_both_during_a_start_each_instance_runs_once() {
+    for born in [0, 1, 10, 25, 40] {
+        let home = Home::new();
+        // So that the moment is counted from the order on, not from the birth of the pair.
+        home.ctl(&["start", "--name", "calm", "--ready", "delay:0s", "--", "sleep", "1000"]).ok();
+        let many = ["start", "--name", "many", "-i", "40", "--ready", "delay:0s", "--no-wait"];
+        home.ctl(&[many.as_slice(), &["--", "sleep", "1000"]].concat()).ok();
+        // Beside the pair and its one worker.
+        wait_for(PROMPT, "some of them", || (home.processes().len() >= 3 + born).then_some(()));
+        kill_both(&home);
+        home.ctl(&["list"]).ok();
+        let many = home
+            .until("many", "all of them", |app| app.status() == "online" && app.pids().len() == 40);
+        let mut known = many.pids();
+        known.extend(home.known("calm").pids());
+        known.sort_unstable();
+        let pair = [home.keeper().unwrap(), home.daemon().unwrap()];
+        let running = home.processes().into_iter().filter(|process| !pair.contains(process));
+        let mut running: Vec<_> = running.map(|process| process.0).collect();
+        running.sort_unstable();
+        assert_eq!(running, known, "both killed when {born} were born");
+        home.ctl(&["kill"]).ok();
+        // nexusd ends an instant after the keeper.
+        wait_for(PROMPT, "the end of all", || home.processes().is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn what_a_worker_of_a_dead_pair_has_left_behind_is_ended() {
+    let home = Home::new();
+    let line = "setsid sleep 1001 & exec sleep 1000";
+    home.write("ecosystem.toml", &shell("parent", line, AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let main = home.known("parent").main();
+    wait_for(PROMPT, "its child", || (home.processes().len() == 4).then_some(()));
+    kill_both(&home);
+    main.signal(Signal::SIGKILL);
+    home.ctl(&["list"]).ok();
+    home.until("parent", "a successor", |app| app.status() == "online" && app.main() != main);
+    wait_for(PROMPT, "one family", || (home.processes().len() == 4).then_some(()));
+}
+
+#[test]
+fn too_low_a_limit_of_descriptors_is_said() {
+    let home = Home::new();
+    let limited = |limit: &str| {
+        let mut command = home.command(std::path::Path::new("prlimit"));
+        command.arg(format!("--nofile={limit}")).arg(nexus_tests::program("nexusctl"));
+        command.args(["start", "--name", "calm", "--ready", "delay:0s", "--", "sleep", "1000"]);
+        nexus_tests::run(&mut command, Duration::from_secs(30))
+    };
+    let said = limited("64:64").expect_code(7);
+    assert!(said.stderr.contains("nexus needs 128 descriptors, the hard limit is 64"), "{said:?}");
+    assert_eq!(home.processes(), []);
+    // What may be raised is raised.
+    limited("40:1024").ok();
+}
+
+#[test]
 fn after_sigkill_of_both_any_question_brings_them_back() {
     let home = Home::new();
     calm(&home);

@@ -120,11 +120,13 @@ impl Home {
         &self.path
     }
 
-    /// A child's group, made if it is not there; the descriptor is for clone3.
+    /// A child's group, made if it is not there; the descriptor is for clone3. One in which
+    /// something lives is another's: the child's end would be the other's end too.
     pub(super) fn make(&self, name: u64) -> io::Result<OwnedFd> {
         let text = Name::new(name, "");
         match mkdirat(&self.dir, text.path(), Mode::from_bits_truncate(0o755)) {
-            Ok(()) | Err(nix::Error::EEXIST) => {}
+            Ok(()) => {}
+            Err(nix::Error::EEXIST) if !populated(&self.events(name)?) => {}
             Err(e) => return Err(e.into()),
         }
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
@@ -259,6 +261,24 @@ mod tests {
     fn homes_have_groups_of_their_own() {
         assert_ne!(name_of(Path::new("/a")), name_of(Path::new("/b")));
         assert_eq!(name_of(Path::new("/a")).len(), 14);
+    }
+
+    #[test]
+    fn a_group_in_which_something_lives_is_nobody_elses() {
+        let dir = tempfile::tempdir().unwrap();
+        // Where cgroups cannot be had (not root) there is nothing to try.
+        let Some(path) = found(dir.path()) else { return };
+        let home = Home::open(path.clone()).unwrap();
+        drop(home.make(7).unwrap());
+        drop(home.make(7).unwrap());
+        let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn().unwrap();
+        home.enter(7, child.id().cast_signed()).unwrap();
+        assert_eq!(home.make(7).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        home.kill(7).unwrap();
+        child.wait().unwrap();
+        drop(home.make(7).unwrap());
+        home.remove(7);
+        std::fs::remove_dir(path).unwrap();
     }
 
     #[test]

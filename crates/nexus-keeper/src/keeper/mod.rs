@@ -101,7 +101,7 @@ struct Keeper {
     resumed: bool,
     /// When a new nexusd is due; 0 = not by time.
     nexusd_at: u64,
-    /// How many in a row lived for less than a second.
+    /// How many in a row lived for less than a second, whatever they had got done by then.
     short_lives: u32,
     /// Records with something to tell, and reports that belong to no record.
     tell_queue: VecDeque<u32>,

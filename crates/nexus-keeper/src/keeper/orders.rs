@@ -114,7 +114,6 @@ impl Keeper {
             Asked::Release { id } => self.held.remove(&id).map(drop).ok_or(NOT_HELD),
             Asked::Resumed => {
                 self.resumed = true;
-                self.short_lives = 0;
                 self.cancel_successors();
                 Ok(())
             }

@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     swept("trees_end_after_promotion_by_sweep", trees_after_promotion),
     case("a_fresh_keeper_keeps_the_nexusd", fresh_keeper),
     case("a_stuck_nexusd_is_replaced", stuck_nexusd),
+    case("a_nexusd_that_dies_early_is_not_replaced_in_a_hurry", early_deaths),
     case("leave_leaves_workers", leave_leaves_workers),
     case("a_worker_that_runs_already_is_taken", take),
     case("stop_told_again", stop_told_again),
@@ -177,6 +178,24 @@ fn stuck_nexusd(puppet: &mut Puppet) {
         }
     }
     panic!("still here after {number} orders");
+}
+
+/// It decides already, and dies of what it finds: a machine must not be kept busy by that.
+fn early_deaths(puppet: &mut Puppet) {
+    const DEATHS: u64 = 8;
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap();
+    let now = now.tv_sec() * 1_000 + now.tv_nsec() / 1_000_000;
+    if puppet.life == 0 {
+        puppet.remember("began", now);
+    }
+    if puppet.life < DEATHS {
+        puppet.send(Order::Resumed);
+        puppet.sync();
+        puppet.die();
+    }
+    let took = now - puppet.recall("began").parse::<i64>().unwrap();
+    // 10 + 20 + 40 … 640 ms.
+    assert!(took >= 1_270, "{DEATHS} deaths within {took} ms");
 }
 
 fn leave_leaves_workers(puppet: &mut Puppet) {

@@ -1,0 +1,219 @@
+//! What an earlier pair of this home has left running, found by the mark that every worker and
+//! all that it starts carry in their environment: `NEXUS_WORKER=HOME:APP:INSTANCE:CHILD`.
+//!
+//! Both of a pair may die between the birth of a worker and the line on disk that speaks of it.
+//! The first nexusd of the next pair looks at every process, once: a worker that has a place is
+//! written down as if the line were there; what has none is ended before anything is spawned.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nexus_core::Intents;
+use nexus_spec::{Name, RunAs};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::records::Run;
+use crate::reports::start_ticks;
+use crate::template;
+
+/// How long processes are waited for that are about to execute their program, or to end.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(3);
+
+/// Processes with this home's mark, by the child that they belong to.
+pub(crate) struct Strays<'a> {
+    home_id: &'a str,
+    /// Nothing of the pair itself is a stray: it may have been founded by a worker.
+    pair: [i32; 2],
+    by_child: BTreeMap<u64, Vec<Member>>,
+}
+
+/// One process with a mark.
+struct Member {
+    pid: i32,
+    start_ticks: u64,
+    leads_session: bool,
+    uid: u32,
+    place: Option<(Name, u16)>,
+    generation: Option<u64>,
+}
+
+impl<'a> Strays<'a> {
+    /// Look at every process.
+    pub(crate) fn find(home_id: &'a str, keeper: i32) -> Strays<'a> {
+        let pair = [keeper, std::process::id().cast_signed()];
+        wait_for_births(keeper);
+        let mut strays = Strays { home_id, pair, by_child: BTreeMap::new() };
+        strays.look();
+        strays
+    }
+
+    fn look(&mut self) {
+        self.by_child.clear();
+        for pid in pids().filter(|pid| !self.pair.contains(pid)) {
+            if let Some((child, member)) = member(pid, self.home_id) {
+                self.by_child.entry(child).or_default().push(member);
+            }
+        }
+    }
+
+    /// The highest child number that any of them has: it must not be given out again.
+    pub(crate) fn last_child(&self) -> u64 {
+        self.by_child.last_key_value().map_or(0, |(child, _)| *child)
+    }
+
+    /// The generation of the spec that a child was started with.
+    pub(crate) fn generation(&self, child: u64) -> Option<u64> {
+        self.by_child.get(&child)?.iter().find_map(|member| member.generation)
+    }
+
+    /// Write down the workers that nobody wrote down, where they have a place.
+    pub(crate) fn complete(&self, runs: &mut BTreeMap<u64, Run>, intents: &Intents) {
+        for (&child, members) in &self.by_child {
+            if runs.contains_key(&child) {
+                continue;
+            }
+            // Every worker leads a session. Of several who do, the first began the others.
+            let leaders = members.iter().filter(|member| member.leads_session);
+            let Some(main) = leaders.min_by_key(|main| (main.start_ticks, main.pid)) else {
+                continue;
+            };
+            let Some((name, instance)) = main.place.clone() else { continue };
+            let Some(app) = intents.apps.iter().find(|app| app.spec.name == name) else { continue };
+            if may_be_of(main.uid, &app.spec.run_as) {
+                let Member { pid, start_ticks, .. } = *main;
+                runs.insert(child, Run { app: name, instance, child, pid, start_ticks });
+            }
+        }
+    }
+
+    /// End all whose child is not `kept`, and wait until they have ended. The cgroups of the home
+    /// show those who have overwritten their environment.
+    pub(crate) fn end(mut self, cgroups: Option<&Path>, kept: &HashSet<u64>) {
+        let deadline = Instant::now() + WAIT_MAX;
+        loop {
+            self.by_child.retain(|child, _| !kept.contains(child));
+            let groups = populated(cgroups, kept);
+            if self.by_child.is_empty() && groups.is_empty() {
+                return;
+            }
+            for (child, members) in &self.by_child {
+                members.iter().for_each(|member| end(*child, member));
+            }
+            for group in groups {
+                tracing::warn!("{} is nobody's: it is ended", group.display());
+                // Before Linux 5.14 there is no such file; the marks are all there is to go by.
+                let _ = fs::write(group.join("cgroup.kill"), "1");
+            }
+            if Instant::now() > deadline {
+                tracing::error!("what an earlier daemon left running does not end");
+                return;
+            }
+            sleep(LOOK_AGAIN);
+            // What forked meanwhile is seen by the next look.
+            self.look();
+        }
+    }
+}
+
+fn pids() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A living process with this home's mark. A zombie has no environment.
+fn member(pid: i32, home_id: &str) -> Option<(u64, Member)> {
+    let environ = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value = |key: &str| {
+        let mut variables = environ.split(|byte| *byte == 0);
+        let value = variables.find_map(|variable| variable.strip_prefix(key.as_bytes()))?;
+        std::str::from_utf8(value).ok()
+    };
+    let mark = value("NEXUS_WORKER=")?.strip_prefix(home_id)?.strip_prefix(':')?;
+    let (place, child) = mark.rsplit_once(':')?;
+    let (app, instance) = place.rsplit_once(':')?;
+    let place = Name::new(app).ok().zip(instance.parse().ok());
+    let raw = Pid::from_raw(pid)?;
+    let member = Member {
+        pid,
+        start_ticks: start_ticks(pid)?,
+        leads_session: rustix::process::getsid(Some(raw)).ok() == Some(raw),
+        uid: fs::metadata(format!("/proc/{pid}")).ok()?.uid(),
+        place,
+        generation: value("NEXUS_GENERATION=").and_then(|text| text.parse().ok()),
+    };
+    Some((child.parse().ok()?, member))
+}
+
+/// A mark can be forged: only a process of ours, or of the app's own user, takes a place.
+fn may_be_of(uid: u32, run_as: &RunAs) -> bool {
+    let own = nix::unistd::geteuid().as_raw();
+    let apps = template::ids(run_as).ok().flatten().map(|(uid, ..)| uid);
+    uid == own || apps == Some(uid)
+}
+
+fn end(child: u64, member: &Member) {
+    let Some(pid) = Pid::from_raw(member.pid) else { return };
+    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    // Between the look and this descriptor the number may have become another's.
+    if start_ticks(member.pid) == Some(member.start_ticks) {
+        tracing::warn!(
+            pid = member.pid,
+            child,
+            "is left of an earlier daemon and has no place: ended"
+        );
+        // One that ends by itself meanwhile is as good.
+        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+    }
+}
+
+/// Groups with living members that are no kept child's.
+fn populated(cgroups: Option<&Path>, kept: &HashSet<u64>) -> Vec<PathBuf> {
+    let groups = cgroups.and_then(|dir| fs::read_dir(dir).ok()).into_iter().flatten().flatten();
+    let child = |path: &Path| path.file_name()?.to_str()?.parse::<u64>().ok();
+    groups
+        .map(|entry| entry.path())
+        .filter(|path| child(path).is_some_and(|child| !kept.contains(&child)))
+        .filter(|path| {
+            let events = fs::read_to_string(path.join("cgroup.events")).unwrap_or_default();
+            events.lines().any(|line| line == "populated 1")
+        })
+        .collect()
+}
+
+/// A child that its keeper had let through just before it died has no mark until it executes its
+/// program, which it is about to do: wait for that.
+fn wait_for_births(keeper: i32) {
+    let deadline = Instant::now() + WAIT_MAX;
+    let mut waited = false;
+    while Instant::now() < deadline && pids().any(|pid| pid != keeper && is_being_born(pid)) {
+        waited = true;
+        sleep(LOOK_AGAIN);
+    }
+    if waited {
+        // The kernel changes the name an instant before it shows the environment.
+        sleep(LOOK_AGAIN);
+    }
+}
+
+/// It has a keeper's name still, but is none: a keeper waits by epoll, and it has let go of that.
+fn is_being_born(pid: i32) -> bool {
+    let named = fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == b"nexus-keeper\n");
+    let Some(descriptors) = named.then(|| fs::read_dir(format!("/proc/{pid}/fd")).ok()).flatten()
+    else {
+        return false;
+    };
+    let links = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
+    !links.into_iter().any(|link| link == Path::new("anon_inode:[eventpoll]"))
+        && start_ticks(pid).is_some()
+        && !is_zombie(pid)
+}
+
+fn is_zombie(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+}

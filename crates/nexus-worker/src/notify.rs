@@ -25,8 +25,8 @@ pub fn ready() -> io::Result<bool> {
     send("READY=1")
 }
 
-/// Tells what the worker is doing, in one line for people (`nexusctl describe` shows it). Line
-/// breaks and other control characters become spaces; what exceeds 2 KiB is cut.
+/// Tells what the worker is doing, in one line for people. Managers that show it do so (systemd's
+/// `systemctl status`); Nexus takes it and does not show it yet. Line breaks and other control characters become spaces; what exceeds 2 KiB is cut.
 ///
 /// # Errors
 /// As [`ready`].
@@ -42,7 +42,8 @@ pub fn stopping() -> io::Result<bool> {
     send("STOPPING=1")
 }
 
-/// Tells a watchdog that this worker is alive; call it at least twice per [`watchdog_period`].
+/// Tells a watchdog that this worker is alive; call it at least twice per [`watchdog_period`]. Nexus
+/// itself does not watch yet: there [`watchdog_period`] is `None`.
 ///
 /// # Errors
 /// As [`ready`].

@@ -71,9 +71,13 @@ pub(crate) fn default() -> PathBuf {
 /// cannot be read, or has no app or profile of a name that is asked for.
 pub(crate) fn load(context: &Context, path: &Path, part: Part<'_>) -> Result<Project, Failure> {
     let shown = path.display().to_string();
-    let Some(format) = Format::of(path).filter(|_| !is_javascript(&shown)) else {
+    if is_javascript(&shown) {
         return Err(javascript(&shown));
-    };
+    }
+    if shown != STDIN {
+        regular(path)?;
+    }
+    let Some(format) = Format::of(path) else { return Err(of_no_format(&shown)) };
     let absolute =
         |path: &Path| std::path::absolute(path).map_err(|error| unreadable(path, &error));
     let (file, text) = match shown == STDIN {
@@ -132,6 +136,24 @@ fn read_stdin() -> Result<String, Failure> {
         Ok(_) => Ok(text),
         Err(error) => Err(unreadable(Path::new("standard input"), &error)),
     }
+}
+
+/// A pipe or a device might never end, a directory is no file.
+fn regular(path: &Path) -> Result<(), Failure> {
+    let kind = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.file_type();
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = if kind.is_dir() { "a directory" } else { "no regular file" };
+    let title = format!("{} is {what}, and no project file", path.display());
+    Err(Failure::new(Exit::BadConfig, title).code(Code::BadConfig))
+}
+
+fn of_no_format(file: &str) -> Failure {
+    let title = format!("{file} is none of the project files that are known by their names");
+    Failure::new(Exit::BadConfig, title)
+        .code(Code::BadConfig)
+        .cause("known: .toml, .json, .yaml, .yml, package.json, and - for JSON on standard input")
 }
 
 fn too_long(file: &str) -> Failure {

@@ -42,8 +42,8 @@ pub(crate) enum Command {
     LogSlow(nexus_log::LineId),
     /// The operation of a key.
     Operation(String, oneshot::Sender<Option<Begun>>),
-    /// Keep the present list for `resurrect`.
-    Save(oneshot::Sender<Result<u64, Problem>>),
+    /// Keep the present list for `resurrect`: who asked.
+    Save(String, oneshot::Sender<Result<u64, Problem>>),
     /// Send a line to the stdin of workers.
     Send(Sending, oneshot::Sender<Result<Begun, Problem>>),
     /// Signal main processes.

@@ -54,8 +54,8 @@ impl Daemon {
             Command::Operation(key, reply) => {
                 drop(reply.send(crate::requests::shown(self, &key)));
             }
-            Command::Save(reply) => {
-                drop(reply.send(self.save()));
+            Command::Save(by, reply) => {
+                drop(reply.send(self.save(&by)));
                 self.publish();
             }
             Command::Send(sending, reply) => drop(reply.send(self.send_text(sending))),

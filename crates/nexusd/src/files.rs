@@ -114,6 +114,15 @@ fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
+/// Whether somebody listens on a socket file, without waiting: one whose queue is full (EAGAIN) is
+/// listened on, too.
+fn is_listened_on(path: &Path) -> io::Result<bool> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let connected = nix::sys::socket::connect(probe.as_raw_fd(), &UnixAddr::new(path)?);
+    Ok(matches!(connected, Ok(()) | Err(nix::errno::Errno::EAGAIN)))
+}
+
 /// A socket file that nobody listens on any more is replaced; one that somebody listens on, or
 /// that is no socket, is refused.
 fn unix(path: &Path) -> io::Result<OwnedFd> {
@@ -121,7 +130,7 @@ fn unix(path: &Path) -> io::Result<OwnedFd> {
         if !meta.file_type().is_socket() {
             return Err(io::Error::other("something that is no socket is there"));
         }
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        if is_listened_on(path)? {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(path)?;

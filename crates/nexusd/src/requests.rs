@@ -237,7 +237,7 @@ impl Daemon {
     }
 
     /// Keep the present list for `resurrect`. An empty one never replaces a full one.
-    pub(crate) fn save(&mut self) -> Result<u64, Problem> {
+    pub(crate) fn save(&mut self, by: &str) -> Result<u64, Problem> {
         let stored = |(name, app): (&Name, &nexus_core::App)| {
             let origin = self.origins.get(name).cloned().unwrap_or_default();
             StoredApp::new(&app.record(), &origin, self.store.vault())
@@ -255,7 +255,7 @@ impl Daemon {
             .help("nexusctl resurrect                  starts what was saved"));
         }
         saved::write(&folder, &apps).map_err(failed)?;
-        self.log(Line::new("save", format!("{} apps", apps.len()), crate::facts::NOBODY));
+        self.log(Line::new("save", format!("{} apps", apps.len()), by));
         Ok(apps.len() as u64)
     }
 }

@@ -9,10 +9,11 @@ mod routes;
 mod table;
 mod wish;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdListener;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -71,7 +72,7 @@ pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> 
 
 async fn connection(stream: UnixStream, routes: axum::Router) {
     crate::quiet::busy();
-    let peer = admit(&stream);
+    let peer = admit(&stream).await;
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let peer = peer.clone();
         let mut routes = routes.clone();
@@ -101,16 +102,16 @@ async fn connection(stream: UnixStream, routes: axum::Router) {
 }
 
 /// Only our own user and root may come in (`unix(7)`, SO_PEERCRED).
-fn admit(stream: &UnixStream) -> Result<Peer, Problem> {
-    let own = nix::unistd::geteuid();
+async fn admit(stream: &UnixStream) -> Result<Peer, Problem> {
+    let own = nix::unistd::geteuid().as_raw();
     let uid = stream.peer_cred().map(|peer| peer.uid());
     match uid {
-        Ok(uid) if uid == own.as_raw() || uid == 0 => Ok(Peer { name: user(uid) }),
+        Ok(uid) if uid == own || uid == 0 => Ok(Peer { name: user(uid).await }),
         Ok(uid) => Err(Problem::new(
             Code::NotPermitted,
-            format!("not allowed to control this daemon: it belongs to {}", user(own.as_raw())),
+            format!("not allowed to control this daemon: it belongs to {}", user(own).await),
         )
-        .cause(format!("you are {}", user(uid)))
+        .cause(format!("you are uid {uid}"))
         .help("run the command as that user, or as root")),
         Err(error) => Err(Problem::new(
             Code::NotPermitted,
@@ -119,7 +120,20 @@ fn admit(stream: &UnixStream) -> Result<Peer, Problem> {
     }
 }
 
-fn user(uid: u32) -> String {
-    let name = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
-    name.map_or_else(|| format!("uid {uid}"), |user| format!("{}({uid})", user.name))
+/// A user in words. Names are asked for once: whoever answers (LDAP, a file) may take its time, so
+/// not on this thread.
+async fn user(uid: u32) -> String {
+    static KNOWN: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(name) = known().get(&uid) {
+        return name.clone();
+    }
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
+        user.map_or_else(|| format!("uid {uid}"), |user| format!("{}({uid})", user.name))
+    });
+    let name = looked_up.await.unwrap_or_else(|_| format!("uid {uid}"));
+    // Only our own user's and root's are asked for.
+    known().insert(uid, name.clone());
+    name
 }

@@ -321,8 +321,8 @@ pub(super) async fn operation(
     }
 }
 
-pub(super) async fn save(State(front): State<Front>) -> Response {
-    match front.ask(Command::Save).await {
+pub(super) async fn save(State(front): State<Front>, Extension(peer): Who) -> Response {
+    match front.ask(|reply| Command::Save(peer.name, reply)).await {
         Some(Ok(apps)) => answer::json(
             StatusCode::OK,
             &serde_json::json!({

@@ -19,6 +19,7 @@ mod handoff;
 mod keeper;
 mod link;
 mod lock;
+mod patience;
 mod sys;
 mod template;
 mod wire;

@@ -1,6 +1,8 @@
 //! nexusd's end of the pair.
 
 mod child;
+mod hung;
+mod queue;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -10,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::arena::{Arena, Counters, Phase};
 use crate::codec::{self, Flaw, MESSAGE_MAX};
 use crate::handoff::{self, Limits, Table};
+use crate::patience::Patience;
 use crate::sys::{files, process, socket};
 use crate::wire::{HoldId, Kept, KeptState, Order, Report, Trees};
 
@@ -50,6 +53,7 @@ pub struct Link {
     queue: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     queued: usize,
     unknown: u64,
+    patience: Patience,
 }
 
 impl Link {
@@ -75,6 +79,7 @@ impl Link {
             queue: VecDeque::new(),
             queued: 0,
             unknown: 0,
+            patience: Patience::default(),
         };
         for (id, fd, note) in table.held {
             link.mirror.insert(id, (handoff::take(fd)?, note));
@@ -230,57 +235,6 @@ impl Link {
         let order = Order::Take { child, pid, tag: tag.to_vec(), note: note.to_vec() };
         self.offer(&order, Some(copy))?;
         self.children.insert(child, (pid, pidfd));
-        Ok(())
-    }
-
-    fn offer(&mut self, order: &Order, fd: Option<OwnedFd>) -> io::Result<()> {
-        let bytes = codec::encode_order(order)
-            .map_err(|why| io::Error::new(io::ErrorKind::InvalidInput, why))?;
-        if self.queue.is_empty() && self.put(&bytes, fd.as_ref())? {
-            return Ok(());
-        }
-        if self.queued + bytes.len() > QUEUE_MAX {
-            return Err(io::Error::new(io::ErrorKind::WouldBlock, "the keeper does not read"));
-        }
-        self.queued += bytes.len();
-        self.queue.push_back((bytes, fd));
-        Ok(())
-    }
-
-    /// Whether it fitted.
-    fn put(&self, bytes: &[u8], fd: Option<&OwnedFd>) -> io::Result<bool> {
-        let fd = fd.map(AsRawFd::as_raw_fd);
-        match socket::send(self.socket.as_fd(), bytes, fd.as_slice()) {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(e) if e.raw_os_error() == Some(libc::ETOOMANYREFS) => Ok(false),
-            Err(e) => Err(e),
-        }
-    }
-
-    /// Whether orders wait for the socket to become writable.
-    pub fn wants_write(&self) -> bool {
-        !self.queue.is_empty()
-    }
-
-    /// Send what is queued as far as it goes.
-    ///
-    /// # Errors
-    /// As [`Link::send`].
-    pub fn flush(&mut self) -> io::Result<()> {
-        while let Some((bytes, fd)) = self.queue.pop_front() {
-            match self.put(&bytes, fd.as_ref()) {
-                Ok(true) => self.queued -= bytes.len(),
-                Ok(false) => {
-                    self.queue.push_front((bytes, fd));
-                    return Ok(());
-                }
-                Err(e) => {
-                    self.queue.push_front((bytes, fd));
-                    return Err(e);
-                }
-            }
-        }
         Ok(())
     }
 

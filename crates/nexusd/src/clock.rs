@@ -56,6 +56,14 @@ fn civil(days: i64) -> (i64, u64, u64) {
     (year, month, day)
 }
 
+/// Comes after this long, if at all.
+pub(crate) async fn pause(after: Option<std::time::Duration>) {
+    match after {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,7 @@ const LEAVE_AFTER: Duration = Duration::from_millis(100);
 impl Daemon {
     /// One command of a client or of a thread of ours.
     pub(crate) fn command(&mut self, command: Command) {
+        self.ask_keeper();
         match command {
             Command::Begin(begin, reply) => drop(reply.send(self.begin(begin))),
             Command::Breach(child, breach) => {

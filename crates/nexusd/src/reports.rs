@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use nexus_core::{ChildId, Event, Pid, Time};
-use nexus_keeper::Report;
+use nexus_keeper::{Order, Report};
 
-use crate::daemon::Daemon;
+use crate::daemon::{Course, Daemon};
 use crate::facts::NOBODY;
 use crate::records::{Entry, Run};
 use crate::roll::exit;
@@ -67,6 +67,13 @@ impl Daemon {
                 self.turn(Event::TreeGone { child: ChildId(child) }, NOBODY);
             }
             Report::Pong { .. } => {}
+        }
+    }
+
+    /// Somebody waits for us: see whether the keeper is there. One that hangs leaves this unread.
+    pub(crate) fn ask_keeper(&mut self) {
+        if self.course == Course::Serve && self.shutdown.is_none() {
+            self.order(&Order::Ping { number: 0 });
         }
     }
 

@@ -132,6 +132,7 @@ async fn turns(
     let mut broken = false;
     loop {
         let tick = tick(daemon.next_deadline());
+        let look = clock::pause(daemon.holdings.link.end_keeper_if_hung());
         let flush = async {
             if daemon.holdings.link.wants_write() && !broken {
                 watch.link.writable().await
@@ -172,6 +173,7 @@ async fn turns(
                 }
             }
             () = tick => daemon.tick(),
+            () = look => {}
         }
         if daemon.course == Course::Leaving && !daemon.holdings.link.wants_write() {
             // The keeper goes once it has read the order; there is nothing left to decide.

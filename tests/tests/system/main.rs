@@ -14,6 +14,7 @@ mod dressed;
 mod exec;
 mod figures;
 mod guide;
+mod hung;
 mod hung_disk;
 mod hung_fuse;
 mod in_flight;

@@ -65,6 +65,9 @@ impl Keeper {
     }
 
     fn on_message(&mut self, message: &[u8], fd: Option<OwnedFd>) {
+        if let Some(peer) = &mut self.peer {
+            peer.has_ordered();
+        }
         let order = match decode_order(message) {
             Ok(order) => order,
             Err(Flaw::Unknown) => {

@@ -8,8 +8,9 @@ use super::{Keeper, Source, tell, watch};
 use crate::arena::Phase;
 use crate::handoff::{self, Table};
 use crate::lock;
+use crate::patience::Patience;
 use crate::sys::{self, files, process, socket};
-use crate::wire::Report;
+use crate::wire::{HoldId, Report};
 
 /// nexusd.
 pub(super) struct Peer {
@@ -21,10 +22,17 @@ pub(super) struct Peer {
     full_since: u64,
     /// When to try again where no event tells; 0 = an event does.
     retry_at: u64,
+    patience: Patience,
 }
 
 /// A nexusd that lets reports wait for so long without reading is replaced.
 const STUCK_MS: u64 = 5_000;
+/// How often, while something lies unread, we look whether nexusd reads, and after how many looks
+/// in vain it is replaced: as long as it reads its state, it has more time.
+const LOOK_MS: u64 = 1_000;
+const LOOKS: (u32, u32) = (5, 60);
+/// How long a client may wait to be accepted before nexusd is asked whether it lives.
+const KNOCK_MS: u64 = 1_000;
 /// How soon a send that met a limit of the user's is tried again.
 const RETRY_MS: u64 = 100;
 /// One that lives for less counts as short-lived.
@@ -36,7 +44,15 @@ impl Peer {
     fn new(pid: i32, link: OwnedFd, pidfd: OwnedFd, epoll: &Epoll) -> Peer {
         watch(epoll, link.as_fd(), Source::Link as u64);
         watch(epoll, pidfd.as_fd(), Source::Nexusd as u64);
-        Peer { pid, link, pidfd, started_ms: sys::now_ms(), full_since: 0, retry_at: 0 }
+        Peer {
+            pid,
+            link,
+            pidfd,
+            started_ms: sys::now_ms(),
+            full_since: 0,
+            retry_at: 0,
+            patience: Patience::default(),
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -69,11 +85,17 @@ impl Peer {
     }
 
     pub(super) fn look_again_at(&self) -> Option<u64> {
-        match (self.full_since, self.retry_at) {
+        let full = match (self.full_since, self.retry_at) {
             (0, _) => None,
             (since, 0) => Some(since + STUCK_MS),
             (_, at) => Some(at),
-        }
+        };
+        full.into_iter().chain(self.patience.next_look()).min()
+    }
+
+    /// It has ordered something: it lives.
+    pub(super) fn has_ordered(&mut self) {
+        self.patience.renew();
     }
 }
 
@@ -81,6 +103,8 @@ impl Keeper {
     /// Start a nexusd that gets everything. Where that fails it is tried again by time.
     pub(super) fn start_nexusd(&mut self) {
         self.nexusd_at = 0;
+        // Who waited for the last one waits for this one, and no event will tell of it.
+        self.on_client();
         if self.fork_nexusd().is_err() {
             self.short_lives += 1;
             self.nexusd_at = sys::now_ms() + WAIT_MS.1;
@@ -199,6 +223,31 @@ impl Keeper {
         }
         if self.arena.stopping() {
             self.say(Report::Stop);
+        }
+    }
+
+    /// A client has connected to the control socket: in a while, look whether it was accepted.
+    pub(super) fn on_client(&mut self) {
+        if self.knock_at == 0 {
+            self.knock_at = sys::now_ms() + KNOCK_MS;
+        }
+    }
+
+    /// A nexusd that leaves reports unread, or clients waiting, is replaced if it hangs. It may have
+    /// its reasons to let clients wait; what is said to it, it reads.
+    pub(super) fn end_nexusd_if_hung(&mut self, now: u64) {
+        if self.knock_at > 0 && now >= self.knock_at {
+            self.knock_at = 0;
+            let control = self.held.get(&HoldId::CONTROL);
+            if control.is_some_and(|control| super::is_readable(control.fd.as_fd())) {
+                self.say(Report::Pong { number: 0 });
+            }
+        }
+        let looks = if self.resumed { LOOKS.0 } else { LOOKS.1 };
+        let Some(peer) = &mut self.peer else { return };
+        let unread = socket::unread(peer.link.as_fd());
+        if peer.patience.look(unread, now, LOOK_MS, looks) {
+            let _ = process::signal(peer.pidfd.as_fd(), libc::SIGKILL);
         }
     }
 

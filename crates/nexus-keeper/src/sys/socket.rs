@@ -120,6 +120,14 @@ pub(crate) fn receive(
     Ok(Received { len, truncated, fds: count })
 }
 
+/// How much of what we have sent the other end has not read, as the kernel counts it; 0 = nothing.
+pub(crate) fn unread(fd: BorrowedFd<'_>) -> usize {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (unix(7)), of the same number as TIOCOUTQ, writes one int.
+    let asked = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &raw mut bytes) };
+    if asked < 0 { 0 } else { usize::try_from(bytes).unwrap_or(0) }
+}
+
 /// A connected pair, close-on-exec, with the largest send buffers that we may have if `large`.
 pub(crate) fn pair(large: bool) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [-1; 2];

@@ -250,6 +250,8 @@ fn idle(puppet: &mut Puppet) {
     eventually("asleep", || {
         std::fs::read_to_string(format!("/proc/{keeper}/stat")).unwrap().contains(") S ")
     });
+    // It has looked once whether nexusd reads, and whether clients wait.
+    assert!(!wait_for(puppet.link().socket().as_fd(), Duration::from_millis(1_500)));
     let before = switches(keeper);
     let woken = wait_for(puppet.link().socket().as_fd(), Duration::from_millis(1_500));
     assert!(!woken);

@@ -39,6 +39,8 @@ const RETRY_MS: u64 = 100;
 const SHORT_LIFE_MS: u64 = 1_000;
 /// The first wait after two short lives, and the longest.
 const WAIT_MS: (u64, u64) = (10, 1_000);
+/// The longest for one that had come as far as to decide: clients were served, and wait for it.
+const WAIT_RESUMED_MS: u64 = 250;
 
 impl Peer {
     fn new(pid: i32, link: OwnedFd, pidfd: OwnedFd, epoll: &Epoll) -> Peer {
@@ -263,6 +265,7 @@ impl Keeper {
         super::unwatch(&self.epoll, peer.pidfd.as_fd());
         let lived = sys::now_ms().saturating_sub(peer.started_ms);
         self.peer = None;
+        let longest = if self.resumed { WAIT_RESUMED_MS } else { WAIT_MS.1 };
         self.resumed = false;
         self.arena.count_nexusd_restart();
         self.expect_successors();
@@ -270,7 +273,7 @@ impl Keeper {
         match self.short_lives {
             0 | 1 => self.start_nexusd(),
             n => {
-                let wait = WAIT_MS.0.saturating_mul(1 << (n - 2).min(7)).min(WAIT_MS.1);
+                let wait = WAIT_MS.0.saturating_mul(1 << (n - 2).min(7)).min(longest);
                 self.nexusd_at = sys::now_ms() + wait;
             }
         }

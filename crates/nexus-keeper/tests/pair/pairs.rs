@@ -194,8 +194,8 @@ fn early_deaths(puppet: &mut Puppet) {
         puppet.die();
     }
     let took = now - puppet.recall("began").parse::<i64>().unwrap();
-    // 10 + 20 + 40 … 640 ms.
-    assert!(took >= 1_270, "{DEATHS} deaths within {took} ms");
+    // 10 + 20 + 40 + 80 + 160 + 250 + 250 ms.
+    assert!(took >= 810, "{DEATHS} deaths within {took} ms");
 }
 
 fn leave_leaves_workers(puppet: &mut Puppet) {

@@ -12,6 +12,11 @@ const NEEDED: &[(&str, &str)] = &[
     ("ps", "procps"),           // the names that an operator sees
     ("promtool", "prometheus"), // reads our metrics as Prometheus does
     ("python3", "python3"),     // a worker that is not ours
+    // A machine of its own, booted in namespaces, for the unit.
+    ("systemctl", "systemd"),
+    ("journalctl", "systemd"),
+    ("unshare", "util-linux"),
+    ("ip", "iproute2"),
 ];
 
 /// See to it that every program is there: as root by apt-get, else by a sentence that says how.

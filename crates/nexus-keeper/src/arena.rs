@@ -162,8 +162,8 @@ impl Arena {
         self.map.load_u64(AT_STOPPING) != 0
     }
 
-    pub(crate) fn set_stopping(&self) {
-        self.map.store_u64(AT_STOPPING, 1);
+    pub(crate) fn set_stopping(&self, stopping: bool) {
+        self.map.store_u64(AT_STOPPING, u64::from(stopping));
     }
 
     /// A record's changing part; `None` = the record has never been written.

@@ -1,5 +1,6 @@
 //! The cold start: a home that is safe to use, its lock, its control socket, an empty arena.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -11,11 +12,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
 use crate::arena::Arena;
+use crate::given::Given;
 use crate::handoff::Limits;
 use crate::keeper::cgroup;
 use crate::lock::{self, Taken};
+use crate::restore::{self, Restored};
 use crate::sys::{self, files};
-use crate::wire::Trees;
+use crate::wire::{HoldId, Trees};
 
 /// The longest path that a socket's address holds.
 const SUN_PATH_MAX: usize = 107;
@@ -33,9 +36,31 @@ pub struct Founding {
     pub(crate) control: OwnedFd,
     pub(crate) limits: Limits,
     pub(crate) cgroup: Option<PathBuf>,
+    pub(crate) held: Vec<(HoldId, OwnedFd, Vec<u8>)>,
+    /// `None` = nothing was kept: there are no children.
+    pub(crate) children: Option<BTreeMap<u64, OwnedFd>>,
+    pub(crate) useless: Vec<String>,
 }
 
 impl Founding {
+    /// Whether this pair goes on where one ended that is dead.
+    pub fn is_restored(&self) -> bool {
+        self.children.is_some()
+    }
+
+    /// Names of what was kept and cannot be gone on with: whoever keeps it should let it go. A socket
+    /// that is kept listens, and nobody answers.
+    pub fn useless(&self) -> &[String] {
+        &self.useless
+    }
+
+    /// Found the pair only to stop what runs still: nexusd takes back what it finds, stops it, and
+    /// both end.
+    pub fn only_to_stop(self) -> Founding {
+        self.arena.set_stopping(true);
+        self
+    }
+
     /// The listening control socket.
     pub fn control(&self) -> BorrowedFd<'_> {
         self.control.as_fd()
@@ -107,6 +132,15 @@ impl std::error::Error for FoundError {}
 /// # Errors
 /// See [`FoundError`].
 pub fn found(home: &Path) -> Result<Founding, FoundError> {
+    found_with(home, &mut Given::default())
+}
+
+/// As [`found`], with what a service manager gave us: what it kept through the death of both of a
+/// pair is gone on with. Taken only when the home is ours: after a refusal it is still there.
+///
+/// # Errors
+/// See [`FoundError`].
+pub fn found_with(home: &Path, given: &mut Given) -> Result<Founding, FoundError> {
     let io = |doing| move |error: io::Error| FoundError::Io { doing, error };
     let home = std::path::absolute(home).map_err(io("finding the home directory"))?;
     let limits = raise_limits()?;
@@ -118,12 +152,28 @@ pub fn found(home: &Path) -> Result<Founding, FoundError> {
         Taken::By(pid) => FoundError::AlreadyRunning { pid },
         Taken::Error(error) => FoundError::Io { doing: "locking keeper.lock", error },
     })?;
-    let control = bind(&home)?;
+    let control = match &given.sockets {
+        Some(dir) => linked(&home, dir)?,
+        None => bind(&home)?,
+    };
     lower_oom_score(limits.oom_score_adj);
-    let arena = Arena::create(sys::now_ms()).map_err(io("creating the arena"))?;
+    let oom_score_adj = for_workers(given.service, limits.oom_score_adj);
+    let limits = Limits { oom_score_adj, ..limits };
+    let stored = std::mem::take(&mut given.stored);
+    let names: Vec<String> = stored.iter().map(|(name, _)| name.clone()).collect();
+    let restored = restore::restored(stored, &home);
+    // Of another layout, or of another home: kept for nobody.
+    let useless = if restored.is_some() { Vec::new() } else { names };
+    let (arena, held, children) = match restored {
+        Some(Restored { arena, held, children }) => (arena, held, Some(children)),
+        None => {
+            let arena = Arena::create(sys::now_ms()).map_err(io("creating the arena"))?;
+            (arena, Vec::new(), None)
+        }
+    };
     let refused = std::env::var_os("NEXUS_NO_CGROUP").is_some_and(|v| v == "1");
     let cgroup = if refused { None } else { cgroup::found(&home) };
-    Ok(Founding { home, lock, arena, control, limits, cgroup })
+    Ok(Founding { home, lock, arena, control, limits, cgroup, held, children, useless })
 }
 
 /// A directory that is ours alone to write to; created if it is not there.
@@ -155,18 +205,38 @@ fn safe_directory(path: &Path) -> Result<(), FoundError> {
     Ok(())
 }
 
+/// Bind the socket in another directory, which must be ours alone to write to, and make the home's
+/// name of it a link there.
+fn linked(home: &Path, dir: &Path) -> Result<OwnedFd, FoundError> {
+    let io = |error| FoundError::Io { doing: "linking nexus.sock", error };
+    safe_directory(dir)?;
+    let (control, link) = (bind(dir)?, home.join("nexus.sock"));
+    vacate(&link)?;
+    std::os::unix::fs::symlink(dir.join("nexus.sock"), link).map_err(io)?;
+    Ok(control)
+}
+
+/// Remove a stale socket, or a link to one.
+fn vacate(path: &Path) -> Result<(), FoundError> {
+    let io = |error| FoundError::Io { doing: "removing a stale nexus.sock", error };
+    match std::fs::symlink_metadata(path).map(|there| there.file_type()) {
+        Ok(there) if there.is_socket() || there.is_symlink() => {
+            std::fs::remove_file(path).map_err(io)
+        }
+        Ok(_) => {
+            let why = "is in the socket's place; remove it";
+            Err(FoundError::Unsafe { path: path.to_path_buf(), why })
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(io(e)),
+    }
+}
+
 /// Bind `nexus.sock`, 0600. A stale one is removed: we hold the lock.
 fn bind(home: &Path) -> Result<OwnedFd, FoundError> {
     let io = |error| FoundError::Io { doing: "binding nexus.sock", error };
     let path = home.join("nexus.sock");
-    match std::fs::symlink_metadata(&path) {
-        Ok(there) if there.file_type().is_socket() => std::fs::remove_file(&path).map_err(io)?,
-        Ok(_) => {
-            return Err(FoundError::Unsafe { path, why: "is in the socket's place; remove it" });
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-        Err(e) => return Err(io(e)),
-    }
+    vacate(&path)?;
     let dir = File::open(home).map_err(io)?;
     let address = if path.as_os_str().len() <= SUN_PATH_MAX {
         path
@@ -201,6 +271,12 @@ fn lower_oom_score(now: i32) {
         // Only root may; without it we are killed like anybody else.
         let _ = write_oom_score_adj(OOM_SCORE_ADJ);
     }
+}
+
+/// What protects us alone is no wish of a service manager's for the workers: they are as killable
+/// as anybody.
+fn for_workers(service: bool, oom_score_adj: i32) -> i32 {
+    if service { oom_score_adj.max(0) } else { oom_score_adj }
 }
 
 fn read_oom_score_adj() -> Option<i32> {
@@ -238,6 +314,27 @@ mod tests {
         let _second = bind(&deep).unwrap();
         let there = std::fs::symlink_metadata(deep.join("nexus.sock")).unwrap();
         assert_eq!(there.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_protects_us_is_not_for_workers_and_what_a_caller_chose_is() {
+        assert_eq!((for_workers(true, -500), for_workers(true, 100)), (0, 100));
+        assert_eq!((for_workers(false, -500), for_workers(false, 100)), (-500, 100));
+    }
+
+    #[test]
+    fn a_socket_elsewhere_is_reached_by_the_homes_name() {
+        let (home, run) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        drop(bind(home.path()).unwrap());
+        for _ in 0..2 {
+            let control = linked(home.path(), run.path()).unwrap();
+            std::os::unix::net::UnixStream::connect(home.path().join("nexus.sock")).unwrap();
+            drop(control);
+        }
+        // Without that directory again: the link goes.
+        let _control = bind(home.path()).unwrap();
+        assert!(std::fs::symlink_metadata(home.path().join("nexus.sock")).unwrap().mode() > 0);
+        std::os::unix::net::UnixStream::connect(home.path().join("nexus.sock")).unwrap();
     }
 
     #[test]

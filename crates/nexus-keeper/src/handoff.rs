@@ -189,7 +189,9 @@ pub(crate) fn argv(role: &str, handoff: &OwnedFd) -> [Vec<u8>; 3] {
 /// Our environment with the home in it.
 pub(crate) fn environment(home: &Path) -> Vec<Vec<u8>> {
     let pair = |key: &OsStr, value: &OsStr| [key.as_bytes(), b"=", value.as_bytes()].concat();
-    let ours = std::env::vars_os().filter(|(key, _)| key != "NEXUS_HOME");
+    // What was passed at the start has been taken; its names may be long.
+    let taken = |key: &OsStr| key == "NEXUS_HOME" || key.as_bytes().starts_with(b"LISTEN_");
+    let ours = std::env::vars_os().filter(|(key, _)| !taken(key));
     ours.map(|(key, value)| pair(&key, &value))
         .chain([pair(OsStr::new("NEXUS_HOME"), home.as_os_str())])
         .collect()

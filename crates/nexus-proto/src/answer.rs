@@ -30,6 +30,9 @@ pub struct Version {
     pub keeper_restarts: u64,
     /// NEXUS_HOME.
     pub home: String,
+    /// The systemd unit that runs the pair; `None` = none does.
+    #[serde(default)]
+    pub service: Option<String>,
     /// Version of what nexusd and the keeper say to each other.
     pub protocol: u32,
 }

@@ -46,6 +46,9 @@ pub struct DaemonView {
     pub nexusd_restarts: u64,
     /// How often the keeper has been replaced since the pair began.
     pub keeper_restarts: u64,
+    /// The systemd unit that runs the pair; `None` = none does.
+    #[serde(default)]
+    pub service: Option<String>,
 }
 
 /// The machine.

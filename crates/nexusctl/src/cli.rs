@@ -5,6 +5,7 @@ mod helping;
 mod output;
 mod processes;
 mod rolling;
+mod service;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub(crate) use helping::{Completion, Init, Man, Shell};
 pub(crate) use output::{Flush, Level, Logs};
 pub(crate) use processes::{Awaited, Env, Id, Pid, SendLine, SignalTo, StatusOf, Wait};
 pub(crate) use rolling::{Abort, Reload, Reset, Scale};
+pub(crate) use service::{Daemon, DaemonRun, DaemonVerb, Startup, Unstartup};
 pub(crate) use start::{App, Start};
 
 use crate::look::When;
@@ -28,7 +30,7 @@ const GROUPS: &str = "\
 Run       start  stop  restart  reload  scale  delete  apply  diff
           signal  send  wait  abort  reset
 Look      list  monit  status  describe  logs  why  events  env  pid  id  jlist
-Keep up   save  resurrect  flush  daemon  kill
+Keep up   save  resurrect  flush  startup  unstartup  daemon  kill
 Begin     init  check  completion  man
 
 Examples:
@@ -71,6 +73,8 @@ Keep up:
   save       Write down what runs, for resurrect (dump)
   resurrect  Start what was saved
   flush      Empty the apps' log files, or begin new ones
+  startup    Have systemd run the daemon from boot on
+  unstartup  Undo startup; what runs, runs on
   daemon     Run, stop or ask the daemon
   kill       Stop all apps, then the daemon
 Begin:
@@ -235,6 +239,10 @@ pub(crate) enum Verb {
     Save,
     /// Start what was saved
     Resurrect(Change),
+    /// Have systemd run the daemon from boot on
+    Startup(Startup),
+    /// Undo startup; what runs, runs on
+    Unstartup(Unstartup),
     /// Stop all apps, then the daemon
     Kill(Kill),
     /// Check a project file and change nothing
@@ -354,34 +362,4 @@ pub(crate) struct Check {
     /// With env_PROFILE on top of env
     #[arg(long, value_name = "PROFILE")]
     pub(crate) env: Option<String>,
-}
-
-/// `daemon`.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Daemon {
-    /// What.
-    #[command(subcommand)]
-    pub(crate) verb: DaemonVerb,
-}
-
-/// `daemon …`.
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum DaemonVerb {
-    /// Run the daemon here, in the foreground
-    Run(DaemonRun),
-    /// End the daemon; the apps run on
-    Stop,
-    /// Pids, versions, uptimes; exit 3 when none runs
-    Status,
-}
-
-/// `daemon run`.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct DaemonRun {
-    /// In a session of its own, away from the terminal
-    #[arg(long, hide = true)]
-    pub(crate) detached: bool,
-    /// Descriptor on which to say that it is ready
-    #[arg(long, hide = true, value_name = "FD")]
-    pub(crate) ready_fd: Option<i32>,
 }

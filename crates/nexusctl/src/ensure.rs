@@ -16,13 +16,26 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::report::{ERROR, READY, TAKEN};
+use crate::service;
 
 /// How long a daemon may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a unit's may take, which systemd may have to find dead first (WatchdogSec).
+const UNIT_PATIENCE: Duration = Duration::from_secs(20);
 /// Between two tries to connect while another command starts the daemon.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 /// How much of the daemon's log is looked at for its last line.
 const LAST_WORDS_MAX: usize = 4096;
+/// What tells a process that a service manager started it.
+const OF_A_SERVICE: [&str; 7] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "RUNTIME_DIRECTORY",
+];
 /// The longest report of a new daemon.
 const REPORT_MAX: u64 = 4096;
 
@@ -40,6 +53,9 @@ pub(crate) fn ensure(context: &Context, started: &str) -> Result<(), Failure> {
         Ok(_) => return Ok(()),
         Err(client::Failure::NoDaemon { .. }) => {}
         Err(failure) => return Err(failure.into()),
+    }
+    if start_unit(context) {
+        return await_unit(context, &client);
     }
     let (mut child, report) =
         spawn(context).map_err(|error| failed(context, &error.to_string()))?;
@@ -72,6 +88,37 @@ pub(crate) fn ensure(context: &Context, started: &str) -> Result<(), Failure> {
     }
 }
 
+/// Where a unit of systemd runs this home's daemon, have it started by that one: a daemon of this
+/// shell's would be outside of it. False = there is none, or it cannot be started.
+fn start_unit(context: &Context) -> bool {
+    let Some(unit) = service::unit_of(&context.home) else { return false };
+    match service::systemctl(&["start", &unit]) {
+        Ok(_) => {
+            context.note(&format!("nexusd is not running; started {unit}"));
+            true
+        }
+        Err(error) => {
+            context.note(&format!("{error}; started without systemd"));
+            false
+        }
+    }
+}
+
+/// The unit runs: it may be about to come back from the death of both of the pair.
+fn await_unit(context: &Context, client: &client::Client) -> Result<(), Failure> {
+    let deadline = Instant::now() + UNIT_PATIENCE;
+    loop {
+        match client.version() {
+            Ok(_) => return Ok(()),
+            Err(client::Failure::NoDaemon { .. }) if Instant::now() < deadline => {
+                std::thread::sleep(RETRY_PAUSE);
+            }
+            Err(client::Failure::NoDaemon { cause, .. }) => return Err(failed(context, &cause)),
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+}
+
 /// Start `daemon run` away from the terminal. The new process leads no group, so that it can make
 /// a session of its own.
 fn spawn(context: &Context) -> std::io::Result<(Child, PipeReader)> {
@@ -81,7 +128,12 @@ fn spawn(context: &Context) -> std::io::Result<(Child, PipeReader)> {
     fcntl(writer.as_fd(), FcntlArg::F_SETFD(FdFlag::empty()))?;
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(home.daemon_log())?;
     // Not by its path: that may be another build by now.
-    let child = Command::new("/proc/self/exe")
+    let mut command = Command::new("/proc/self/exe");
+    // What a service manager said to us, or we to a worker that runs this, is not for the daemon.
+    for variable in OF_A_SERVICE {
+        command.env_remove(variable);
+    }
+    let child = command
         .arg0("nexusctl")
         .args(["daemon", "run", "--detached", "--ready-fd"])
         .arg(writer.as_raw_fd().to_string())

@@ -5,13 +5,16 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::dialect::Dialect;
+use crate::service;
 
 /// A home directory of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Home(PathBuf);
 
 impl Home {
-    /// `$NEXUS_HOME`, else `~/.nexus`, made absolute; in PM2's dialect `$PM2_HOME` before both.
+    /// `$NEXUS_HOME`, else `~/.nexus`, made absolute; in PM2's dialect `$PM2_HOME` before both. For
+    /// root on a machine that systemd runs `/var/lib/nexus`, unless there is a daemon's state in
+    /// `~/.nexus` from before.
     ///
     /// # Errors
     /// When neither NEXUS_HOME nor HOME is set, or the current directory is gone.
@@ -22,15 +25,25 @@ impl Home {
             return Ok(Home(std::path::absolute(home)?));
         }
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let root = nix::unistd::geteuid().is_root() && service::booted();
         let path = match (set("NEXUS_HOME"), set("HOME")) {
             (Some(home), _) => PathBuf::from(home),
-            (None, Some(user)) => PathBuf::from(user).join(".nexus"),
+            (None, Some(user)) => {
+                let own = PathBuf::from(user).join(".nexus");
+                if root && !own.join("state").is_dir() { service::ROOT_HOME.into() } else { own }
+            }
+            (None, None) if root => service::ROOT_HOME.into(),
             (None, None) => {
                 let problem = "neither NEXUS_HOME nor HOME is set";
                 return Err(io::Error::new(io::ErrorKind::NotFound, problem));
             }
         };
         Ok(Home(std::path::absolute(path)?))
+    }
+
+    /// A home by its path.
+    pub(crate) fn at(path: PathBuf) -> Home {
+        Home(path)
     }
 
     /// Made with mode 0700 if it is not there.

@@ -27,6 +27,7 @@ mod project;
 mod report;
 mod roles;
 mod rolling;
+mod service;
 mod settled;
 mod text;
 mod view;

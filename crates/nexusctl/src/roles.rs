@@ -3,16 +3,22 @@
 //! The pair re-executes this program as `nexusctl __keeper …` and `nexusctl __nexusd …`; that is
 //! seen before the command line is parsed, so that no flag of ours can get in their way.
 
+mod handover;
+mod living;
+mod stop;
+
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use nexus_keeper::{ARG_KEEPER, ARG_NEXUSD, FoundError};
+use nexus_keeper::{ARG_KEEPER, ARG_NEXUSD, FoundError, Founding, Given};
 
 use crate::exit::Exit;
 use crate::out;
 use crate::report::{self, Report};
+
+pub(crate) use stop::with_apps as stop_with_apps;
 
 /// The role that `argv[1]` names, played to its end; `None` = this is the command line.
 pub(crate) fn route() -> Option<ExitCode> {
@@ -56,12 +62,14 @@ pub(crate) fn daemon_run(home: &Path, report: Report) -> ExitCode {
     if std::env::var_os("NEXUS_HOME").is_none() {
         return again_with_home(home);
     }
-    match nexus_keeper::found(home) {
+    let mut given = Given::take();
+    match nexus_keeper::found_with(home, &mut given) {
         Ok(founding) => {
             report.say(report::READY);
-            let Err(error) = nexus_keeper::run(founding);
-            out::note(&format!("error[NX0701]: the keeper cannot run: {error}"));
-            ExitCode::from(Exit::NoDaemon.code())
+            begin(founding)
+        }
+        Err(FoundError::AlreadyRunning { .. }) if given.service => {
+            handover::to_the_living(home, &mut given)
         }
         Err(error @ FoundError::AlreadyRunning { .. }) => {
             report.say(report::TAKEN);
@@ -78,6 +86,26 @@ pub(crate) fn daemon_run(home: &Path, report: Report) -> ExitCode {
             ExitCode::from(Exit::NoDaemon.code())
         }
     }
+}
+
+/// Be the keeper of a pair that begins, or goes on with what systemd kept.
+fn begin(founding: Founding) -> ExitCode {
+    if founding.is_restored() {
+        out::note("both of the pair had died; it goes on with what systemd kept");
+    } else if !founding.useless().is_empty() {
+        out::note("what systemd kept is of another version; workers are found through /proc");
+        if let Err(error) = nexusd::let_go(founding.useless()) {
+            out::note(&format!("systemd cannot be told to let it go: {error}"));
+        }
+    }
+    keep(founding)
+}
+
+/// Be the keeper of a pair to its end.
+pub(crate) fn keep(founding: Founding) -> ExitCode {
+    let Err(error) = nexus_keeper::run(founding);
+    out::note(&format!("error[NX0701]: the keeper cannot run: {error}"));
+    ExitCode::from(Exit::NoDaemon.code())
 }
 
 /// Execute ourselves with NEXUS_HOME in the environment, so that `/proc/PID/environ` shows which

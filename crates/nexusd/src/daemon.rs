@@ -260,6 +260,9 @@ impl Daemon {
     pub(crate) fn publish(&mut self) {
         crate::quiet::busy();
         self.published.generation.send_modify(|generation| *generation += 1);
+        if let Some(service) = &mut self.holdings.service {
+            service.changed();
+        }
         self.published.events.send_if_modified(|last| {
             let newest = self.journal.last();
             std::mem::replace(last, newest) != newest

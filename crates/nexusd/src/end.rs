@@ -92,6 +92,19 @@ impl Daemon {
         }
     }
 
+    /// Of an app that was forgotten just before a death something may still be held: a socket that
+    /// nobody answers.
+    pub(crate) fn release_forgotten(&mut self) {
+        let alive = |app: &Name| self.notes.values().any(|note| note.app == *app);
+        let forgotten: Vec<Name> = self
+            .holdings
+            .apps()
+            .into_iter()
+            .filter(|app| self.state.app(app.as_str()).is_none() && !alive(app))
+            .collect();
+        forgotten.iter().for_each(|app| self.release(app));
+    }
+
     /// Close what is held for an app, unless it has come back meanwhile.
     fn release(&mut self, app: &Name) {
         if self.state.app(app.as_str()).is_some() {

@@ -203,6 +203,7 @@ impl Daemon {
     pub(crate) fn lives(&mut self, child: u64, pid: i32) {
         self.pid_by_child.insert(child, pid);
         self.pids.insert(pid, child);
+        self.holdings.lives(child);
         let Some(note) = self.notes.get(&child) else { return };
         let Some((instance, _)) = note.worker else { return };
         let detail = format!("started as child {child}");

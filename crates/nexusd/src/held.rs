@@ -69,6 +69,21 @@ impl Held {
         }
     }
 
+    /// Whether a service manager keeps it for us through the death of both: not what is made anew
+    /// at every start (the control socket), nor what is found by its name (a log file).
+    pub(crate) fn outlives_both(&self) -> bool {
+        match self {
+            Held::Journal(..)
+            | Held::Notify(_)
+            | Held::Pipe(..)
+            | Held::Socket(..)
+            | Held::Stage(..)
+            | Held::Stdin(..)
+            | Held::Template(..) => true,
+            Held::Control | Held::File(..) => false,
+        }
+    }
+
     /// What `Display` wrote.
     pub(crate) fn parse(note: &[u8]) -> Option<Held> {
         let text = std::str::from_utf8(note).ok()?;
@@ -231,6 +246,11 @@ impl Index {
     /// All that is held for an app.
     pub(crate) fn of_app(&self, app: &Name) -> Vec<Held> {
         self.by_app.get(app).cloned().unwrap_or_default()
+    }
+
+    /// All apps of which something is held.
+    pub(crate) fn apps(&self) -> Vec<Name> {
+        self.by_app.keys().cloned().collect()
     }
 
     /// The notify socket's abstract name.

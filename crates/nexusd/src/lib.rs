@@ -39,6 +39,7 @@ mod rollouts;
 mod run;
 mod sampling;
 mod saved;
+mod service;
 mod shutdown;
 mod signals;
 mod sources;
@@ -57,4 +58,5 @@ mod words;
 
 pub use log_sources::{LogSource, log_sources};
 pub use run::run;
+pub use service::{hand_over, let_go};
 pub use store::known;

@@ -19,6 +19,9 @@ const WORDS_MAX: usize = 64;
 impl Daemon {
     /// One report.
     pub(crate) fn report(&mut self, report: Report) {
+        if let (Report::Pong { .. }, Some(service)) = (&report, &mut self.holdings.service) {
+            service.alive();
+        }
         if self.shutdown.is_some() {
             return self.shutdown_report(&report);
         }
@@ -78,6 +81,7 @@ impl Daemon {
     }
 
     fn dies(&mut self, child: u64) {
+        self.holdings.dies(child);
         if let Some(pid) = self.pid_by_child.remove(&child) {
             self.pids.remove(&pid);
         }

@@ -1,31 +1,26 @@
 //! The loop: reports of the keeper, words of workers, commands of clients, deadlines.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod begin;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
-use nexus_core::{ChildId, Event, Intents};
+use nexus_core::Event;
 use nexus_keeper::{Handoff, Link, Order, Stage};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::command::{COMMANDS_MAX, Command, Front};
-use crate::daemon::{Course, Daemon, Published, Standing};
+use crate::daemon::{Course, Daemon};
 use crate::facts::{Line, NOBODY};
 use crate::held::Held;
-use crate::holdings::Holdings;
 use crate::home::Home;
-use crate::journal::Journal;
 use crate::note::Note;
-use crate::ops::Ops;
 use crate::outputs::Outputs;
-use crate::roll::{self, Reading};
-use crate::sampling::Sampling;
-use crate::store::{Image, Store};
-use crate::strays::Strays;
-use crate::survivors::{self, Survivor};
+
+use begin::begin;
 
 /// Reports taken before something else has its turn.
 const REPORTS_MAX: usize = 64;
@@ -69,7 +64,13 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
             board: daemon.sampling.board(),
             state: daemon.home.state(),
         };
-        daemon.resume();
+        if daemon.holdings.link.stopping() {
+            // The last nexusd was stopping all: nothing is started any more.
+            daemon.shut_down();
+        } else {
+            daemon.resume();
+        }
+        daemon.serves();
         let control = daemon.holdings.duplicate(&Held::Control)?;
         let serving = tokio::spawn(crate::api::serve(control, front));
         let watchers = Watchers::new(&daemon)?;
@@ -98,6 +99,7 @@ struct Watchers {
     link: AsyncFd<OwnedFd>,
     keeper: AsyncFd<OwnedFd>,
     notify: AsyncFd<OwnedFd>,
+    service: Option<AsyncFd<OwnedFd>>,
 }
 
 impl Watchers {
@@ -109,6 +111,10 @@ impl Watchers {
             link: watch_on(link.socket(), Interest::READABLE | Interest::WRITABLE)?,
             keeper: watch_on(link.keeper_pidfd(), Interest::READABLE)?,
             notify: watch_on(notify, Interest::READABLE)?,
+            service: match &daemon.holdings.service {
+                Some(service) => Some(watch_on(service.socket(), Interest::WRITABLE)?),
+                None => None,
+            },
         })
     }
 }
@@ -122,6 +128,14 @@ pub(crate) fn watch_on(fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Asy
     AsyncFd::with_interest(fd.try_clone_to_owned()?, interest)
 }
 
+/// Comes when this takes bytes again; `None` = never.
+async fn writable(fd: Option<&AsyncFd<OwnedFd>>) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+    match fd {
+        Some(fd) => fd.writable().await,
+        None => std::future::pending().await,
+    }
+}
+
 async fn turns(
     daemon: &mut Daemon,
     watch: &Watchers,
@@ -131,15 +145,12 @@ async fn turns(
     // keeper's pidfd, which is the proof of its death and may come a moment later.
     let mut broken = false;
     loop {
+        daemon.tick_service();
         let tick = tick(daemon.next_deadline());
         let look = clock::pause(daemon.holdings.link.end_keeper_if_hung());
-        let flush = async {
-            if daemon.holdings.link.wants_write() && !broken {
-                watch.link.writable().await
-            } else {
-                std::future::pending().await
-            }
-        };
+        let tell = writable(watch.service.as_ref().filter(|_| daemon.holdings.service_waits()));
+        let wants_write = daemon.holdings.link.wants_write() && !broken;
+        let flush = writable(Some(&watch.link).filter(|_| wants_write));
         tokio::select! {
             biased;
             ready = watch.keeper.readable() => {
@@ -161,6 +172,8 @@ async fn turns(
                     broken = is_broken(&error);
                 }
             }
+            // It has been read: the next turn begins with telling more.
+            ready = tell => ready?.clear_ready(),
             ready = watch.notify.readable() => {
                 let mut ready = ready?;
                 if !daemon.words(watch.notify.get_ref().as_fd())? {
@@ -183,15 +196,6 @@ async fn turns(
     }
 }
 
-/// NOTIFY_SOCKET of all workers: the one that is held, or a new one.
-fn notify_socket(holdings: &mut Holdings) -> io::Result<String> {
-    if holdings.notify().is_none() {
-        let (socket, name) = crate::notify::open()?;
-        holdings.hold(Held::Notify(name), socket)?;
-    }
-    Ok(holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default())
-}
-
 /// Comes when the deadline does, if there is one.
 async fn tick(deadline: Option<nexus_core::Time>) {
     match deadline {
@@ -203,110 +207,6 @@ async fn tick(deadline: Option<nexus_core::Time>) {
 fn is_broken(error: &io::Error) -> bool {
     tracing::warn!(%error, "the link to the keeper is broken");
     true
-}
-
-/// Everything in place, nothing decided yet.
-fn begin(
-    link: Link,
-    handoff: Handoff,
-    outputs: Outputs,
-    home: Home,
-    own: mpsc::Sender<Command>,
-) -> io::Result<Daemon> {
-    let keeper_pid = link.keeper_pid();
-    let mut holdings = Holdings::new(link, handoff.held)?;
-    let (store, mut image) = Store::open(&home.state())?;
-    let journal = Journal::open(&home.state())?;
-    for aside in &image.aside {
-        tracing::error!("{aside}");
-    }
-    let notify = notify_socket(&mut holdings)?;
-    let (intents, origins) = image.intents();
-    let home_id = home.id();
-    let counters = handoff.counters;
-    let last_child = handoff.last_child.max(image.last_child);
-    let mut reading = roll::read(handoff.children, last_child);
-    // Of a pair that has just been founded: what runs here is an earlier one's.
-    let cold = counters.nexusd_restarts == 0 && counters.keeper_restarts == 0;
-    take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, cold));
-    let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
-    leave_the_unknown_alone(&intents, &mut reading.roll);
-    let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
-    let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);
-    let sampling = Sampling::new(holdings.link.cgroups(), own.clone());
-    let mut daemon = Daemon {
-        home,
-        state,
-        holdings,
-        outputs,
-        sampling,
-        store,
-        journal,
-        ops,
-        origins,
-        notes: HashMap::new(),
-        pid_by_child: HashMap::new(),
-        pids: HashMap::new(),
-        respawns: HashMap::new(),
-        excuses: BTreeMap::new(),
-        queue: VecDeque::new(),
-        course: Course::Serve,
-        shutdown: None,
-        published: Published::new(),
-        own,
-        facts,
-    };
-    daemon.know(reading.notes, reading.failed);
-    daemon.keep_runs(&image.runs);
-    for child in reading.strange {
-        daemon.order(&Order::Kill { child });
-    }
-    daemon.resume_outputs();
-    daemon.perform(actions, NOBODY);
-    Ok(daemon)
-}
-
-/// An app is forgotten only when nothing of it lives: whoever is left of one has lost its place on
-/// disk, and is not ended for that.
-fn leave_the_unknown_alone(intents: &nexus_core::Intents, roll: &mut nexus_core::Roll) {
-    let known = |app: &nexus_spec::Name| intents.apps.iter().any(|known| known.spec.name == *app);
-    roll.living.retain(|entry| {
-        let keep = known(&entry.app) || entry.ended.is_some();
-        if !keep {
-            tracing::error!(app = %entry.app, pid = entry.pid.0, "a worker of no app is left alone");
-        }
-        keep
-    });
-}
-
-/// Find what outlived both of the last pair: those that are on disk, and, `cold`, those that are
-/// not.
-fn take_back(
-    holdings: &mut Holdings,
-    reading: &mut Reading,
-    image: &Image,
-    intents: &Intents,
-    (home_id, cold): (&str, bool),
-) {
-    let strays = cold.then(|| Strays::find(home_id, holdings.link.keeper_pid()));
-    let mut runs = image.runs.clone();
-    if let Some(strays) = &strays {
-        strays.complete(&mut runs, intents);
-        let last = &mut reading.roll.last_child;
-        *last = (*last).max(ChildId(strays.last_child()));
-    }
-    let known = |child: u64| reading.notes.iter().any(|(known, ..)| *known == child);
-    let generation = |child| strays.as_ref().and_then(|strays| strays.generation(child));
-    let survivors = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
-    for Survivor { entry, note } in survivors {
-        reading.notes.push((entry.child.0, note, Some(entry.pid.0)));
-        reading.roll.living.push(entry);
-    }
-    // Where the state could not be read, whose they are cannot be known: they are left alone.
-    if let Some(strays) = strays.filter(|_| image.aside.is_empty()) {
-        let kept = reading.notes.iter().map(|(child, ..)| *child).collect();
-        strays.end(holdings.link.cgroups(), &kept);
-    }
 }
 
 impl Daemon {
@@ -339,6 +239,7 @@ impl Daemon {
     }
 
     fn resume_outputs(&mut self) {
+        self.release_forgotten();
         let apps: Vec<_> = self.state.apps().map(|(_, app)| app.spec().clone()).collect();
         for spec in apps {
             let plain_zero = self.origins.get(&spec.name).is_some_and(|origin| origin.plain_zero);

@@ -12,6 +12,8 @@ use crate::facts::{Line, NOBODY};
 
 /// After the last time-out: how long SIGKILL may take.
 const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// What systemd is told that we may take beyond the longest of the apps' time-outs.
+const STOP_MORE_MS: u64 = KILL_PATIENCE.as_millis() as u64 + 1_000;
 
 /// All workers on their way out.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +52,11 @@ impl Daemon {
             give_up_at: kill_at + nexus_spec::Span(KILL_PATIENCE.as_millis() as u64),
             killed: false,
         });
+        if let Some(service) = &mut self.holdings.service {
+            // A second more, for our own end.
+            let patience = nexus_spec::Span(patience.unwrap_or(0) + STOP_MORE_MS);
+            service.stopping(self.notes.len(), patience);
+        }
         self.shutdown_deadline();
     }
 
@@ -94,10 +101,12 @@ impl Daemon {
 
     /// When the loop must look again.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        match self.shutdown {
+        let service = self.holdings.service.as_ref().and_then(|service| service.deadline());
+        let next = match self.shutdown {
             Some(Shutdown { kill_at, killed: false, .. }) => Some(kill_at),
             Some(Shutdown { give_up_at, killed: true, .. }) => Some(give_up_at),
             None => self.state.next_deadline(),
-        }
+        };
+        next.into_iter().chain(service).min()
     }
 }

@@ -29,7 +29,8 @@ pub(crate) struct Survivor {
     pub(crate) note: Note,
 }
 
-/// Take back all that still run and that the keeper does not have.
+/// Take back all that still run and that the keeper does not have, and what belongs to those that it
+/// has and was lost.
 pub(crate) fn take_back(
     holdings: &mut Holdings,
     runs: &BTreeMap<u64, Run>,
@@ -38,6 +39,7 @@ pub(crate) fn take_back(
     home_id: &str,
     generation: impl Fn(u64) -> Option<u64>,
 ) -> Vec<Survivor> {
+    complete(holdings, runs, &known, intents);
     let missing = runs.values().filter(|run| !known(run.child));
     let alive = missing.filter(|run| start_ticks(run.pid) == Some(run.start_ticks));
     let mut survivors = Vec::new();
@@ -61,6 +63,52 @@ pub(crate) fn take_back(
     survivors
 }
 
+/// Workers that were given back to us, but not all that belongs to them: a third holder had no room
+/// for it.
+fn complete(
+    holdings: &mut Holdings,
+    runs: &BTreeMap<u64, Run>,
+    known: &impl Fn(u64) -> bool,
+    intents: &Intents,
+) {
+    for run in runs.values() {
+        let pipe =
+            |end| Held::Pipe(run.app.clone(), Line::Instance(run.instance), Stream::Err, end);
+        let whole =
+            [End::Read, End::Write].into_iter().all(|end| holdings.id(&pipe(end)).is_some());
+        // Asked last: it is a look through all children.
+        if whole || !known(run.child) {
+            continue;
+        }
+        let app = intents.apps.iter().find(|app| app.spec.name == run.app);
+        let Some(app) = app else { continue };
+        if start_ticks(run.pid) == Some(run.start_ticks)
+            && let Some(pid) = rustix::process::Pid::from_raw(run.pid)
+            && let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
+            && start_ticks(run.pid) == Some(run.start_ticks)
+        {
+            fetch(holdings, run, &app.spec, &pidfd);
+        }
+    }
+}
+
+/// Open its pipes anew, and fetch its sockets.
+fn fetch(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) {
+    for (stream, number) in [(Stream::Out, 1), (Stream::Err, 2)] {
+        if let Err(error) = pipe(holdings, run, stream, number) {
+            tracing::warn!(pid = run.pid, %error, "its {} is not ours any more", stream.word());
+        }
+    }
+    if spec.stdin == Stdin::Pipe
+        && let Err(error) = stdin(holdings, run)
+    {
+        tracing::warn!(pid = run.pid, %error, "its stdin is not ours any more");
+    }
+    if let Err(error) = sockets(holdings, run, spec, pidfd) {
+        tracing::warn!(pid = run.pid, %error, "its sockets cannot be fetched");
+    }
+}
+
 fn take(
     holdings: &mut Holdings,
     run: &Run,
@@ -75,19 +123,7 @@ fn take(
     if start_ticks(run.pid) != Some(run.start_ticks) {
         return Err(io::ErrorKind::NotFound.into());
     }
-    for (stream, number) in [(Stream::Out, 1), (Stream::Err, 2)] {
-        if let Err(error) = pipe(holdings, run, stream, number) {
-            tracing::warn!(pid = run.pid, %error, "its {} is not ours any more", stream.word());
-        }
-    }
-    if app.spec.stdin == Stdin::Pipe
-        && let Err(error) = stdin(holdings, run)
-    {
-        tracing::warn!(pid = run.pid, %error, "its stdin is not ours any more");
-    }
-    if let Err(error) = sockets(holdings, run, &app.spec, &pidfd) {
-        tracing::warn!(pid = run.pid, %error, "its sockets cannot be fetched");
-    }
+    fetch(holdings, run, &app.spec, &pidfd);
     let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
     let generation = generation.unwrap_or(slot.generation);
     let mut note = Note::new(run.app.clone(), purpose, generation);

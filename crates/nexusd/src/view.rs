@@ -29,6 +29,7 @@ impl Daemon {
                 pair_uptime_ms: (now - self.facts.pair_began).0,
                 nexusd_restarts: self.facts.nexusd_restarts,
                 keeper_restarts: self.facts.keeper_restarts,
+                service: self.holdings.service.as_ref().and_then(|s| s.unit()).map(str::to_owned),
             },
             host: HostView {
                 name: String::new(),

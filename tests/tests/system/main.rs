@@ -46,6 +46,7 @@ mod stdin;
 mod stopping;
 mod surroundings;
 mod survive;
+mod systemd;
 mod tree;
 
 use nexus_tests::program;

@@ -46,7 +46,7 @@ pub(crate) fn found(home: &Path) -> Option<PathBuf> {
 }
 
 /// `nexus-` and eight digits that tell homes apart.
-fn name_of(home: &Path) -> String {
+pub(crate) fn name_of(home: &Path) -> String {
     let hash =
         home.as_os_str().as_bytes().iter().fold(0x811c_9dc5_u32, |hash, byte| {
             (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
@@ -97,14 +97,20 @@ fn unescape(field: &str) -> PathBuf {
     PathBuf::from(OsString::from_vec(out))
 }
 
-/// The name of a process's own group below ours, if it is in one: after the death of a pair.
+/// The name of a process's own group below ours, if it is in one: after the death of a pair. A pair
+/// that began elsewhere (in a shell, before a service manager took over) had its groups elsewhere.
 pub(super) fn name_of_process(pid: i32, ours: &Path) -> Option<u64> {
+    let parent = ours.file_name()?.to_str()?;
+    let below = format!("{}/{parent}/", group_of("self")?.trim_end_matches('/'));
+    let group = group_of(&pid.to_string())?;
+    group.strip_prefix(&below)?.split('/').next()?.parse().ok()
+}
+
+/// A process's place in the v2 hierarchy.
+fn group_of(pid: &str) -> Option<String> {
     let groups = std::fs::read(format!("/proc/{pid}/cgroup")).ok()?;
     let group = groups.split(|b| *b == b'\n').find_map(|line| line.strip_prefix(b"0::"))?;
-    let group = String::from_utf8_lossy(group);
-    let parent = ours.file_name()?.to_str()?;
-    let mut parts = group.split('/').skip_while(|part| *part != parent).skip(1);
-    parts.next()?.parse().ok()
+    Some(String::from_utf8_lossy(group).into_owned())
 }
 
 impl Home {

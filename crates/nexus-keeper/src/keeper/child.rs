@@ -43,7 +43,7 @@ pub(super) const GATE_FDS: usize = GATE_FIXED + 1 + LISTEN_MAX;
 const GATE_PLACE: RawFd = 3;
 
 /// `NEXUS_WORKER=TAG:CHILD`: by this every descendant is known.
-pub(super) fn worker_mark(tag: &[u8], child: u64) -> Vec<u8> {
+pub(crate) fn worker_mark(tag: &[u8], child: u64) -> Vec<u8> {
     [b"NEXUS_WORKER=", tag, b":", child.to_string().as_bytes()].concat()
 }
 

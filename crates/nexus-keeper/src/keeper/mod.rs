@@ -25,7 +25,7 @@ use crate::sys::{files, process};
 use crate::wire::{CHILDREN_MAX, HoldId, Report};
 
 pub(crate) mod cgroup;
-mod child;
+pub(crate) mod child;
 mod exits;
 mod index;
 mod orders;
@@ -130,11 +130,19 @@ struct Keeper {
 /// # Errors
 /// When the role cannot begin: no descriptors, no memory.
 pub fn run(founding: Founding) -> io::Result<Infallible> {
-    let Founding { home, lock, arena, control, limits, cgroup } = founding;
+    let Founding { home, lock, arena, control, limits, cgroup, held, children, useless: _ } =
+        founding;
     let mut keeper = Keeper::new(home, lock, arena, limits, cgroup)?;
+    for (id, fd, note) in held {
+        keeper.held.insert(id, Held { fd: File::from(fd), note });
+    }
     let control = Held { fd: File::from(control), note: b"control".to_vec() };
     keeper.held.insert(HoldId::CONTROL, control);
+    if let Some(children) = children {
+        keeper.read_roll(children, BTreeMap::new());
+    }
     keeper.start_nexusd();
+    keeper.spawn_orphans();
     keeper.turns()
 }
 

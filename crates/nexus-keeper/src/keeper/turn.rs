@@ -82,7 +82,7 @@ impl Keeper {
             if number == Signal::SIGCHLD as i32 {
                 reap = true;
             } else if number != Signal::SIGHUP as i32 {
-                self.arena.set_stopping();
+                self.arena.set_stopping(true);
                 self.say(Report::Stop);
             }
         }

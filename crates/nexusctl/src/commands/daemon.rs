@@ -17,7 +17,8 @@ use crate::{out, roles, text};
 pub(super) fn run(context: &Context, args: &Daemon) -> Result<ExitCode, Failure> {
     match &args.verb {
         DaemonVerb::Run(args) => foreground(context, args),
-        DaemonVerb::Stop => stop(context),
+        DaemonVerb::Stop(args) if args.apps => stop_with_apps(context),
+        DaemonVerb::Stop(_) => stop(context),
         DaemonVerb::Status => status(context),
     }
 }
@@ -30,11 +31,21 @@ fn foreground(context: &Context, args: &DaemonRun) -> Result<ExitCode, Failure> 
     Ok(roles::daemon_run(context.home.path(), Report::take(args.ready_fd)))
 }
 
+fn stop_with_apps(context: &Context) -> Result<ExitCode, Failure> {
+    let code = roles::stop_with_apps(context.home.path())?;
+    context.note("the daemon and its apps are stopped; the next daemon starts them again");
+    Ok(code)
+}
+
 fn stop(context: &Context) -> Result<ExitCode, Failure> {
     let key = client::fresh_key()
         .map_err(|error| Failure::new(Exit::Failed, "no random number").cause(error.to_string()))?;
+    let service = context.client.version().ok().and_then(|version| version.service);
     match context.client.stop_daemon(&key) {
-        Ok(()) => context.note("the daemon ends; the apps run on"),
+        Ok(()) => {
+            context.note("the daemon ends; the apps run on");
+            super::note_service(context, service.as_deref());
+        }
         Err(client::Failure::NoDaemon { .. }) => context.note("no daemon runs"),
         Err(failure) => return Err(failure.into()),
     }
@@ -57,6 +68,7 @@ fn status(context: &Context) -> Result<ExitCode, Failure> {
                 "keeper_pid": null,
                 "uptime_ms": null,
                 "home": context.home.path(),
+                "service": null,
             }))?;
         }
         return Ok(ExitCode::from(Exit::NotRunning.code()));
@@ -70,9 +82,10 @@ fn status(context: &Context) -> Result<ExitCode, Failure> {
 }
 
 fn page(version: &Version) -> String {
+    let service = version.service.as_deref().map(text::plain);
     format!(
         "nexusd       pid {}, up {}, replaced {}\nnexus-keeper pid {}, pair up {}, replaced {}\n\
-         version      {} (API {})\nhome         {}\n",
+         version      {} (API {})\nhome         {}\n{}",
         version.pid,
         span(version.uptime_ms),
         times(version.nexusd_restarts),
@@ -82,6 +95,7 @@ fn page(version: &Version) -> String {
         text::plain(&version.version),
         text::plain(&version.api),
         text::plain(&version.home),
+        service.map(|unit| format!("systemd unit {unit}\n")).unwrap_or_default(),
     )
 }
 

@@ -62,7 +62,9 @@ pub(super) fn run(context: &Context, args: &Kill) -> Result<ExitCode, Failure> {
             return Err(Failure::new(Exit::Failed, title).help("nexusctl daemon status"));
         }
     }
-    done(context, apps.len() as u64)
+    let done = done(context, apps.len() as u64);
+    super::note_service(context, version.service.as_deref());
+    done
 }
 
 fn done(context: &Context, apps: u64) -> Result<ExitCode, Failure> {

@@ -27,6 +27,7 @@ mod scale;
 mod send;
 mod signal;
 mod start;
+mod startup;
 mod status;
 mod stop;
 mod wait;
@@ -73,12 +74,22 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Jlist => jlist::run(context),
         Verb::Save => save::run(context),
         Verb::Resurrect(args) => resurrect::run(context, &args),
+        Verb::Startup(args) => startup::run(context, &args),
+        Verb::Unstartup(args) => startup::undo(context, &args),
         Verb::Kill(args) => kill::run(context, &args),
         Verb::Check(args) => check::run(context, &args),
         Verb::Init(args) => init::run(context, &args),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man(args) => man::run(context, &args),
         Verb::Daemon(args) => daemon::run(&context.as_it_is(), &args),
+    }
+}
+
+/// Where a unit of systemd runs the daemon, an end of it is not the last word.
+fn note_service(context: &Context, unit: Option<&str>) {
+    if let Some(unit) = unit {
+        let unit = crate::text::plain(unit);
+        context.note(&format!("systemd starts it again; to stop it: systemctl stop {unit}"));
     }
 }
 

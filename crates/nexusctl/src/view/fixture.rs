@@ -146,6 +146,7 @@ pub(crate) fn snapshot() -> Snapshot {
             pair_uptime_ms: 1_040_400_000,
             nexusd_restarts: 1,
             keeper_restarts: 0,
+            service: None,
         },
         host: HostView {
             name: "prod-api-01".into(),

@@ -54,6 +54,7 @@ pub(super) async fn version(State(front): State<Front>) -> Response {
             "pair_uptime_ms": daemon.pair_uptime_ms,
             "nexusd_restarts": daemon.nexusd_restarts,
             "keeper_restarts": daemon.keeper_restarts,
+            "service": daemon.service,
         }),
     )
 }

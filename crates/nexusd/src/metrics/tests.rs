@@ -21,6 +21,7 @@ fn empty() -> Snapshot {
             pair_uptime_ms: 1_500,
             nexusd_restarts: 2,
             keeper_restarts: 0,
+            service: None,
         },
         host: HostView {
             name: String::new(),

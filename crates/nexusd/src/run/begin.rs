@@ -1,0 +1,137 @@
+//! The beginning of a nexusd: what was handed down, what is on disk and what runs, put together.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+
+use nexus_core::{ChildId, Intents};
+use nexus_keeper::{Handoff, Link, Order};
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::command::Command;
+use crate::daemon::{Course, Daemon, Published, Standing};
+use crate::facts::NOBODY;
+use crate::held::Held;
+use crate::holdings::Holdings;
+use crate::home::Home;
+use crate::journal::Journal;
+use crate::ops::Ops;
+use crate::outputs::Outputs;
+use crate::roll::{self, Reading};
+use crate::sampling::Sampling;
+use crate::store::{Image, Store};
+use crate::strays::Strays;
+use crate::survivors::{self, Survivor};
+
+/// Everything in place, nothing decided yet.
+pub(super) fn begin(
+    link: Link,
+    handoff: Handoff,
+    outputs: Outputs,
+    home: Home,
+    own: mpsc::Sender<Command>,
+) -> io::Result<Daemon> {
+    let keeper_pid = link.keeper_pid();
+    let mut holdings = Holdings::new(link, handoff.held)?;
+    let (store, mut image) = Store::open(&home.state())?;
+    let journal = Journal::open(&home.state())?;
+    for aside in &image.aside {
+        tracing::error!("{aside}");
+    }
+    let notify = notify_socket(&mut holdings)?;
+    let (intents, origins) = image.intents();
+    let home_id = home.id();
+    let counters = handoff.counters;
+    let last_child = handoff.last_child.max(image.last_child);
+    let mut reading = roll::read(handoff.children, last_child);
+    // Of a pair that has just been founded: what runs here is an earlier one's.
+    let cold = counters.nexusd_restarts == 0 && counters.keeper_restarts == 0;
+    take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, cold));
+    let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
+    leave_the_unknown_alone(&intents, &mut reading.roll);
+    let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
+    let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);
+    let sampling = Sampling::new(holdings.link.cgroups(), own.clone());
+    let mut daemon = Daemon {
+        home,
+        state,
+        holdings,
+        outputs,
+        sampling,
+        store,
+        journal,
+        ops,
+        origins,
+        notes: HashMap::new(),
+        pid_by_child: HashMap::new(),
+        pids: HashMap::new(),
+        respawns: HashMap::new(),
+        excuses: BTreeMap::new(),
+        queue: VecDeque::new(),
+        course: Course::Serve,
+        shutdown: None,
+        published: Published::new(),
+        own,
+        facts,
+    };
+    daemon.know(reading.notes, reading.failed);
+    daemon.keep_runs(&image.runs);
+    reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
+    daemon.resume_outputs();
+    if !daemon.holdings.link.stopping() {
+        daemon.perform(actions, NOBODY);
+    }
+    Ok(daemon)
+}
+
+/// An app is forgotten only when nothing of it lives: whoever is left of one has lost its place on
+/// disk, and is not ended for that.
+fn leave_the_unknown_alone(intents: &nexus_core::Intents, roll: &mut nexus_core::Roll) {
+    let known = |app: &nexus_spec::Name| intents.apps.iter().any(|known| known.spec.name == *app);
+    roll.living.retain(|entry| {
+        let keep = known(&entry.app) || entry.ended.is_some();
+        if !keep {
+            tracing::error!(app = %entry.app, pid = entry.pid.0, "a worker of no app is left alone");
+        }
+        keep
+    });
+}
+
+/// Find what outlived both of the last pair: those that are on disk, and, `cold`, those that are
+/// not.
+fn take_back(
+    holdings: &mut Holdings,
+    reading: &mut Reading,
+    image: &Image,
+    intents: &Intents,
+    (home_id, cold): (&str, bool),
+) {
+    let strays = cold.then(|| Strays::find(home_id, holdings.link.keeper_pid()));
+    let mut runs = image.runs.clone();
+    if let Some(strays) = &strays {
+        strays.complete(&mut runs, intents);
+        let last = &mut reading.roll.last_child;
+        *last = (*last).max(ChildId(strays.last_child()));
+    }
+    let known = |child: u64| reading.notes.iter().any(|(known, ..)| *known == child);
+    let generation = |child| strays.as_ref().and_then(|strays| strays.generation(child));
+    let survivors = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
+    for Survivor { entry, note } in survivors {
+        reading.notes.push((entry.child.0, note, Some(entry.pid.0)));
+        reading.roll.living.push(entry);
+    }
+    // Where the state could not be read, whose they are cannot be known: they are left alone.
+    if let Some(strays) = strays.filter(|_| image.aside.is_empty()) {
+        let kept = reading.notes.iter().map(|(child, ..)| *child).collect();
+        strays.end(holdings.link.cgroups(), &kept);
+    }
+}
+
+/// NOTIFY_SOCKET of all workers: the one that is held, or a new one.
+fn notify_socket(holdings: &mut Holdings) -> io::Result<String> {
+    if holdings.notify().is_none() {
+        let (socket, name) = crate::notify::open()?;
+        holdings.hold(Held::Notify(name), socket)?;
+    }
+    Ok(holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default())
+}

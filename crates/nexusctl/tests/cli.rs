@@ -275,6 +275,8 @@ fn kill_waits_until_the_keeper_is_gone() {
         Some("/v1/version") => {
             let mut version = version();
             version["keeper_pid"] = json!(pid);
+            // One that has ended already; 0 is nobody's number.
+            version["pid"] = json!(0);
             Some((200, version))
         }
         Some("/v1/daemon/kill") => {

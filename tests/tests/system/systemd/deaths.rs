@@ -69,6 +69,8 @@ fn after_the_death_of_both_systemd_gives_everything_back() {
     let Some(machine) = with_apps() else { return };
     let (web, count) = (pid(&machine, "web"), pid(&machine, "count"));
     let (main, daemon) = (main_pid(&machine), daemon_pid(&machine));
+    // Stopped first: killing one of two only makes the other one take its place.
+    kill(&machine, "STOP", &[main, daemon]);
     kill(&machine, "KILL", &[main, daemon]);
     // A worker dies meanwhile, too: who comes to its socket waits, and is answered.
     kill(&machine, "KILL", &[web]);
@@ -93,6 +95,8 @@ fn after_the_death_of_both_systemd_gives_everything_back() {
     );
     // Again: what was stored once is stored for the next time.
     let (main, daemon, web) = (main_pid(&machine), daemon_pid(&machine), pid(&machine, "web"));
+    // Stopped first: killing one of two only makes the other one take its place.
+    kill(&machine, "STOP", &[main, daemon]);
     kill(&machine, "KILL", &[main, daemon]);
     moved(&machine, main);
     assert_eq!((pid(&machine, "web"), pid(&machine, "count")), (web, count));
@@ -119,6 +123,8 @@ fn a_large_fleet_is_given_back_whole_too() {
     let before = workers();
     assert_eq!(before.lines().count(), MANY);
     let (main, daemon) = (main_pid(&machine), daemon_pid(&machine));
+    // Stopped first: killing one of two only makes the other one take its place.
+    kill(&machine, "STOP", &[main, daemon]);
     kill(&machine, "KILL", &[main, daemon]);
     moved(&machine, main);
     assert_eq!(workers(), before);
@@ -155,6 +161,8 @@ fn what_hangs_is_replaced_and_no_worker_notices() {
 fn a_command_meanwhile_has_the_unit_started_and_founds_no_daemon_of_its_own() {
     let Some(machine) = with_apps() else { return };
     let (main, daemon) = (main_pid(&machine), daemon_pid(&machine));
+    // Stopped first: killing one of two only makes the other one take its place.
+    kill(&machine, "STOP", &[main, daemon]);
     kill(&machine, "KILL", &[main, daemon]);
     machine.run(&["nexusctl", "restart", "count"]);
     assert!(machine.run(&["nexusctl", "daemon", "status"]).contains("systemd unit nexusd.service"));
@@ -188,6 +196,8 @@ fn without_exit_type_the_new_main_process_hands_over_to_the_living_pair() {
     assert_eq!([pid(&machine, "web"), pid(&machine, "count")], workers);
     // Both: at once, since the death of the main process is seen.
     let (main, daemon) = (main_pid(&machine), daemon_pid(&machine));
+    // Stopped first: killing one of two only makes the other one take its place.
+    kill(&machine, "STOP", &[main, daemon]);
     kill(&machine, "KILL", &[main, daemon]);
     moved(&machine, main);
     assert_eq!([pid(&machine, "web"), pid(&machine, "count")], workers);

@@ -44,6 +44,7 @@ mod shutdown;
 mod signals;
 mod sources;
 mod spawn;
+mod stat;
 mod stdin;
 mod store;
 mod strays;

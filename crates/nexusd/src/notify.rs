@@ -94,16 +94,9 @@ pub(crate) fn main_of(pid: i32, is_main: impl Fn(i32) -> bool) -> Option<i32> {
         if pid <= 1 {
             return None;
         }
-        pid = parent(pid)?;
+        pid = crate::stat::of(pid)?.parent;
     }
     None
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in brackets and may have anything in it, brackets too.
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -134,9 +127,11 @@ mod tests {
         let (socket, name) = open().unwrap();
         let address = UnixAddr::new_abstract(name.as_bytes()).unwrap();
         let sender = UnixDatagram::unbound().unwrap();
-        let open_ones = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let same = std::fs::read_link(format!("/proc/self/fd/{}", sender.as_raw_fd())).unwrap();
+        let all = || std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let open_ones =
+            || all().filter(|fd| std::fs::read_link(fd.path()).is_ok_and(|to| to == same)).count();
         for count in [1, 17, 253] {
-            let before = open_ones();
             let fds = vec![sender.as_raw_fd(); count];
             let rights = [ControlMessage::ScmRights(&fds)];
             let bytes = [io::IoSlice::new(b"READY=1")];
@@ -145,7 +140,7 @@ mod tests {
             assert_eq!(peek(socket.as_fd()).unwrap(), Some(Said { pid: 0, ready: true }));
             consume(socket.as_fd()).unwrap();
             assert_eq!(peek(socket.as_fd()).unwrap(), None);
-            assert_eq!(open_ones(), before, "{count} descriptors");
+            assert_eq!(open_ones(), 1, "{count} descriptors");
         }
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         for bytes in [Vec::new(), vec![b'x'; DATAGRAM_MAX * 2]] {

@@ -111,7 +111,7 @@ impl Daemon {
         let note = self.notes.get(&child)?;
         let (instance, _) = note.worker?;
         let pid = *self.pid_by_child.get(&child)?;
-        let start_ticks = start_ticks(pid)?;
+        let start_ticks = crate::stat::start_ticks(pid)?;
         Some(Run { app: note.app.clone(), instance, child, pid, start_ticks })
     }
 
@@ -156,11 +156,4 @@ impl Daemon {
         let main = crate::notify::main_of(pid, |pid| self.pids.contains_key(&pid));
         main.and_then(|pid| self.pids.get(&pid)).map(|&child| ChildId(child))
     }
-}
-
-/// When a process began (`/proc/PID/stat`, field 22), in clock ticks since boot.
-pub(crate) fn start_ticks(pid: i32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(19)?.parse().ok()
 }

@@ -155,21 +155,32 @@ impl Daemon {
         }
     }
 
+    /// What is asked of apps that are known, with new specs; one that is not there is started.
+    pub(crate) fn of_specs(
+        &self,
+        verb: &'static str,
+        start: Start,
+        ask: impl Fn(Name, (Box<AppSpec>, u16)) -> Ask,
+    ) -> Result<Plan, Problem> {
+        let (specs, origins) = checked(start)?;
+        let asks = specs.into_iter().map(|(spec, instances)| {
+            let spec = Box::new(spec);
+            match self.state.app(spec.name.as_str()) {
+                Some(_) => ask(spec.name.clone(), (spec, instances)),
+                None => Ask::Start { spec, instances },
+            }
+        });
+        Ok(Plan { origins, ..Plan::new(verb, asks.collect()) })
+    }
+
     /// With new specs, with another limit of memory, or as it is.
     fn restart(&self, verb: AppVerb) -> Result<Plan, Problem> {
         if let Some(start) = verb.specs {
-            let (specs, origins) = checked(start)?;
-            let asks = specs.into_iter().map(|(spec, instances)| {
-                let app = spec.name.clone();
-                match self.state.app(app.as_str()) {
-                    Some(_) => {
-                        let spec = Some((Box::new(spec), instances));
-                        Ask::Restart { app, instance: None, spec }
-                    }
-                    None => Ask::Start { spec: Box::new(spec), instances },
-                }
+            return self.of_specs("restart", start, |app, spec| Ask::Restart {
+                app,
+                instance: None,
+                spec: Some(spec),
             });
-            return Ok(Plan { origins, ..Plan::new("restart", asks.collect()) });
         }
         let asks = self.targets(&verb.targets)?.into_iter().map(|target| {
             let Target { app, instance } = target.clone();

@@ -7,7 +7,7 @@ use nexus_spec::Name;
 
 use crate::daemon::Daemon;
 use crate::records::Origin;
-use crate::requests::{INSTANCES_MAX, Plan, checked};
+use crate::requests::{INSTANCES_MAX, Plan};
 
 impl Daemon {
     /// With new specs, or as it is. What is not there is started.
@@ -18,20 +18,13 @@ impl Daemon {
             return Err(bad("`parallel` is at least 1".into()));
         }
         if let Some(start) = specs {
-            let (specs, origins) = checked(start)?;
-            let asks = specs.into_iter().map(|(spec, instances)| {
-                let app = spec.name.clone();
-                match self.state.app(app.as_str()) {
-                    Some(_) => {
-                        let spec = Some((Box::new(spec), instances));
-                        Ask::Reload { app, instance: None, spec, parallel, replace }
-                    }
-                    None => Ask::Start { spec: Box::new(spec), instances },
-                }
+            return self.of_specs("reload", start, |app, spec| Ask::Reload {
+                app,
+                instance: None,
+                spec: Some(spec),
+                parallel,
+                replace,
             });
-            let mut plan = Plan::new("reload", asks.collect());
-            plan.origins = origins;
-            return Ok(plan);
         }
         let asks = self.targets(&targets)?.into_iter().map(|Target { app, instance }| {
             Ask::Reload { app, instance, spec: None, parallel, replace }

@@ -17,7 +17,7 @@ use nexus_spec::{Name, RunAs};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::records::Run;
-use crate::reports::start_ticks;
+use crate::stat::start_ticks;
 use crate::template;
 
 /// How long processes are waited for that are about to execute their program, or to end.
@@ -209,11 +209,5 @@ fn is_being_born(pid: i32) -> bool {
     };
     let links = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
     !links.into_iter().any(|link| link == Path::new("anon_inode:[eventpoll]"))
-        && start_ticks(pid).is_some()
-        && !is_zombie(pid)
-}
-
-fn is_zombie(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with(['Z', 'X']))
+        && crate::stat::of(pid).is_some_and(|stat| !stat.has_ended())
 }

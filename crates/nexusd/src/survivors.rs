@@ -21,7 +21,7 @@ use crate::held::{End, Held, Line, Stream, address};
 use crate::holdings::Holdings;
 use crate::note::Note;
 use crate::records::Run;
-use crate::reports::start_ticks;
+use crate::stat::start_ticks;
 
 /// One worker that was taken back.
 pub(crate) struct Survivor {

@@ -6,7 +6,7 @@ use nexus_proto::History;
 use nexus_spec::Name;
 
 use super::Figures;
-use super::stat::page_bytes;
+use crate::stat::page_bytes;
 
 /// How far back.
 const SPAN_MS: u64 = 15 * 60 * 1_000;

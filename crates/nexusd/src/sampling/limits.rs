@@ -90,9 +90,9 @@ mod tests {
     #[test]
     fn our_own_proportional_size_is_not_above_the_resident_one() {
         let own = std::process::id().cast_signed();
-        let file = super::super::stat::open(own).unwrap();
+        let file = crate::stat::open(own).unwrap();
         let sum = proportional(&[own]).unwrap();
-        let resident = super::super::stat::read(&file).unwrap().pages * 4_096;
+        let resident = crate::stat::read(&file).unwrap().pages * 4_096;
         // The quick figure may be a batch of pages behind on each CPU.
         assert!(sum > 0 && sum < resident + (64 << 20), "{sum} {resident}");
     }

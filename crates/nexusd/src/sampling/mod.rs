@@ -9,7 +9,6 @@
 mod history;
 mod host;
 mod limits;
-mod stat;
 mod sweep;
 mod thread;
 mod tree;
@@ -25,6 +24,7 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::command::Command;
+use crate::stat;
 use history::Rings;
 
 /// How often a tree is looked at, when there is time.
@@ -119,7 +119,7 @@ impl Sampling {
 
 /// CPU time in seconds and resident memory in bytes of one process; `None` = it is gone.
 pub(crate) fn process(pid: i32) -> Option<(f64, u64)> {
-    let stat = stat::read(&stat::open(pid)?)?;
+    let stat = stat::of(pid)?;
     let seconds = stat.own_ticks as f64 / stat::ticks_a_second();
     Some((seconds, stat.pages * stat::page_bytes()))
 }

@@ -1,11 +1,11 @@
 //! Whose each process is, where there are no cgroups: a tree is the main process's session and
 //! process group, its descendants, and any orphan whose environment still carries its mark.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::stat::{self, Stat};
 use super::{PERIOD_MAX, SHARE};
+use crate::stat::{self, Stat};
 
 /// Who was found, and when to look again.
 #[derive(Default)]
@@ -38,7 +38,7 @@ fn processes() -> HashMap<i32, Stat> {
     let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     // Threads of the kernel are in no session.
-    pids.filter_map(|pid| Some((pid, stat::read(&stat::open(pid)?)?)))
+    pids.filter_map(|pid| Some((pid, stat::of(pid)?)))
         .filter(|(_, stat)| stat.session != 0)
         .collect()
 }
@@ -51,21 +51,18 @@ fn found(
     let mut members: HashMap<u64, Vec<i32>> = HashMap::new();
     let own = std::process::id().cast_signed();
     let keeper = all.get(&own).map(|stat| stat.parent);
+    let known: HashSet<u64> = mains.values().copied().collect();
     for (&pid, stat) in all {
         let child = owner(pid, all, mains).or_else(|| {
             // Orphans come to the keeper, who is their subreaper.
             let orphan = Some(stat.parent) == keeper && pid != own;
-            orphan.then(|| marked(pid)).flatten().filter(|child| is_known(*child, mains))
+            orphan.then(|| marked(pid)).flatten().filter(|child| known.contains(child))
         });
         if let Some(child) = child {
             members.entry(child).or_default().push(pid);
         }
     }
     members
-}
-
-fn is_known(child: u64, mains: &HashMap<i32, u64>) -> bool {
-    mains.values().any(|&known| known == child)
 }
 
 /// Up the line of parents, until one is a main process or in one's session or group.
@@ -101,7 +98,8 @@ mod tests {
 
     fn process(parent: i32, group: i32, session: i32) -> Stat {
         let (own_ticks, reaped_ticks, start_ticks, pages) = (0, 0, 0, 1);
-        Stat { parent, group, session, own_ticks, reaped_ticks, start_ticks, pages }
+        let state = b'S';
+        Stat { state, parent, group, session, own_ticks, reaped_ticks, start_ticks, pages }
     }
 
     #[test]

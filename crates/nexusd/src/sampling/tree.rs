@@ -9,8 +9,8 @@ use nexus_core::Breach;
 use nexus_spec::Name;
 
 use super::limits::Limits;
-use super::stat::{self, Stat};
 use super::{Figures, Room, Watched};
+use crate::stat::{self, Stat};
 
 /// The most members of a tree that are looked at; more are not counted.
 const MEMBERS_MAX: usize = 16_384;
@@ -230,7 +230,7 @@ impl Pids {
 
 /// A main process that has had no turn yet.
 pub(super) fn first_look(pid: i32) -> Option<Figures> {
-    let stat = stat::read(&stat::open(pid)?)?;
+    let stat = stat::of(pid)?;
     let cpu_percent = age(&stat).and_then(|age| percent(stat.own_ticks, age));
     let cpu_time_ms = stat::milliseconds(stat.own_ticks);
     Some(Figures { cpu_percent, cpu_time_ms, memory_bytes: stat.pages * stat::page_bytes() })

@@ -16,8 +16,6 @@ use crate::stamps::Stamps;
 const WATCH: Duration = Duration::from_secs(10);
 /// After the workers have begun: let sampling and log threads come to rest.
 const SETTLE: Duration = Duration::from_secs(3);
-/// The kernel's USER_HZ, the unit of `/proc/PID/stat`: 100 on every Linux that we run on.
-const TICKS_A_SECOND: f64 = 100.0;
 
 /// Keeper and nexusd together, with 50 idle workers.
 pub(crate) fn at_rest(
@@ -34,15 +32,15 @@ pub(crate) fn at_rest(
     let sum = |fact: fn(Process) -> Option<u64>| {
         pair.iter().map(|&process| fact(process).ok_or("nexusd or the keeper has gone")).sum()
     };
-    let cpu: Result<u64, &str> = sum(ticks);
+    let cpu: Result<u64, &str> = sum(cpu_ns);
     let wakes: Result<u64, &str> = sum(wake_ups);
     std::thread::sleep(WATCH);
-    let cpu = sum(ticks)?.saturating_sub(cpu?);
+    let cpu = sum(cpu_ns)?.saturating_sub(cpu?);
     let wakes = sum(wake_ups)?.saturating_sub(wakes?);
     let memory = sum(pss_kib)?;
     ours.delete("idle")?;
     let seconds = WATCH.as_secs_f64();
-    let share = cpu as f64 / TICKS_A_SECOND / seconds * 100.0;
+    let share = cpu as f64 / 1e9 / seconds * 100.0;
     let memory = memory as f64 / 1024.0;
     report.add("memory (PSS), 50 workers", "MiB", None, Some(memory), Goal::AtMost(6.0));
     report.add("CPU when idle, 50 workers", "%", None, Some(share), Goal::AtMost(0.1));
@@ -51,12 +49,13 @@ pub(crate) fn at_rest(
     Ok(())
 }
 
-/// CPU time of all threads, in ticks (proc_pid_stat(5), utime and stime).
-fn ticks(process: Process) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.0)).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    let field = |index: usize| rest.split_whitespace().nth(index)?.parse::<u64>().ok();
-    Some(field(11)? + field(12)?)
+/// CPU time of all threads, in nanoseconds (the kernel's scheduler statistics, sched-stats.rst: the
+/// first number of `/proc/PID/task/TID/schedstat`). Clock ticks would be too coarse.
+fn cpu_ns(process: Process) -> Option<u64> {
+    let threads = fs::read_dir(format!("/proc/{}/task", process.0)).ok()?;
+    let each = threads.flatten().map(|thread| fs::read_to_string(thread.path().join("schedstat")));
+    let first = |text: String| text.split_whitespace().next()?.parse::<u64>().ok();
+    Some(each.filter_map(Result::ok).filter_map(first).sum())
 }
 
 /// Voluntary context switches of all threads: how often one of them was woken.

@@ -37,10 +37,9 @@ impl Sweep {
 fn processes() -> HashMap<i32, Stat> {
     let names = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = names.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    // Threads of the kernel are in no session.
-    pids.filter_map(|pid| Some((pid, stat::of(pid)?)))
-        .filter(|(_, stat)| stat.session != 0)
-        .collect()
+    // A session of 0 does not tell threads of the kernel: a process whose session's leader is
+    // outside of its PID namespace has it too (pid_namespaces(7)), as in any container.
+    pids.filter_map(|pid| Some((pid, stat::of(pid)?))).collect()
 }
 
 fn found(

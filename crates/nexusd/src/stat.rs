@@ -26,7 +26,7 @@ pub(crate) struct Stat {
     pub(crate) reaped_ticks: u64,
     /// Field 22: when it began, in ticks since boot. With the pid it names one process.
     pub(crate) start_ticks: u64,
-    /// Field 24: resident pages.
+    /// Field 24: resident pages; up to 64 a CPU too few ([`Stat::resident_pages`]).
     pub(crate) pages: u64,
 }
 
@@ -34,6 +34,17 @@ impl Stat {
     /// Nothing of it runs any more.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Resident pages of the process that this line is of. The kernel adds up lately counted pages
+    /// of each CPU only now and then, so that a small process that has just begun seems to have
+    /// none: then they are asked of `statm`, which sums them (since Linux 6.17).
+    pub(crate) fn resident_pages(&self, pid: i32) -> u64 {
+        if self.pages > 0 || self.has_ended() {
+            return self.pages;
+        }
+        let text = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+        text.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
     }
 }
 

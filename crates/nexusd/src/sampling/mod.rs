@@ -45,11 +45,15 @@ pub(crate) struct Figures {
     pub(crate) cpu_percent: Option<f64>,
     /// CPU time since it began.
     pub(crate) cpu_time_ms: u64,
-    /// Resident memory.
+    /// Resident memory; 0 = the kernel has not counted it yet, for what runs has some.
     pub(crate) memory_bytes: u64,
 }
 
 impl Figures {
+    fn memory_known(self) -> Option<u64> {
+        (self.memory_bytes > 0).then_some(self.memory_bytes)
+    }
+
     fn and(self, other: Figures) -> Figures {
         let cpu_percent = match (self.cpu_percent, other.cpu_percent) {
             (Some(one), Some(two)) => Some(((one + two) * 10.0).round() / 10.0),
@@ -121,7 +125,7 @@ impl Sampling {
 pub(crate) fn process(pid: i32) -> Option<(f64, u64)> {
     let stat = stat::of(pid)?;
     let seconds = stat.own_ticks as f64 / stat::ticks_a_second();
-    Some((seconds, stat.pages * stat::page_bytes()))
+    Some((seconds, stat.resident_pages(pid) * stat::page_bytes()))
 }
 
 /// The readers' end.
@@ -140,11 +144,11 @@ impl Board {
                 let figures = figures.or_else(|| tree::first_look(one.pid?));
                 one.cpu_percent = figures.and_then(|figures| figures.cpu_percent);
                 one.cpu_time_ms = figures.map(|figures| figures.cpu_time_ms);
-                one.memory_bytes = figures.map(|figures| figures.memory_bytes);
+                one.memory_bytes = figures.and_then(Figures::memory_known);
                 sum = figures.map(|figures| sum.unwrap_or_default().and(figures)).or(sum);
             }
             app.cpu_percent = sum.and_then(|sum| sum.cpu_percent);
-            app.memory_bytes = sum.map(|sum| sum.memory_bytes);
+            app.memory_bytes = sum.and_then(Figures::memory_known);
         }
     }
 

@@ -108,7 +108,7 @@ impl Tree {
             };
             grown += stat.own_ticks.saturating_sub(member.own_ticks);
             member.own_ticks = stat.own_ticks;
-            pages += stat.pages;
+            pages += stat.resident_pages(member.pid);
             whole += stat.own_ticks + stat.reaped_ticks;
             if member.pid == self.main {
                 main = Some(stat);
@@ -233,7 +233,8 @@ pub(super) fn first_look(pid: i32) -> Option<Figures> {
     let stat = stat::of(pid)?;
     let cpu_percent = age(&stat).and_then(|age| percent(stat.own_ticks, age));
     let cpu_time_ms = stat::milliseconds(stat.own_ticks);
-    Some(Figures { cpu_percent, cpu_time_ms, memory_bytes: stat.pages * stat::page_bytes() })
+    let memory_bytes = stat.resident_pages(pid) * stat::page_bytes();
+    Some(Figures { cpu_percent, cpu_time_ms, memory_bytes })
 }
 
 /// 100 = one CPU, all the time.

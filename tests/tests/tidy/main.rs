@@ -6,6 +6,7 @@ mod graph;
 mod lengths;
 mod licences;
 mod names;
+mod reliability;
 mod source;
 mod words;
 

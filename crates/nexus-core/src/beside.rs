@@ -100,7 +100,10 @@ fn put(turn: &mut Turn, name: &Name, instance: u16, record: SuccessorRecord, ent
     let spec = app.spec_at(generation);
     let settle_at = since + worker::settling(spec.ready, spec.ready_timeout);
     let SuccessorRecord { moved_to, counts, .. } = record;
-    let phase = Phase::Warming { child, pid, since, settle_at };
+    let phase = match pid {
+        Some(pid) => Phase::Warming { child, pid, since, settle_at },
+        None => Phase::Spawning { child, ready: entry.ready },
+    };
     let heir = Some(ChildId(child.0 + 1));
     turn.state.alter(name, instance, |_, slot| {
         slot.successor = Some(Successor { phase, generation, moved_to, counts, heir });

@@ -93,11 +93,15 @@ fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry, unwanted: bo
         let settle_at = since + worker::settling(spec.ready, spec.ready_timeout);
         slot.phase = if unwanted && entry.ended.is_some() {
             Phase::Stopping { child, pid: None, since, kill_at }
-        } else if entry.ready {
-            let online_at = online_at(spec, entry).unwrap_or(since).min(until);
-            Phase::Online { child, pid, since, online_at }
         } else {
-            Phase::Warming { child, pid, since, settle_at }
+            match (pid, entry.ready) {
+                (None, ready) => Phase::Spawning { child, ready },
+                (Some(pid), false) => Phase::Warming { child, pid, since, settle_at },
+                (Some(pid), true) => {
+                    let online_at = online_at(spec, entry).unwrap_or(since).min(until);
+                    Phase::Online { child, pid, since, online_at }
+                }
+            }
         };
     });
     match entry.ended {
@@ -122,7 +126,7 @@ fn take_settled(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry) {
         let judged = slot.last_exit.is_some_and(|last| last.child >= child);
         slot.phase = match entry.ended {
             Some(_) if judged => Phase::Reaping { child, kill_at: now + again },
-            Some(_) | None => Phase::Stopping { child, pid: Some(pid), since, kill_at },
+            Some(_) | None => Phase::Stopping { child, pid, since, kill_at },
         };
         spec.stop.signal
     });

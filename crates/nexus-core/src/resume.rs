@@ -24,8 +24,8 @@ use crate::{build, goal};
 pub struct Entry {
     /// Its number.
     pub child: ChildId,
-    /// Its main process.
-    pub pid: Pid,
+    /// Its main process; `None`: it is ordered, and the keeper reports it later.
+    pub pid: Option<Pid>,
     /// Whose it is.
     pub app: Name,
     /// What for.
@@ -207,7 +207,10 @@ fn seat_build(turn: &mut Turn, name: &Name, mut held: Vec<Entry>) {
     let settle_at = since + build::BUILD_TIMEOUT;
     turn.state.alter_build(name, |build| {
         if let Some(build) = build {
-            build.phase = Phase::Warming { child, pid, since, settle_at };
+            build.phase = match pid {
+                Some(pid) => Phase::Warming { child, pid, since, settle_at },
+                None => Phase::Spawning { child, ready: false },
+            };
             build.began = since;
         }
     });

@@ -32,16 +32,7 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
         Event::SpawnFailed { child, error } => {
             exited(&mut turn, child, Exit::NotSpawned(error), now, true);
         }
-        Event::Spawned { child, pid } => match seat(&turn, child) {
-            Some(Seat::Build(name)) => build::spawned(&mut turn, &name, pid),
-            Some(Seat::Successor(name, instance)) => {
-                successor::spawned(&mut turn, &name, instance, pid);
-            }
-            Some(Seat::Worker(name, instance)) => {
-                worker::spawned(&mut turn, &name, instance, child, pid);
-            }
-            Some(Seat::Stray(_)) | None => {}
-        },
+        Event::Spawned { child, pid } => spawned(&mut turn, child, pid),
         Event::Tick => {}
         Event::TreeGone { child } => tree_gone(&mut turn, child),
     }
@@ -84,9 +75,19 @@ fn tree_gone(turn: &mut Turn, child: ChildId) {
 }
 
 /// The keeper has put `new` in the place of `old`. Taken, if its place is free and it is wanted.
+fn spawned(turn: &mut Turn, child: ChildId, pid: Pid) {
+    match seat(turn, child) {
+        Some(Seat::Build(name)) => build::spawned(turn, &name, pid),
+        Some(Seat::Successor(name, instance)) => successor::spawned(turn, &name, instance, pid),
+        Some(Seat::Worker(name, instance)) => worker::spawned(turn, &name, instance, child, pid),
+        Some(Seat::Stray(_)) | None => {}
+    }
+}
+
 fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
     if seat(turn, new).is_some() {
-        return;
+        // The roll had it already, perhaps before it had a process.
+        return spawned(turn, new, pid);
     }
     let place = turn.state.index.heirs.get(&new).cloned();
     if let Some(Seat::Worker(name, instance)) = &place {

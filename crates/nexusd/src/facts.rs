@@ -193,7 +193,7 @@ impl Daemon {
     /// The keeper keeps it with the child, so that a new daemon need not wait for it again.
     fn mark_ready(&mut self, child: ChildId) {
         let Some(note) = self.notes.get_mut(&child.0) else { return };
-        note.ready = true;
+        note.ready = Some(child.0);
         let note = note.bytes();
         self.order(&Order::Note { child: child.0, note });
     }

@@ -15,9 +15,9 @@ pub(crate) struct Note {
     /// The spec's generation.
     #[serde(rename = "g")]
     pub(crate) generation: u64,
-    /// It has become ready.
-    #[serde(rename = "r", default)]
-    pub(crate) ready: bool,
+    /// The child that has become ready: the keeper gives a successor the note of its predecessor.
+    #[serde(rename = "y", default)]
+    pub(crate) ready: Option<u64>,
 }
 
 impl Note {
@@ -26,7 +26,7 @@ impl Note {
             Purpose::Build => None,
             Purpose::Worker { instance, id } => Some((instance, id.0)),
         };
-        Note { app, worker, generation, ready: false }
+        Note { app, worker, generation, ready: None }
     }
 
     pub(crate) fn purpose(&self) -> Purpose {

@@ -43,18 +43,19 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
                 Some(nexus_core::Ended { exit, at: started_at, tree_gone: true })
             }
         };
+        let pid = (kept.pid > 0).then_some(kept.pid);
         reading.roll.living.push(Entry {
             child: ChildId(kept.child),
-            pid: Pid(kept.pid),
+            pid: pid.map(Pid),
             app: note.app.clone(),
             purpose: note.purpose(),
             generation: note.generation,
-            ready: note.ready,
+            ready: note.ready == Some(kept.child),
             started_at,
             respawn_of: kept.respawn_of.map(ChildId),
             ended,
         });
-        reading.notes.push((kept.child, note, ended.is_none().then_some(kept.pid)));
+        reading.notes.push((kept.child, note, pid.filter(|_| ended.is_none())));
     }
     reading
 }
@@ -65,5 +66,35 @@ pub(crate) fn exit(ended: Ended) -> nexus_core::Exit {
         Ended::Code(code) => nexus_core::Exit::Code(code),
         Ended::Signal(signal) => nexus_core::Exit::Signal(signal),
         Ended::Unknown => nexus_core::Exit::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nexus_core::{Purpose, SlotId};
+    use nexus_spec::Name;
+
+    use super::*;
+
+    #[test]
+    fn a_successor_by_the_keeper_is_not_ready_because_its_predecessor_was() {
+        let purpose = Purpose::Worker { instance: 0, id: SlotId(1) };
+        let mut note = Note::new(Name::new("api").unwrap(), purpose, 1);
+        note.ready = Some(4);
+        let kept = |child, pid| Kept {
+            child,
+            pid,
+            pidfd: None,
+            note: note.bytes(),
+            started_ms: 1,
+            respawn_of: (child == 5).then_some(4),
+            state: KeptState::Alive,
+        };
+        let reading = read(vec![kept(4, 700), kept(5, 0)], 5);
+        let [old, heir] = reading.roll.living.as_slice() else { panic!("two children") };
+        assert_eq!((old.ready, old.pid), (true, Some(Pid(700))));
+        // The roll was read between the order and the process.
+        assert_eq!((heir.ready, heir.pid), (false, None));
+        assert_eq!(reading.notes.iter().map(|note| note.2).collect::<Vec<_>>(), [Some(700), None]);
     }
 }

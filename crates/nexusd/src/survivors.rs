@@ -128,12 +128,12 @@ fn take(
     let generation = generation.unwrap_or(slot.generation);
     let mut note = Note::new(run.app.clone(), purpose, generation);
     // It ran before we knew it: whether it had said so cannot be asked any more.
-    note.ready = true;
+    note.ready = Some(run.child);
     let tag = format!("{home_id}:{}:{}", run.app, run.instance);
     holdings.link.take(run.child, run.pid, pidfd, tag.as_bytes(), &note.bytes())?;
     let entry = Entry {
         child: ChildId(run.child),
-        pid: Pid(run.pid),
+        pid: Some(Pid(run.pid)),
         app: run.app.clone(),
         purpose,
         generation,

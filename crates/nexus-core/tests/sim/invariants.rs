@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{ChildId, Event, Fact, Milestone, Purpose, SlotId};
 
+use crate::keeper::pid_of;
 use crate::world::World;
 
 impl World {
@@ -57,6 +58,13 @@ impl World {
             let beside = self.is_successor(child);
             let seated = self.state.by_child(child).is_some() || builds.contains(&child) || beside;
             assert!(seated || strays.contains(&child), "{child:?} was forgotten alive");
+            let place = self
+                .state
+                .by_child(child)
+                .and_then(|(app, at)| self.state.app(app.as_str())?.slot(at));
+            if let Some(slot) = place.filter(|_| kept.alive && kept.born && !kept.terminated) {
+                assert_eq!(slot.phase.pid(), Some(pid_of(child)), "of {child:?}: {slot:?}");
+            }
             if let (Some(slot), false) = (kept.slot(), kept.terminated || !kept.alive || beside) {
                 let other = serving.insert(slot, child);
                 assert!(other.is_none(), "{child:?} and {other:?} both serve {slot:?}");

@@ -48,7 +48,7 @@ pub(crate) struct Kept {
     /// A roll has told of it.
     pub(crate) told: bool,
     /// Its birth has been reported.
-    born: bool,
+    pub(crate) born: bool,
     deaf: bool,
     leaves_tree: bool,
 }
@@ -98,7 +98,12 @@ impl Keeper {
 
     pub(crate) fn roll(&mut self) -> Roll {
         self.kept.values_mut().for_each(|kept| kept.told = true);
-        let living = self.kept.values().map(|kept| kept.entry.clone()).collect();
+        // Whoever has not been born yet has no process.
+        let entry = |kept: &Kept| {
+            let pid = kept.entry.pid.filter(|_| kept.born);
+            Entry { pid, ..kept.entry.clone() }
+        };
+        let living = self.kept.values().map(entry).collect();
         Roll { living, last_child: self.last_child }
     }
 
@@ -117,10 +122,9 @@ impl Keeper {
         assert!(self.ever.insert(child), "a child's number was used twice: {child:?}");
         let reserved = on_exit.as_ref().and_then(|on_exit| on_exit.next).unwrap_or(child);
         self.last_child = self.last_child.max(child).max(reserved);
-        let pid = Pid(1_000 + i32::try_from(child.0).unwrap());
         let entry = Entry {
             child,
-            pid,
+            pid: Some(pid_of(child)),
             app,
             purpose,
             generation,
@@ -260,9 +264,8 @@ impl Keeper {
     /// Told once, and before anything else of it.
     fn is_born(&mut self, rng: &mut Rng, now: Time, child: ChildId) {
         let Some(kept) = self.kept.get_mut(&child).filter(|kept| kept.alive) else { return };
-        let pid = kept.entry.pid;
         if !std::mem::replace(&mut kept.born, true) {
-            self.report(rng, now, Event::Spawned { child, pid });
+            self.report(rng, now, Event::Spawned { child, pid: pid_of(child) });
         }
     }
 
@@ -330,9 +333,13 @@ impl Keeper {
         heir.asked = asked;
         // Nexusd makes one event of `Respawned` and the `Spawned` that follows it.
         heir.born = true;
-        let pid = heir.entry.pid;
-        self.report(rng, now, Event::Respawned { old, new, pid });
+        self.report(rng, now, Event::Respawned { old, new, pid: pid_of(new) });
     }
+}
+
+/// The process of a child.
+pub(crate) fn pid_of(child: ChildId) -> Pid {
+    Pid(1_000 + i32::try_from(child.0).unwrap())
 }
 
 fn exit_of(rng: &mut Rng, death: Death) -> Exit {

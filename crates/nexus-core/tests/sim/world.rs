@@ -9,7 +9,7 @@ use nexus_spec::{Name, Span};
 
 use crate::contract::Contract;
 use crate::disk::Disk;
-use crate::keeper::{Fate, Keeper};
+use crate::keeper::{Fate, Keeper, pid_of};
 use crate::owed::{Moved, fact};
 use crate::rng::Rng;
 use crate::truth::Truth;
@@ -133,7 +133,7 @@ impl World {
     fn comes_back(&mut self) {
         self.note(|| "the daemon is back".into());
         self.back_at = None;
-        let roll = self.keeper.roll();
+        let mut roll = self.keeper.roll();
         self.contract.begins(&roll);
         // Sometimes the keeper carries an `OnExit` out after it has told its roll.
         let late = self.rng.chance(15);
@@ -141,7 +141,7 @@ impl World {
         self.keeper.reports.clear();
         // Sometimes what the roll has told is told again as events.
         if self.rng.chance(30) {
-            for entry in &roll.living {
+            for entry in &mut roll.living {
                 if let Some(ended) = entry.ended {
                     let (exit, at, tree_gone) = (ended.exit, ended.at, ended.tree_gone);
                     let again = Event::Exited { child: entry.child, exit, at, tree_gone };
@@ -149,8 +149,11 @@ impl World {
                 }
                 let old = entry.respawn_of.filter(|old| self.keeper.kept.contains_key(old));
                 if let (Some(old), None) = (old, entry.ended) {
-                    let again = Event::Respawned { old, new: entry.child, pid: entry.pid };
+                    let again =
+                        Event::Respawned { old, new: entry.child, pid: pid_of(entry.child) };
                     self.keeper.reports.push((self.now, again));
+                    // The roll was read in the moment between the order and the process.
+                    entry.pid = entry.pid.filter(|_| self.rng.chance(50));
                 }
             }
         }

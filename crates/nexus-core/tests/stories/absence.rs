@@ -255,3 +255,21 @@ fn an_heir_that_serves_goes_on_serving_whatever_was_kept_since() {
         ",
     );
 }
+
+#[test]
+fn an_heir_that_had_no_process_yet_gets_it_when_the_keeper_tells() {
+    tell(
+        notify(),
+        "
+        0     start            | spawn #1 0
+        5     #1 spawned       |
+        20    #1 ready         | op1 done
+        70    resume #1=0,code1@60 #2=0,of#1,unborn | ack #1
+        71    look             | api/0 g1 r1: being started
+        72    #1 respawned #2  |
+        73    look             | api/0 g1 r1: running, not ready yet
+        80    #2 ready         |
+        81    look             | api/0 g1 r1: running, as asked
+        ",
+    );
+}

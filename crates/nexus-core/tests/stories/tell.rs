@@ -201,7 +201,7 @@ impl Stage {
     }
 
     /// `#1=0` lives in instance 0, `,ready`, `,gen2`, `,of#1` a successor, `,code1@40` ended,
-    /// `,tree` with some of its tree left; `#1=build`.
+    /// `,tree` with some of its tree left, `,unborn` without a process yet; `#1=build`.
     fn entry(&self, word: &str) -> Entry {
         let (child, rest) = word.split_once('=').expect("#child=place");
         let mut parts = rest.split(',');
@@ -217,7 +217,7 @@ impl Stage {
         };
         let mut entry = Entry {
             child: ChildId(number(child)),
-            pid: Pid(1),
+            pid: Some(Pid(1)),
             app,
             purpose,
             generation: 1,
@@ -229,6 +229,8 @@ impl Stage {
         for part in parts {
             if part == "ready" {
                 entry.ready = true;
+            } else if part == "unborn" {
+                entry.pid = None;
             } else if part == "tree" {
                 entry.ended.as_mut().expect("ended first").tree_gone = false;
             } else if let Some(generation) = part.strip_prefix("gen") {

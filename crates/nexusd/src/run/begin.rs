@@ -91,7 +91,8 @@ fn leave_the_unknown_alone(intents: &nexus_core::Intents, roll: &mut nexus_core:
     roll.living.retain(|entry| {
         let keep = known(&entry.app) || entry.ended.is_some();
         if !keep {
-            tracing::error!(app = %entry.app, pid = entry.pid.0, "a worker of no app is left alone");
+            let pid = entry.pid.map(|pid| pid.0);
+            tracing::error!(app = %entry.app, pid, "a worker of no app is left alone");
         }
         keep
     });
@@ -117,7 +118,7 @@ fn take_back(
     let generation = |child| strays.as_ref().and_then(|strays| strays.generation(child));
     let survivors = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
     for Survivor { entry, note } in survivors {
-        reading.notes.push((entry.child.0, note, Some(entry.pid.0)));
+        reading.notes.push((entry.child.0, note, entry.pid.map(|pid| pid.0)));
         reading.roll.living.push(entry);
     }
     // Where the state could not be read, whose they are cannot be known: they are left alone.

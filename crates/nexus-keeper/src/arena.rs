@@ -11,6 +11,7 @@
 mod changing;
 #[cfg(test)]
 mod tests;
+mod upgrading;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,6 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
 pub(crate) use changing::{Changing, Phase};
+pub(crate) use upgrading::{step_from, step_to};
 
 use crate::codec::{stage_from_byte, stage_to_byte};
 use crate::sys::files;

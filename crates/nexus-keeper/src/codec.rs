@@ -35,6 +35,7 @@ pub(crate) enum Asked<'a> {
     Spawn(AskedSpawn<'a>),
     Take { child: u64, pid: i32, tag: &'a [u8], note: &'a [u8] },
     Terminate { child: u64, signal: i32, whole: bool },
+    Upgrade { number: u64, until_ms: u64 },
 }
 
 /// `Order::Spawn` as the keeper reads it.
@@ -65,6 +66,7 @@ const RESUMED: u8 = 8;
 const SPAWN: u8 = 9;
 const TAKE: u8 = 10;
 const TERMINATE: u8 = 11;
+const UPGRADE: u8 = 12;
 
 /// An order's bytes.
 ///
@@ -109,6 +111,7 @@ pub(crate) fn encode_order(order: &Order) -> Result<Vec<u8>, &'static str> {
             let signal = u64::from(signal.cast_unsigned());
             put(&mut out, TERMINATE, &[*child, signal, u64::from(*whole)]);
         }
+        Order::Upgrade { number, until_ms } => put(&mut out, UPGRADE, &[*number, *until_ms]),
     }
     Ok(out)
 }
@@ -152,6 +155,7 @@ pub(crate) fn decode_order(message: &[u8]) -> Result<Asked<'_>, Flaw> {
             signal: number(rest)?,
             whole: word(rest).is_ok_and(|whole| whole != 0),
         },
+        UPGRADE => Asked::Upgrade { number: word(rest)?, until_ms: word(rest)? },
         _ => return Err(Flaw::Unknown),
     })
 }
@@ -165,6 +169,7 @@ const SPAWN_FAILED: u8 = 6;
 const TREE_GONE: u8 = 7;
 const PONG: u8 = 8;
 const STOP: u8 = 9;
+const UPGRADED: u8 = 10;
 
 /// Write a report's bytes into a buffer that is used again and again.
 pub(crate) fn encode_report(report: &Report, out: &mut Vec<u8>) {
@@ -192,6 +197,7 @@ pub(crate) fn encode_report(report: &Report, out: &mut Vec<u8>) {
         Report::TreeGone { child } => put(out, TREE_GONE, &[*child]),
         Report::Pong { number } => put(out, PONG, &[*number]),
         Report::Stop => put(out, STOP, &[]),
+        Report::Upgrade => put(out, UPGRADED, &[]),
     }
 }
 
@@ -222,12 +228,13 @@ pub(crate) fn decode_report(message: &[u8]) -> Result<Report, Flaw> {
         TREE_GONE => Report::TreeGone { child: word(rest)? },
         PONG => Report::Pong { number: word(rest)? },
         STOP => Report::Stop,
+        UPGRADED => Report::Upgrade,
         _ => return Err(Flaw::Unknown),
     })
 }
 
 /// What `Report::Refused` can say; on the wire it is the place in this list.
-pub(crate) const REFUSALS: [&str; 9] = [
+pub(crate) const REFUSALS: [&str; 10] = [
     "an order of an unknown kind",
     "a message cut short or beyond a bound",
     "all CHILDREN_MAX places are taken",
@@ -237,6 +244,7 @@ pub(crate) const REFUSALS: [&str; 9] = [
     "nothing is held by this number",
     "the child has not ended, or its tree has not",
     "the signal could not be sent",
+    "an upgrade is under way",
 ];
 
 fn why_to_word(why: &str) -> u64 {

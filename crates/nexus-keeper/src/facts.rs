@@ -80,6 +80,18 @@ pub const FACTS: &[Fact] = &[
                under the same number; one that it had not read never ran.",
     },
     Fact {
+        name: "upgrade-keeps-all",
+        says: "After Upgrade the keeper is the new program in the same process, and a nexusd of it \
+               follows: nothing that was held, lives, or was not acknowledged differs from what a \
+               death of nexusd leaves.",
+    },
+    Fact {
+        name: "upgrade-ends-whole",
+        says: "An upgrade ends with both of the new program or both of the old one, and the arena \
+               says which and why: also where the new one is not executed, ends or is late, as \
+               keeper or as nexusd.",
+    },
+    Fact {
         name: "note-replaced-whole",
         says: "A note is the old one or the new one, never a mixture.",
     },

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
+use crate::arena::{step_from, step_to};
 use crate::sys::files;
+use crate::upgrade::{Step, Undone};
 use crate::wire::{HoldId, NOTE_MAX};
 
 const MAGIC: [u8; 8] = *b"NXHAND01";
@@ -53,6 +55,14 @@ pub(crate) struct Table {
     pub(crate) children: Vec<(u64, RawFd)>,
     /// Child and our end of its gate.
     pub(crate) gates: Vec<(u64, RawFd)>,
+    /// Children whose whole tree has got the stop signal.
+    pub(crate) told: Vec<u64>,
+    /// The receiver is the same process: nobody has died.
+    pub(crate) in_place: bool,
+    /// The file of the program to go back to, while a new one is on trial.
+    pub(crate) old_program: Option<RawFd>,
+    /// The receiver is the old program, and why.
+    pub(crate) undone: Option<Undone>,
 }
 
 const HOME: u8 = 1;
@@ -66,6 +76,10 @@ const RESUMED: u8 = 8;
 const HELD: u8 = 9;
 const CHILD: u8 = 10;
 const GATE: u8 = 11;
+const TOLD: u8 = 12;
+const IN_PLACE: u8 = 13;
+const OLD_PROGRAM: u8 = 14;
+const UNDONE: u8 = 15;
 
 impl Table {
     /// Write it into a memfd that survives an exec.
@@ -79,7 +93,8 @@ impl Table {
 
     /// Every descriptor that must survive the exec.
     pub(crate) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
-        let single = [Some(self.arena), self.link, self.lock, self.peer.map(|(_, fd)| fd)];
+        let peer = self.peer.map(|(_, fd)| fd);
+        let single = [Some(self.arena), self.link, self.lock, peer, self.old_program];
         let held = self.held.iter().map(|(_, fd, _)| *fd);
         let children = self.children.iter().chain(&self.gates).map(|(_, fd)| *fd);
         single.into_iter().flatten().chain(held).chain(children)
@@ -138,6 +153,16 @@ impl Table {
         for (child, fd) in &self.gates {
             put(&mut out, GATE, &[*child, fd_word(*fd)], &[]);
         }
+        for child in &self.told {
+            put(&mut out, TOLD, &[*child], &[]);
+        }
+        put(&mut out, IN_PLACE, &[u64::from(self.in_place)], &[]);
+        if let Some(fd) = self.old_program {
+            put(&mut out, OLD_PROGRAM, &[fd_word(fd)], &[]);
+        }
+        if let Some(undone) = self.undone {
+            put(&mut out, UNDONE, &[step_to(Step::Undone(undone))], &[]);
+        }
         out
     }
 
@@ -168,6 +193,15 @@ impl Table {
                 }
                 CHILD => table.children.push((word(entry)?, fd(entry)?)),
                 GATE => table.gates.push((word(entry)?, fd(entry)?)),
+                TOLD => table.told.push(word(entry)?),
+                IN_PLACE => table.in_place = word(entry)? != 0,
+                OLD_PROGRAM => table.old_program = Some(fd(entry)?),
+                UNDONE => {
+                    table.undone = match step_from(word(entry)?) {
+                        Some(Step::Undone(undone)) => Some(undone),
+                        Some(Step::Keeper | Step::Nexusd | Step::Done) | None => None,
+                    }
+                }
                 _ => {}
             }
         }
@@ -251,6 +285,10 @@ mod tests {
             held: vec![(HoldId(1), 74, b"pipe".to_vec()), (HoldId(2), 75, vec![])],
             children: vec![(1, 76)],
             gates: vec![(1, 77)],
+            told: vec![1],
+            in_place: true,
+            old_program: Some(78),
+            undone: Some(Undone::NexusdLate),
         }
     }
 

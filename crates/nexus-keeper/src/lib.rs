@@ -24,6 +24,7 @@ mod patience;
 mod restore;
 mod sys;
 mod template;
+mod upgrade;
 mod wire;
 
 pub use arena::Counters;
@@ -32,6 +33,7 @@ pub use given::{Given, Stored};
 pub use handoff::Limits;
 pub use keeper::{adopt, run};
 pub use link::{Handoff, Link, QUEUE_MAX};
+pub use upgrade::{PROTOCOL, Step, Undone, Upgrade};
 pub use wire::{
     CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Ended, Grants, HoldId, Kept, KeptState, LISTEN_MAX,
     NOTE_MAX, OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,

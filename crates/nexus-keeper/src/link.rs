@@ -3,8 +3,8 @@
 mod child;
 mod hung;
 mod queue;
-
 mod succession;
+mod upgrade;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -56,6 +56,8 @@ pub struct Link {
     queued: usize,
     unknown: u64,
     patience: Patience,
+    /// The file of the program to go back to, while ours is on trial.
+    old_program: Option<OwnedFd>,
 }
 
 impl Link {
@@ -82,6 +84,7 @@ impl Link {
             queued: 0,
             unknown: 0,
             patience: Patience::default(),
+            old_program: table.old_program.map(handoff::take).transpose()?,
         };
         for (id, fd, note) in table.held {
             link.mirror.insert(id, (handoff::take(fd)?, note));
@@ -204,8 +207,8 @@ impl Link {
     /// `WouldBlock` when the queue is full, `InvalidInput` by the name of the bound that the order
     /// breaks, or when a descriptor belongs to it (see [`Link::hold`], [`Link::take`]).
     pub fn send(&mut self, order: &Order) -> io::Result<()> {
-        if matches!(order, Order::Hold { .. } | Order::Take { .. }) {
-            let why = "a descriptor belongs to this order: use Link::hold or Link::take";
+        if matches!(order, Order::Hold { .. } | Order::Take { .. } | Order::Upgrade { .. }) {
+            let why = "a descriptor belongs to this order: it has a function of its own";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
         self.offer(order, None)?;
@@ -220,7 +223,8 @@ impl Link {
             | Order::Resumed
             | Order::Spawn { .. }
             | Order::Take { .. }
-            | Order::Terminate { .. } => {}
+            | Order::Terminate { .. }
+            | Order::Upgrade { .. } => {}
         }
         Ok(())
     }
@@ -274,6 +278,9 @@ impl Link {
                     let [fd] = fds;
                     if let (Report::Spawned { child, pid }, Some(fd)) = (&report, fd) {
                         self.children.insert(*child, (*pid, fd));
+                    }
+                    if matches!(report, Report::Upgrade) {
+                        self.forget_old_program();
                     }
                     return Ok(Some(report));
                 }

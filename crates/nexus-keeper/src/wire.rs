@@ -163,6 +163,14 @@ pub enum Order {
         /// To all of the tree at once instead, and to none of it a second time.
         whole: bool,
     },
+    /// Execute another program (its file is sent with it) in the keeper's place, then in nexusd's:
+    /// see [`crate::Upgrade`].
+    Upgrade {
+        /// Names it.
+        number: u64,
+        /// By when it has to be ready, in milliseconds of `CLOCK_BOOTTIME`.
+        until_ms: u64,
+    },
 }
 
 /// Keeper to nexusd.
@@ -230,6 +238,8 @@ pub enum Report {
     /// The keeper was told to end (SIGTERM or SIGINT): stop all apps, then order `Leave`. Told
     /// again to every new nexusd.
     Stop,
+    /// An upgrade has come further: `Link::upgrade` says how far.
+    Upgrade,
 }
 
 /// How a main process ended.

@@ -37,10 +37,12 @@ mod sweep;
 mod tell;
 mod trees;
 mod turn;
+mod upgrade;
 
 use index::Index;
 use peer::Peer;
 use trees::Watch;
+use upgrade::Upgrading;
 
 /// What is known of a child besides its record: descriptors, and what is still to be told.
 #[derive(Default)]
@@ -119,6 +121,7 @@ struct Keeper {
     sweeps: Vec<u32>,
     /// Records of which we wait to see whether they passed the gate of a keeper that died.
     at_gate: Vec<u32>,
+    upgrading: Upgrading,
     buffer: Vec<u8>,
 }
 
@@ -139,7 +142,7 @@ pub fn run(founding: Founding) -> io::Result<Infallible> {
     let control = Held { fd: File::from(control), note: b"control".to_vec() };
     keeper.held.insert(HoldId::CONTROL, control);
     if let Some(children) = children {
-        keeper.read_roll(children, BTreeMap::new());
+        keeper.read_roll(children, BTreeMap::new(), &[]);
     }
     keeper.start_nexusd();
     keeper.spawn_orphans();
@@ -181,6 +184,7 @@ impl Keeper {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         watch(&epoll, signals.as_fd(), Source::Signals as u64);
         watch(&epoll, timer.as_fd(), Source::Timer as u64);
+        arena.set_version(env!("CARGO_PKG_VERSION"));
         let own_pidfd = files::lift(process::pidfd_open(std::process::id().cast_signed())?)?;
         Ok(Keeper {
             cgroups: cgroup.and_then(|path| cgroup::Home::open(path).ok()),
@@ -211,6 +215,7 @@ impl Keeper {
             unsure: Vec::with_capacity(CHILDREN_MAX),
             sweeps: Vec::with_capacity(CHILDREN_MAX),
             at_gate: Vec::with_capacity(CHILDREN_MAX),
+            upgrading: Upgrading::Not,
             buffer: Vec::with_capacity(64),
         })
     }
@@ -240,12 +245,19 @@ impl Keeper {
             (Some(link), Some((pid, pidfd))) => Some((take(link)?, pid, take(pidfd)?)),
             (None, _) | (_, None) => None,
         };
-        keeper.arena.count_keeper_restart();
+        if !table.in_place {
+            keeper.arena.count_keeper_restart();
+        }
         keeper.resumed = table.resumed && peer.is_some();
-        keeper.read_roll(pidfds, gates);
-        match peer {
-            Some((link, pid, pidfd)) => keeper.go_on_with(link, pid, pidfd),
-            None => keeper.start_nexusd(),
+        keeper.read_roll(pidfds, gates, &table.told);
+        let old = Keeper::take_program(table.old_program)?;
+        let has_peer = peer.is_some();
+        if let Some((link, pid, pidfd)) = peer {
+            keeper.go_on_with(link, pid, pidfd, table.in_place);
+        }
+        keeper.go_on_upgrading(old, table.undone);
+        if !has_peer {
+            keeper.start_nexusd();
         }
         keeper.spawn_orphans();
         Ok(keeper)

@@ -87,7 +87,8 @@ impl Keeper {
             | Asked::Ping { .. }
             | Asked::Release { .. }
             | Asked::Resumed
-            | Asked::Terminate { .. } => None,
+            | Asked::Terminate { .. }
+            | Asked::Upgrade { .. } => None,
         };
         if let Err(refusal) = self.carry_out(order, fd) {
             self.refuse(spawning, refusal);
@@ -118,11 +119,13 @@ impl Keeper {
             Asked::Resumed => {
                 self.resumed = true;
                 self.cancel_successors();
+                self.upgrade_is_done();
                 Ok(())
             }
             Asked::Spawn(spawn) => self.order_spawn(&spawn),
             Asked::Take { child, pid, tag, note } => self.take(child, pid, tag, note, fd),
             Asked::Terminate { child, signal, whole } => self.terminate(child, signal, whole),
+            Asked::Upgrade { number, until_ms } => self.order_upgrade(number, until_ms, fd),
         }
     }
 

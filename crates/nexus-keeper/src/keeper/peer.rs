@@ -1,6 +1,6 @@
 //! nexusd as its parent sees it: started, replaced, killed when it no longer reads.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 
@@ -10,7 +10,7 @@ use crate::handoff::{self, Table};
 use crate::lock;
 use crate::patience::Patience;
 use crate::sys::{self, files, process, socket};
-use crate::wire::{HoldId, Report};
+use crate::wire::{Ended, HoldId, Report};
 
 /// nexusd.
 pub(super) struct Peer {
@@ -23,6 +23,8 @@ pub(super) struct Peer {
     /// When to try again where no event tells; 0 = an event does.
     retry_at: u64,
     patience: Patience,
+    /// It is of the program before ours, and gives way.
+    pub(super) outgoing: bool,
 }
 
 /// A nexusd that lets reports wait for so long without reading is replaced.
@@ -54,7 +56,17 @@ impl Peer {
             full_since: 0,
             retry_at: 0,
             patience: Patience::default(),
+            outgoing: false,
         }
+    }
+
+    pub(super) fn pidfd(&self) -> RawFd {
+        self.pidfd.as_raw_fd()
+    }
+
+    /// Its end comes by its pidfd. It may have ended just now.
+    pub(super) fn kill(&self) {
+        let _ = process::signal(self.pidfd.as_fd(), libc::SIGKILL);
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -160,7 +172,7 @@ impl Keeper {
     }
 
     /// What is ours to hand over, without the parts that depend on who gets it.
-    fn table(&self) -> Table {
+    pub(super) fn table(&self) -> Table {
         let mut children = Vec::new();
         for (record, live) in self.live.iter().enumerate() {
             if let (Some(pidfd), Some(now)) = (&live.pidfd, self.arena.changing(record as u32)) {
@@ -171,49 +183,24 @@ impl Keeper {
         Table {
             home: self.home.clone(),
             arena: self.arena.fd().as_raw_fd(),
-            link: None,
-            lock: None,
-            peer: None,
             limits: self.limits,
             cgroup: self.cgroups.as_ref().map(|home| home.path().to_path_buf()),
             resumed: self.resumed,
             held: held.map(|(id, h)| (*id, h.fd.as_raw_fd(), h.note.clone())).collect(),
             children,
-            gates: Vec::new(),
+            old_program: self.old_program().map(|fd| fd.as_raw_fd()),
+            ..Table::default()
         }
     }
 
-    /// Execute a new program into our own role, in this process: children stay children, nexusd
-    /// stays. Returns only when the new program cannot be executed; then nothing has changed.
-    #[expect(
-        dead_code,
-        reason = "the upgrade has no order yet; `adopt` takes over what this hands over"
-    )]
-    fn become_program(&self, program: &std::ffi::CStr) -> std::io::Error {
-        let mut table = self.table();
-        table.lock = Some(self.lock.as_raw_fd());
-        table.link = self.peer.as_ref().map(|peer| peer.link.as_raw_fd());
-        table.peer = self.peer.as_ref().map(|peer| (peer.pid, peer.pidfd.as_raw_fd()));
-        for (record, live) in self.live.iter().enumerate() {
-            if let (Some(gate), Some(now)) = (&live.gate, self.arena.changing(record as u32)) {
-                table.gates.push((now.child, gate.as_raw_fd()));
-            }
+    /// Keep a nexusd that lives already: until it has given way to one of our program, or for good;
+    /// then it is told the state of every child again.
+    pub(super) fn go_on_with(&mut self, link: OwnedFd, pid: i32, pidfd: OwnedFd, outgoing: bool) {
+        let peer = Peer::new(pid, link, pidfd, &self.epoll);
+        self.peer = Some(Peer { outgoing, ..peer });
+        if outgoing {
+            return;
         }
-        let handoff = match table.write() {
-            Ok(handoff) => handoff,
-            Err(e) => return e,
-        };
-        let argv = handoff::argv(crate::ARG_KEEPER, &handoff);
-        let command = process::Command::new(&argv, &handoff::environment(&self.home));
-        table.set_inherited(true);
-        let error = command.exec(program);
-        table.set_inherited(false);
-        error
-    }
-
-    /// Keep a nexusd that lives already; it is told the state of every child again.
-    pub(super) fn go_on_with(&mut self, link: OwnedFd, pid: i32, pidfd: OwnedFd) {
-        self.peer = Some(Peer::new(pid, link, pidfd, &self.epoll));
         for record in 0..self.arena.used() {
             let Some(now) = self.arena.changing(record) else { continue };
             match now.phase {
@@ -249,26 +236,30 @@ impl Keeper {
         let Some(peer) = &mut self.peer else { return };
         let unread = socket::unread(peer.link.as_fd());
         if peer.patience.look(unread, now, LOOK_MS, looks) {
-            let _ = process::signal(peer.pidfd.as_fd(), libc::SIGKILL);
+            peer.kill();
         }
     }
 
     /// Its pidfd says that nexusd has ended.
     pub(super) fn on_nexusd_death(&mut self) {
         let Some(peer) = &self.peer else { return };
-        if let process::Waited::Not = process::wait(peer.pidfd.as_fd(), true) {
-            return;
-        }
+        let ended = match process::wait(peer.pidfd.as_fd(), true) {
+            process::Waited::Not => return,
+            process::Waited::Ended(ended) => ended,
+            process::Waited::NotOurs => Ended::Unknown,
+        };
         self.read_last_orders();
         let Some(peer) = &self.peer else { return };
         peer.deafen(&self.epoll);
         super::unwatch(&self.epoll, peer.pidfd.as_fd());
         let lived = sys::now_ms().saturating_sub(peer.started_ms);
+        let outgoing = peer.outgoing;
         self.peer = None;
         let longest = if self.resumed { WAIT_RESUMED_MS } else { WAIT_MS.1 };
         self.resumed = false;
         self.arena.count_nexusd_restart();
         self.expect_successors();
+        self.nexusd_ended_in_upgrade(outgoing, ended);
         self.short_lives = if lived < SHORT_LIFE_MS { self.short_lives + 1 } else { 0 };
         match self.short_lives {
             0 | 1 => self.start_nexusd(),
@@ -287,7 +278,7 @@ impl Keeper {
         let Some(peer) = &mut self.peer else { return };
         if peer.is_full() && now >= peer.full_since + STUCK_MS {
             // Killed, not asked: it does not listen. Its end comes by its pidfd.
-            let _ = process::signal(peer.pidfd.as_fd(), libc::SIGKILL);
+            peer.kill();
             (peer.full_since, peer.retry_at) = (now, 0);
         } else if peer.retry_at > 0 && now >= peer.retry_at {
             let since = peer.full_since;

@@ -101,12 +101,13 @@ impl Keeper {
         self.spawn(new);
     }
 
-    /// Read the arena after somebody else's death: every child is watched again, every step that
-    /// was begun is finished.
+    /// Read the arena after somebody else's death, or as another program: every child is watched
+    /// again, every step that was begun is finished. The trees of `told` have got their signal.
     pub(super) fn read_roll(
         &mut self,
         mut pidfds: BTreeMap<u64, OwnedFd>,
         mut gates: BTreeMap<u64, OwnedFd>,
+        told: &[u64],
     ) {
         for record in 0..self.arena.used() {
             self.live.push(Live::default());
@@ -116,6 +117,7 @@ impl Keeper {
                     self.by_child.insert(now.child, record);
                     let pidfd = pidfds.remove(&now.child);
                     self.adopt_child(record, &now, pidfd, gates.remove(&now.child));
+                    self.live[record as usize].whole_told = told.contains(&now.child);
                 }
             }
         }

@@ -101,6 +101,7 @@ impl Keeper {
         self.look_at_gates();
         self.flush();
         self.end_nexusd_if_hung(now);
+        self.upgrade_in_turn();
         self.set_timer(now);
     }
 
@@ -132,6 +133,7 @@ impl Keeper {
             self.next_look_at_gates(now),
             Some(self.nexusd_at).filter(|at| *at > 0),
             Some(self.knock_at).filter(|at| *at > 0),
+            self.upgrade_until(),
             self.peer.as_ref().and_then(|peer| peer.look_again_at()),
         ];
         let Some(next) = next.into_iter().flatten().min() else {

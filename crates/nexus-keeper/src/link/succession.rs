@@ -81,15 +81,14 @@ impl Link {
         Table {
             home: self.home.clone(),
             arena: self.arena.fd().as_raw_fd(),
-            link: None,
             lock: Some(self.lock.as_raw_fd()),
-            peer: None,
             limits: self.limits,
             cgroup: self.cgroup.clone(),
-            resumed: false,
             held: held.map(|(id, (fd, note))| (*id, fd.as_raw_fd(), note.clone())).collect(),
             children: self.children.iter().map(|(c, (_, fd))| (*c, fd.as_raw_fd())).collect(),
-            gates: Vec::new(),
+            old_program: self.old_program.as_ref().map(AsRawFd::as_raw_fd),
+            undone: self.undone(),
+            ..Table::default()
         }
     }
 }

@@ -268,4 +268,26 @@ impl Command {
         unsafe { libc::execve(program.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr()) };
         io::Error::last_os_error()
     }
+
+    /// Execute an open file (a program, not a script); returns only the error.
+    pub(crate) fn exec_file(&self, program: RawFd) -> io::Error {
+        let (argv, envp) = (self.argv.as_ptr(), self.envp.as_ptr());
+        // SAFETY: as in `exec`; the empty path with AT_EMPTY_PATH means the descriptor itself.
+        unsafe {
+            libc::syscall(
+                libc::SYS_execveat,
+                program,
+                c"".as_ptr(),
+                argv,
+                envp,
+                libc::AT_EMPTY_PATH,
+            )
+        };
+        io::Error::last_os_error()
+    }
+}
+
+/// The file of the program that this process runs.
+pub(crate) fn own_program() -> io::Result<OwnedFd> {
+    Ok(std::fs::File::open("/proc/self/exe")?.into())
 }

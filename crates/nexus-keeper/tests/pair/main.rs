@@ -22,6 +22,7 @@ mod spawns;
 mod speed;
 mod stay;
 mod trees;
+mod upgrades;
 mod workers;
 
 use std::fs::File;
@@ -56,6 +57,7 @@ const CASES: &[&[Case]] = &[
     trees::CASES,
     stay::CASES,
     pairs::CASES,
+    upgrades::CASES,
     soak::CASES,
     speed::CASES,
 ];
@@ -64,6 +66,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let word = |i: usize| args.get(i).map_or("", String::as_str);
+    upgrades::be_broken(word(1));
     match word(1) {
         nexus_keeper::ARG_KEEPER => nexus_keeper::adopt(word(2).parse().unwrap()),
         nexus_keeper::ARG_NEXUSD => puppet::be_nexusd(word(2).parse().unwrap()),

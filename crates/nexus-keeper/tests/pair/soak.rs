@@ -139,7 +139,8 @@ impl Brain {
                 | Report::Refused { .. }
                 | Report::Running { .. }
                 | Report::Spawned { .. }
-                | Report::Stop => {}
+                | Report::Stop
+                | Report::Upgrade => {}
             }
         }
         if !finishing {

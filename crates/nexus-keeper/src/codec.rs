@@ -25,6 +25,7 @@ pub(crate) enum Flaw {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Asked<'a> {
     Acknowledge { child: u64 },
+    GiveWay,
     Hold { id: HoldId, note: &'a [u8] },
     Kill { child: u64 },
     Leave,
@@ -67,6 +68,7 @@ const SPAWN: u8 = 9;
 const TAKE: u8 = 10;
 const TERMINATE: u8 = 11;
 const UPGRADE: u8 = 12;
+const GIVE_WAY: u8 = 13;
 
 /// An order's bytes.
 ///
@@ -76,6 +78,7 @@ pub(crate) fn encode_order(order: &Order) -> Result<Vec<u8>, &'static str> {
     let mut out = vec![VERSION];
     match order {
         Order::Acknowledge { child } => put(&mut out, ACKNOWLEDGE, &[*child]),
+        Order::GiveWay => put(&mut out, GIVE_WAY, &[]),
         Order::Hold { id, note } => {
             put(&mut out, HOLD, &[id.0]);
             put_bytes(&mut out, note, NOTE_MAX, "note longer than NOTE_MAX")?;
@@ -122,6 +125,7 @@ pub(crate) fn decode_order(message: &[u8]) -> Result<Asked<'_>, Flaw> {
     let rest = &mut rest;
     Ok(match kind {
         ACKNOWLEDGE => Asked::Acknowledge { child: word(rest)? },
+        GIVE_WAY => Asked::GiveWay,
         HOLD => Asked::Hold { id: HoldId(word(rest)?), note: bytes(rest, NOTE_MAX)? },
         KILL => Asked::Kill { child: word(rest)? },
         LEAVE => Asked::Leave,

@@ -215,7 +215,8 @@ impl Link {
         match order {
             Order::Acknowledge { child } => drop(self.children.remove(child)),
             Order::Release { id } => drop(self.mirror.remove(id)),
-            Order::Hold { .. }
+            Order::GiveWay
+            | Order::Hold { .. }
             | Order::Kill { .. }
             | Order::Leave
             | Order::Note { .. }

@@ -92,6 +92,9 @@ pub enum Order {
         /// What it is, unread by the keeper and given back in the roll; at most [`NOTE_MAX`].
         note: Vec<u8>,
     },
+    /// nexusd decides nothing any more and touches nothing: start one of the keeper's program, which
+    /// ends it. Until then it watches over the keeper.
+    GiveWay,
     /// Close a held descriptor.
     Release {
         /// Which.

@@ -35,6 +35,12 @@ pub struct Version {
     pub service: Option<String>,
     /// Version of what nexusd and the keeper say to each other.
     pub protocol: u32,
+    /// The keeper's version.
+    #[serde(default)]
+    pub keeper_version: String,
+    /// Version of the files in `state`; 0 = not said.
+    #[serde(default)]
+    pub state_format: u32,
 }
 
 /// Answer of `GET /v1/healthz` and of `POST /v1/daemon/stop`.

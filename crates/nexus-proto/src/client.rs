@@ -9,11 +9,12 @@ mod connect;
 mod failure;
 mod http;
 mod lines;
+mod skew;
 
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -22,9 +23,10 @@ use serde::de::DeserializeOwned;
 pub use failure::Failure;
 pub use http::HEAD_MAX;
 pub use lines::Lines;
+pub use skew::skew;
 
 use crate::answer::{Events, Flushed, History, Saved, Targets, Version};
-use crate::op::{AppVerb, FlushLogs, OpState, Operation, Start};
+use crate::op::{AppVerb, FlushLogs, OpState, Operation, Start, UpgradeDaemon};
 use crate::problem::Problem;
 use crate::snapshot::{AppView, Snapshot};
 use http::{Request, Response};
@@ -49,6 +51,8 @@ pub struct Client {
     answer: Duration,
     reconnect: Duration,
     reviver: Option<Reviver>,
+    /// What the last answer said of its daemon's version; one for all clones.
+    heard: Arc<Mutex<Option<String>>>,
 }
 
 #[derive(Clone)]
@@ -63,7 +67,13 @@ impl fmt::Debug for Reviver {
 impl Client {
     /// A client of the daemon that listens at `socket`. Nothing is connected yet.
     pub fn new(socket: impl Into<PathBuf>) -> Client {
-        Client { socket: socket.into(), answer: ANSWER, reconnect: RECONNECT, reviver: None }
+        Client {
+            socket: socket.into(),
+            answer: ANSWER,
+            reconnect: RECONNECT,
+            reviver: None,
+            heard: Arc::default(),
+        }
     }
 
     /// The same client, which brings back a daemon that was killed together with its keeper: the
@@ -93,6 +103,11 @@ impl Client {
     /// The socket's path.
     pub fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The version of the daemon that gave the last answer, if it said so.
+    pub fn heard_version(&self) -> Option<String> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// `GET /v1/version`.
@@ -219,6 +234,14 @@ impl Client {
         }
     }
 
+    /// `POST /v1/daemon/upgrade`: begin to put another program in the place of both.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn upgrade_daemon(&self, key: &str, asked: &UpgradeDaemon) -> Result<Operation, Failure> {
+        self.post("/v1/daemon/upgrade", key, Some(asked))
+    }
+
     /// `POST /v1/save`.
     ///
     /// # Errors
@@ -279,7 +302,8 @@ impl Client {
             match answer {
                 Ok(body) => {
                     return serde_json::from_slice(&body).map_err(|error| {
-                        Failure::protocol(format!("not the answer to {}: {error}", request.path))
+                        let what = format!("not the answer to {}: {error}", request.path);
+                        Failure::protocol(self.explained(what))
                     });
                 }
                 Err(failure) => {
@@ -319,14 +343,21 @@ impl Client {
         let deadline = Instant::now() + patience;
         let stream = self.connect(patience)?;
         let mut response = http::exchange(stream, request, Some(deadline))?;
+        if response.version.is_some() {
+            let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+            heard.clone_from(&response.version);
+        }
         if (200..300).contains(&response.status) {
             return Ok(response);
         }
         let status = response.status;
         let body = response.body(BODY_MAX)?;
         match serde_json::from_slice::<Problem>(&body) {
-            Ok(problem) => Err(Failure::Problem(Box::new(problem))),
-            Err(_) => Err(Failure::protocol(format!("HTTP status {status} without a reason"))),
+            Ok(problem) => Err(Failure::Problem(Box::new(self.with_skew(problem)))),
+            Err(_) => {
+                let what = format!("HTTP status {status} without a reason");
+                Err(Failure::protocol(self.explained(what)))
+            }
         }
     }
 }

@@ -15,7 +15,8 @@ pub use answer::{
 };
 pub use apply::{AppDiff, Apply, Change, Diff, Remedy, SettingDiff};
 pub use op::{
-    AppResult, AppVerb, FlushLogs, OpState, Operation, SendText, SignalApps, Start, Target, Verdict,
+    AppResult, AppVerb, DaemonResult, FlushLogs, OpState, Operation, SendText, SignalApps, Start,
+    Target, UpgradeDaemon, Verdict,
 };
 pub use problem::{Code, Problem};
 pub use snapshot::{
@@ -26,3 +27,6 @@ pub use schemas::SCHEMAS;
 
 /// The version of the control API: the `v1` of its paths.
 pub const API: &str = "v1";
+
+/// A header of every answer: the version of the nexusd that gave it.
+pub const VERSION_HEADER: &str = "nexus-version";

@@ -75,6 +75,17 @@ pub struct FlushLogs {
     pub rotate: bool,
 }
 
+/// Body of `POST /v1/daemon/upgrade`: another program in the place of nexusd and its keeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct UpgradeDaemon {
+    /// The program's file, by an absolute path.
+    pub file: String,
+    /// How long it may take until it is ready, in milliseconds; default 10,000.
+    #[serde(default)]
+    pub deadline_ms: Option<u64>,
+}
+
 /// One app, or one instance of it, that a target stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -94,7 +105,8 @@ pub struct Operation {
     pub schema: String,
     /// The client's `Idempotency-Key`.
     pub key: String,
-    /// `start`, `stop`, `restart`, `reload`, `scale`, `reset`, `abort`, `delete`. May grow.
+    /// `start`, `stop`, `restart`, `reload`, `scale`, `reset`, `abort`, `delete`, `upgrade`. May
+    /// grow.
     pub verb: String,
     /// Who asked: `alice(1000)`.
     pub by: String,
@@ -107,6 +119,23 @@ pub struct Operation {
     /// Apps that have not been answered yet.
     #[cfg_attr(test, schemars(with = "Vec<String>"))]
     pub waiting: Vec<Name>,
+    /// How it ended, where it is about the daemon and not about apps.
+    #[serde(default)]
+    pub daemon: Option<DaemonResult>,
+}
+
+/// How an upgrade of the daemon ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DaemonResult {
+    /// `done`, or `rolled_back`.
+    pub verdict: Verdict,
+    /// Why, in words, when it is not done.
+    pub message: String,
+    /// The version before.
+    pub from: String,
+    /// The version that serves.
+    pub version: String,
 }
 
 /// How far an operation is.

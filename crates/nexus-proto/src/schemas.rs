@@ -25,6 +25,7 @@ mod tests {
         sent.subschema_for::<SendText>();
         sent.subschema_for::<SignalApps>();
         sent.subschema_for::<Start>();
+        sent.subschema_for::<UpgradeDaemon>();
         let mut said = generator(SchemaSettings::draft2020_12().for_serialize());
         said.subschema_for::<Diff>();
         said.subschema_for::<Environment>();

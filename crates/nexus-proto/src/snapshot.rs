@@ -49,6 +49,9 @@ pub struct DaemonView {
     /// The systemd unit that runs the pair; `None` = none does.
     #[serde(default)]
     pub service: Option<String>,
+    /// The keeper's version.
+    #[serde(default)]
+    pub keeper_version: String,
 }
 
 /// The machine.

@@ -20,7 +20,7 @@ pub(crate) use helping::{Completion, Init, Man, Shell};
 pub(crate) use output::{Flush, Level, Logs};
 pub(crate) use processes::{Awaited, Env, Id, Pid, SendLine, SignalTo, StatusOf, Wait};
 pub(crate) use rolling::{Abort, Reload, Reset, Scale};
-pub(crate) use service::{Daemon, DaemonRun, DaemonVerb, Startup, Unstartup};
+pub(crate) use service::{Daemon, DaemonRun, DaemonVerb, Startup, Unstartup, Upgrade};
 pub(crate) use start::{App, Start};
 
 use crate::look::When;
@@ -30,7 +30,8 @@ const GROUPS: &str = "\
 Run       start  stop  restart  reload  scale  delete  apply  diff
           signal  send  wait  abort  reset
 Look      list  monit  status  describe  logs  why  events  env  pid  id  jlist
-Keep up   save  resurrect  flush  startup  unstartup  daemon  kill
+Keep up   save  resurrect  flush  startup  unstartup  daemon  update
+          kill
 Begin     init  check  completion  man
 
 Examples:
@@ -75,7 +76,8 @@ Keep up:
   flush      Empty the apps' log files, or begin new ones
   startup    Have systemd run the daemon from boot on
   unstartup  Undo startup; what runs, runs on
-  daemon     Run, stop or ask the daemon
+  daemon     Run, stop, upgrade or ask the daemon
+  update     Another version in the place of the daemon (daemon upgrade)
   kill       Stop all apps, then the daemon
 Begin:
   init       Write a commented ecosystem.toml of what is found here (ecosystem)
@@ -256,6 +258,8 @@ pub(crate) enum Verb {
     Man(Man),
     /// Run, stop or ask the daemon
     Daemon(Daemon),
+    /// Another version in the place of the daemon; every app runs on
+    Update(Upgrade),
 }
 
 /// `stop`, `restart`, `delete`.

@@ -1,6 +1,6 @@
 //! What every command has at hand: the home, a client, and how to say things.
 
-use nexus_proto::client::Client;
+use nexus_proto::client::{self, Client};
 
 use crate::cli::{Format, Global};
 use crate::dialect::Dialect;
@@ -67,6 +67,14 @@ impl Context {
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
             out::note(text);
+        }
+    }
+
+    /// A daemon of another version was heard: what to do about that, on stderr, unless `-q`.
+    pub(crate) fn note_skew(&self) {
+        let heard = self.client.heard_version();
+        if let Some(skew) = heard.and_then(|version| client::skew(&version)) {
+            self.note(&crate::text::plain(&skew));
         }
     }
 

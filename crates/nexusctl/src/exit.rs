@@ -89,7 +89,9 @@ impl Exit {
 
     /// Of an operation that has ended: all well, some of several, or the worst of them.
     pub(crate) fn of_operation(operation: &Operation) -> Exit {
-        let ends = || operation.results.iter().map(|result| Exit::of_verdict(result.verdict));
+        let apps = || operation.results.iter().map(|result| result.verdict);
+        let ends =
+            || apps().chain(operation.daemon.iter().map(|d| d.verdict)).map(Exit::of_verdict);
         let failed = ends().filter(|end| *end != Exit::Done);
         let Some(worst) = failed.max_by_key(|end| end.weight()) else { return Exit::Done };
         if ends().any(|end| end == Exit::Done) { Exit::Mixed } else { worst }
@@ -168,6 +170,7 @@ mod tests {
             state: OpState::Ended,
             results: verdicts.iter().map(result).collect(),
             waiting: Vec::new(),
+            daemon: None,
         }
     }
 

@@ -14,6 +14,7 @@ mod exit;
 mod failure;
 mod home;
 mod human;
+mod identity;
 mod interrupt;
 mod log_files;
 mod look;
@@ -80,13 +81,15 @@ fn run(dialect: Dialect, words: Vec<OsString>) -> ExitCode {
             return ExitCode::from(failure.exit.code());
         }
     };
-    match commands::run(&context, cli.verb) {
+    let code = match commands::run(&context, cli.verb) {
         Ok(code) => code,
         Err(failure) => {
             context.tell(&failure);
             ExitCode::from(failure.exit.code())
         }
-    }
+    };
+    context.note_skew();
+    code
 }
 
 /// Help and the version go to stdout and are no error; the rest is a wrong command line.

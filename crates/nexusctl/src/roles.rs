@@ -1,6 +1,7 @@
 //! The doors to the other roles of this program: the keeper, nexusd, and the daemon's start.
 //!
-//! The pair re-executes this program as `nexusctl __keeper …` and `nexusctl __nexusd …`; that is
+//! The pair re-executes this program as `nexusctl __keeper …` and `nexusctl __nexusd …`, and before
+//! an upgrade the new one is asked who it is (`nexusctl __identity`); that is
 //! seen before the command line is parsed, so that no flag of ours can get in their way.
 
 mod handover;
@@ -28,6 +29,7 @@ pub(crate) fn route() -> Option<ExitCode> {
     match role.to_str()? {
         ARG_KEEPER => Some(keeper(handoff())),
         ARG_NEXUSD => Some(nexusd(handoff())),
+        crate::identity::ARG => Some(crate::identity::say()),
         _ => None,
     }
 }

@@ -42,7 +42,11 @@ pub(crate) fn show(
 }
 
 /// It goes on without us.
-fn running(context: &Context, operation: &Operation, change: &Change) -> Result<ExitCode, Failure> {
+pub(crate) fn running(
+    context: &Context,
+    operation: &Operation,
+    change: &Change,
+) -> Result<ExitCode, Failure> {
     match context.format {
         Format::Json | Format::Jsonl => context.document(operation)?,
         Format::Name => out::result(&format!("{}\n", operation.key))?,
@@ -51,6 +55,8 @@ fn running(context: &Context, operation: &Operation, change: &Change) -> Result<
     match change.timeout {
         Some(time) if !change.no_wait => {
             let waiting: Vec<&str> = operation.waiting.iter().map(|app| app.as_str()).collect();
+            let waiting =
+                if waiting.is_empty() { &[operation.verb.as_str()] } else { &waiting[..] };
             let title = format!("not done after {}: {}", span(time.0), waiting.join(", "));
             context.tell(
                 &Failure::new(Exit::TimedOut, title)

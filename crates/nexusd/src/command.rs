@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nexus_proto::{
     AppVerb, Apply, Diff, EventView, Operation, Problem, SendText, SignalApps, Snapshot, Start,
-    Target,
+    Target, UpgradeDaemon,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Named(String, oneshot::Sender<Result<nexus_spec::Name, Problem>>),
     /// The fleet.
     Snapshot(oneshot::Sender<Arc<Snapshot>>),
+    /// Put another program in the place of both.
+    Upgrade(Upgrading, oneshot::Sender<Result<Begun, Problem>>),
     /// What targets stand for.
     Targets(Vec<String>, oneshot::Sender<Result<Vec<Target>, Problem>>),
 }
@@ -76,6 +78,19 @@ pub(crate) struct Sending {
     pub(crate) by: String,
     /// What, and to whom.
     pub(crate) asked: SendText,
+}
+
+/// Another program for the pair: it asks nothing of the core.
+#[derive(Debug)]
+pub(crate) struct Upgrading {
+    /// The client's `Idempotency-Key`.
+    pub(crate) key: String,
+    /// Who asks: `alice(1000)`.
+    pub(crate) by: String,
+    /// What.
+    pub(crate) asked: UpgradeDaemon,
+    /// The file, opened, or why it cannot be.
+    pub(crate) program: Result<std::os::fd::OwnedFd, Problem>,
 }
 
 /// A signal for main processes: it asks nothing of the core.

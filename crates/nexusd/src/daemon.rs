@@ -27,6 +27,8 @@ pub(crate) enum Course {
     Serve,
     /// End once the keeper has gone: the workers stay.
     Leaving,
+    /// End now: the keeper is a new program, and starts a nexusd of it.
+    GivingWay,
 }
 
 /// Everything that the loop owns.
@@ -56,6 +58,8 @@ pub(crate) struct Daemon {
     pub(crate) course: Course,
     /// Set once the keeper was told to end.
     pub(crate) shutdown: Option<crate::shutdown::Shutdown>,
+    /// When a new program that is to be the keeper is late.
+    pub(crate) upgrade_until: Option<Time>,
     /// For those who wait for something to change.
     pub(crate) published: Published,
     /// A way for our own threads to reach the loop.

@@ -64,6 +64,7 @@ impl Daemon {
             Command::Named(name, reply) => drop(reply.send(self.named(&name))),
             Command::Snapshot(reply) => drop(reply.send(self.snapshot().into())),
             Command::Targets(words, reply) => drop(reply.send(self.targets(&words))),
+            Command::Upgrade(upgrading, reply) => drop(reply.send(self.upgrade(upgrading))),
         }
     }
 

@@ -53,10 +53,12 @@ mod sync;
 mod targets;
 mod template;
 mod trouble;
+mod upgrade;
 mod vault;
 mod view;
 mod words;
 
+pub use lines::VERSION as STATE_FORMAT;
 pub use log_sources::{LogSource, log_sources};
 pub use run::run;
 pub use service::{hand_over, let_go};

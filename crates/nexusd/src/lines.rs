@@ -21,6 +21,8 @@ const FILE_MAX: u64 = 1 << 30;
 /// First line of every file: what it is, so that a newer program can read an older file and an
 /// older program refuses a newer one.
 const FORMAT: &str = "{\"nexus\":\"lines\",\"version\":1}\n";
+/// The version in it.
+pub const VERSION: u32 = 1;
 
 /// The file.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use nexus_core::OpId;
-use nexus_proto::{AppResult, OpState, Operation};
+use nexus_proto::{AppResult, DaemonResult, OpState, Operation};
 use nexus_spec::Name;
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +23,21 @@ pub(crate) struct Op {
     /// It ends the daemon once it has ended.
     #[serde(default)]
     pub(crate) then_leave: bool,
+    /// It puts another program in the place of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) upgrade: Option<Upgrade>,
     /// Up to which mark its changes must be synced before it is shown.
     #[serde(skip)]
     pub(crate) mark: u64,
+}
+
+/// What is known of an upgrade from its beginning on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Upgrade {
+    /// The new program's file.
+    pub(crate) file: String,
+    /// The version before.
+    pub(crate) from: String,
 }
 
 /// All operations that are remembered.
@@ -69,13 +81,38 @@ impl Ops {
             state: OpState::Running,
             results: Vec::new(),
             waiting,
+            daemon: None,
         };
         let id = OpId(self.last);
-        let op = Op { id: self.last, view, ended_at: None, then_leave: false, mark: 0 };
+        let op =
+            Op { id: self.last, view, ended_at: None, then_leave: false, upgrade: None, mark: 0 };
         self.by_key.insert(key, id);
         self.by_id.insert(id, op);
         self.end_if_answered(id);
         id
+    }
+
+    /// Begin one that is about the daemon: it ends by [`Ops::upgraded`].
+    pub(crate) fn begin_upgrade(&mut self, key: String, by: String, upgrade: Upgrade) -> OpId {
+        let id = self.begin(key, "upgrade", by, Vec::new());
+        if let Some(op) = self.by_id.get_mut(&id) {
+            (op.upgrade, op.ended_at, op.view.state) = (Some(upgrade), None, OpState::Running);
+        }
+        id
+    }
+
+    /// The upgrade that is under way.
+    pub(crate) fn upgrading(&self) -> Option<&Op> {
+        self.by_id.values().rev().find(|op| op.upgrade.is_some() && op.ended_at.is_none())
+    }
+
+    /// It has ended.
+    pub(crate) fn upgraded(&mut self, id: OpId, result: DaemonResult) {
+        if let Some(op) = self.by_id.get_mut(&id) {
+            op.view.daemon = Some(result);
+            op.view.state = OpState::Ended;
+            op.ended_at = Some(crate::clock::unix_ms());
+        }
     }
 
     /// One app of an operation has been answered.
@@ -92,6 +129,7 @@ impl Ops {
         if let Some(op) = self.by_id.get_mut(&id)
             && op.view.waiting.is_empty()
             && op.ended_at.is_none()
+            && op.upgrade.is_none()
         {
             op.view.state = OpState::Ended;
             op.ended_at = Some(crate::clock::unix_ms());

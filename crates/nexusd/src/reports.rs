@@ -22,6 +22,9 @@ impl Daemon {
         if let (Report::Pong { .. }, Some(service)) = (&report, &mut self.holdings.service) {
             service.alive();
         }
+        if matches!(report, Report::Upgrade) {
+            return self.look_at_upgrade();
+        }
         if self.shutdown.is_some() {
             return self.shutdown_report(&report);
         }
@@ -69,7 +72,7 @@ impl Daemon {
             Report::TreeGone { child } => {
                 self.turn(Event::TreeGone { child: ChildId(child) }, NOBODY);
             }
-            Report::Pong { .. } => {}
+            Report::Pong { .. } | Report::Upgrade => {}
         }
     }
 

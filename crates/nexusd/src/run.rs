@@ -70,6 +70,7 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
         } else {
             daemon.resume();
         }
+        daemon.look_at_upgrade();
         daemon.serves();
         let control = daemon.holdings.duplicate(&Held::Control)?;
         let serving = tokio::spawn(crate::api::serve(control, front));
@@ -80,6 +81,7 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
         match end {
             // Its threads are not waited for: one may hang with its disk.
             End::Left => drop(daemon.outputs.park()),
+            End::GaveWay => daemon.give_way().await?,
             End::KeeperGone => found = Some(daemon.take_over()?),
         }
     }
@@ -90,6 +92,8 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
 enum End {
     /// The keeper is dead.
     KeeperGone,
+    /// The keeper is another program, and starts a nexusd of it.
+    GaveWay,
     /// The daemon was to end.
     Left,
 }
@@ -188,6 +192,9 @@ async fn turns(
             () = tick => daemon.tick(),
             () = look => {}
         }
+        if daemon.course == Course::GivingWay {
+            return Ok(End::GaveWay);
+        }
         if daemon.course == Course::Leaving && !daemon.holdings.link.wants_write() {
             // The keeper goes once it has read the order; there is nothing left to decide.
             drop(watch.keeper.readable().await?);
@@ -272,6 +279,7 @@ impl Daemon {
     }
 
     fn tick(&mut self) {
+        self.end_late_upgrade();
         if self.shutdown.is_some() {
             self.shutdown_deadline();
         } else {

@@ -73,7 +73,8 @@ impl Daemon {
             | Report::Refused { .. }
             | Report::Respawned { .. }
             | Report::Running { .. }
-            | Report::Stop => {}
+            | Report::Stop
+            | Report::Upgrade => {}
         }
         self.shutdown_deadline();
     }
@@ -107,6 +108,6 @@ impl Daemon {
             Some(Shutdown { give_up_at, killed: true, .. }) => Some(give_up_at),
             None => self.state.next_deadline(),
         };
-        next.into_iter().chain(service).min()
+        next.into_iter().chain(service).chain(self.upgrade_until).min()
     }
 }

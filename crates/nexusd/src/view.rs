@@ -30,6 +30,7 @@ impl Daemon {
                 nexusd_restarts: self.facts.nexusd_restarts,
                 keeper_restarts: self.facts.keeper_restarts,
                 service: self.holdings.service.as_ref().and_then(|s| s.unit()).map(str::to_owned),
+                keeper_version: self.holdings.link.keeper_version(),
             },
             host: HostView {
                 name: String::new(),

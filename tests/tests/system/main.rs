@@ -48,6 +48,7 @@ mod surroundings;
 mod survive;
 mod systemd;
 mod tree;
+mod upgrade;
 
 use nexus_tests::program;
 

@@ -100,6 +100,8 @@ struct Keeper {
     timer_at: u64,
     own_pidfd: OwnedFd,
     peer: Option<Peer>,
+    /// A nexusd of the program before ours that has given way, and ends when the next one begins.
+    outgoing: Option<Peer>,
     /// nexusd has said `Resumed`: it decides what follows an exit.
     resumed: bool,
     /// When a new nexusd is due; 0 = not by time.
@@ -203,6 +205,7 @@ impl Keeper {
             timer_at: 0,
             own_pidfd,
             peer: None,
+            outgoing: None,
             resumed: false,
             nexusd_at: 0,
             knock_at: 0,

@@ -80,6 +80,7 @@ impl Keeper {
             Asked::Spawn(spawn) => Some(spawn.child),
             Asked::Take { child, .. } => Some(*child),
             Asked::Acknowledge { .. }
+            | Asked::GiveWay
             | Asked::Hold { .. }
             | Asked::Kill { .. }
             | Asked::Leave
@@ -102,6 +103,10 @@ impl Keeper {
     fn carry_out(&mut self, order: Asked<'_>, fd: Option<OwnedFd>) -> Result<(), Refusal> {
         match order {
             Asked::Acknowledge { child } => self.acknowledge(child),
+            Asked::GiveWay => {
+                self.replace_outgoing();
+                Ok(())
+            }
             Asked::Hold { id, note } => self.hold(id, note, fd),
             Asked::Kill { child } => self.kill(child),
             Asked::Leave => self.leave(),

@@ -146,10 +146,17 @@ impl Keeper {
         // Asked before the fork: afterwards the parent may be another already.
         let us = std::process::id().cast_signed();
         match process::fork(false, None)? {
-            process::Forked::Child => self.be_nexusd(us, &theirs, &lock),
+            process::Forked::Child => {
+                // Not before there is another who sees our end.
+                if let Some(outgoing) = &self.outgoing {
+                    outgoing.kill();
+                }
+                self.be_nexusd(us, &theirs, &lock)
+            }
             process::Forked::Parent(pid, pidfd) => {
                 let pidfd = files::lift(pidfd)?;
                 self.peer = Some(Peer::new(pid, ours, pidfd, &self.epoll));
+                self.outgoing = None;
                 Ok(())
             }
         }
@@ -213,6 +220,19 @@ impl Keeper {
         if self.arena.stopping() {
             self.say(Report::Stop);
         }
+    }
+
+    /// The nexusd before has given way: as after its death, but that it watches over us until the
+    /// next one does.
+    pub(super) fn replace_outgoing(&mut self) {
+        let Some(peer) = self.peer.take_if(|peer| peer.outgoing) else { return };
+        peer.deafen(&self.epoll);
+        super::unwatch(&self.epoll, peer.pidfd.as_fd());
+        self.outgoing = Some(peer);
+        self.resumed = false;
+        self.arena.count_nexusd_restart();
+        self.expect_successors();
+        self.start_nexusd();
     }
 
     /// A client has connected to the control socket: in a while, look whether it was accepted.

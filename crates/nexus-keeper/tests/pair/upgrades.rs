@@ -21,6 +21,7 @@ pub(crate) const CASES: &[Case] = &[
     case("upgrade_to_a_nexusd_that_ends", nexusd_ends),
     case("upgrade_to_a_nexusd_that_hangs", nexusd_hangs),
     case("upgrade_and_the_new_keeper_is_killed", new_keeper_is_killed),
+    case("upgrade_and_the_old_nexusd_takes_the_place_of_the_new_keeper", old_takes_over),
     case("upgrade_and_nexusd_is_killed_with_the_order", nexusd_is_killed),
 ];
 
@@ -74,7 +75,11 @@ impl Puppet {
         self.until(|report| matches!(report, Report::Upgrade));
         assert_eq!(self.step(), Some(Step::Nexusd));
         assert!(!self.link().is_on_trial());
-        std::process::exit(0)
+        self.send(Order::GiveWay);
+        // The next one ends us.
+        loop {
+            std::thread::park();
+        }
     }
 
     fn of_the_old_program(&mut self) -> bool {
@@ -299,6 +304,21 @@ fn new_keeper_is_killed(puppet: &mut Puppet) {
     puppet.goes_on();
     puppet.until(|report| matches!(report, Report::Upgrade));
     assert_eq!(puppet.step(), Some(Step::Done));
+}
+
+/// It watches over the keeper until there is another nexusd, also after it has given way.
+fn old_takes_over(puppet: &mut Puppet) {
+    if puppet.life == 0 {
+        puppet.begin();
+        let next = copy(puppet, "next");
+        puppet.upgrade(&next);
+        puppet.until(|report| matches!(report, Report::Upgrade));
+        puppet.kill_keeper_and_promote();
+    }
+    let step = puppet.step();
+    assert!(matches!(step, Some(Step::Undone(Undone::KeeperEnded(_)))), "{step:?}");
+    assert!(puppet.of_the_old_program());
+    puppet.goes_on();
 }
 
 /// Nobody would bring the old program back: it stays.

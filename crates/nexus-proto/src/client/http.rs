@@ -28,6 +28,8 @@ pub(super) struct Request<'a> {
 /// A response whose head has been read.
 pub(super) struct Response {
     pub(super) status: u16,
+    /// What the answer says of its daemon's version.
+    pub(super) version: Option<String>,
     stream: UnixStream,
     deadline: Option<Instant>,
     /// Bytes that have come and have not been taken.
@@ -62,8 +64,14 @@ pub(super) fn exchange(
 ) -> Result<Response, Failure> {
     stream.set_write_timeout(left(deadline)?).map_err(Failure::from_io)?;
     let sent = stream.write_all(&encode(request));
-    let mut response =
-        Response { status: 0, stream, deadline, buffer: Vec::new(), framing: Framing::Done };
+    let mut response = Response {
+        status: 0,
+        version: None,
+        stream,
+        deadline,
+        buffer: Vec::new(),
+        framing: Framing::Done,
+    };
     match (response.read_head(), sent) {
         // A refusal of a large body may come before all of it was sent: the answer counts.
         (Ok(()), _) => Ok(response),
@@ -192,7 +200,9 @@ impl Response {
         let mut framing = Framing::Close;
         for header in head.headers.iter() {
             let value = std::str::from_utf8(header.value).unwrap_or("").trim();
-            if header.name.eq_ignore_ascii_case("transfer-encoding") {
+            if header.name.eq_ignore_ascii_case(crate::VERSION_HEADER) {
+                self.version = Some(value.to_owned());
+            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
                 if !value.eq_ignore_ascii_case("chunked") {
                     return Err(Failure::protocol("an unknown transfer encoding"));
                 }

@@ -1,6 +1,11 @@
-//! `startup`, `unstartup`, `daemon`: flags and help.
+//! `startup`, `unstartup`, `daemon`, `update`: flags and help.
+
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use nexus_spec::Span;
+
+use super::Change;
 
 /// `startup`.
 #[derive(Args, Clone, Debug)]
@@ -56,6 +61,8 @@ pub(crate) enum DaemonVerb {
     Run(DaemonRun),
     /// End the daemon; the apps run on
     Stop(DaemonStop),
+    /// Another version in the place of the daemon; every app runs on
+    Upgrade(Upgrade),
     /// Pids, versions, uptimes; exit 3 when none runs
     Status,
 }
@@ -66,6 +73,26 @@ pub(crate) struct DaemonStop {
     /// Stop the apps, too; the next daemon starts them again
     #[arg(long)]
     pub(crate) apps: bool,
+}
+
+/// `daemon upgrade`, `update`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  nexusctl daemon upgrade                    to the version of this nexusctl
+  nexusctl daemon upgrade --to ./nexusctl    to another file's
+
+Nothing of the apps is touched: workers, sockets, log lines and exit codes are
+kept. If the new program does not get ready, the old one comes back (exit 9).")]
+pub(crate) struct Upgrade {
+    /// The program to take over [default: this one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    /// How long it may take until it is ready
+    #[arg(long, value_name = "TIME", value_parser = Span::parse, default_value = "10s")]
+    pub(crate) deadline: Span,
+    /// How to wait.
+    #[command(flatten)]
+    pub(crate) change: Change,
 }
 
 /// `daemon run`.

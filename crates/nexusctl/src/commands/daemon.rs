@@ -1,4 +1,4 @@
-//! `daemon run|stop|status`.
+//! `daemon run|stop|upgrade|status`.
 
 use std::process::ExitCode;
 
@@ -15,11 +15,14 @@ use crate::{out, roles, text};
 
 /// Do it.
 pub(super) fn run(context: &Context, args: &Daemon) -> Result<ExitCode, Failure> {
+    // To ask who serves is no reason to start anyone.
+    let as_it_is = &context.as_it_is();
     match &args.verb {
-        DaemonVerb::Run(args) => foreground(context, args),
-        DaemonVerb::Stop(args) if args.apps => stop_with_apps(context),
-        DaemonVerb::Stop(_) => stop(context),
-        DaemonVerb::Status => status(context),
+        DaemonVerb::Run(args) => foreground(as_it_is, args),
+        DaemonVerb::Stop(args) if args.apps => stop_with_apps(as_it_is),
+        DaemonVerb::Stop(_) => stop(as_it_is),
+        DaemonVerb::Status => status(as_it_is),
+        DaemonVerb::Upgrade(args) => super::upgrade::run(context, args),
     }
 }
 
@@ -64,6 +67,7 @@ fn status(context: &Context) -> Result<ExitCode, Failure> {
             context.document(&json!({
                 "schema": "nexus.version/1",
                 "version": null,
+                "keeper_version": null,
                 "pid": null,
                 "keeper_pid": null,
                 "uptime_ms": null,
@@ -83,9 +87,12 @@ fn status(context: &Context) -> Result<ExitCode, Failure> {
 
 fn page(version: &Version) -> String {
     let service = version.service.as_deref().map(text::plain);
+    let other = Some(version.keeper_version.as_str());
+    let other = other.filter(|keeper| !keeper.is_empty() && *keeper != version.version);
+    let other = other.map(|keeper| format!(", keeper {}", text::plain(keeper)));
     format!(
         "nexusd       pid {}, up {}, replaced {}\nnexus-keeper pid {}, pair up {}, replaced {}\n\
-         version      {} (API {})\nhome         {}\n{}",
+         version      {}{} (API {})\nhome         {}\n{}",
         version.pid,
         span(version.uptime_ms),
         times(version.nexusd_restarts),
@@ -93,6 +100,7 @@ fn page(version: &Version) -> String {
         span(version.pair_uptime_ms),
         times(version.keeper_restarts),
         text::plain(&version.version),
+        other.unwrap_or_default(),
         text::plain(&version.api),
         text::plain(&version.home),
         service.map(|unit| format!("systemd unit {unit}\n")).unwrap_or_default(),

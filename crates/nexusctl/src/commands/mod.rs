@@ -30,6 +30,7 @@ mod start;
 mod startup;
 mod status;
 mod stop;
+mod upgrade;
 mod wait;
 mod why;
 
@@ -81,7 +82,8 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Init(args) => init::run(context, &args),
         Verb::Completion(args) => completion::run(&args),
         Verb::Man(args) => man::run(context, &args),
-        Verb::Daemon(args) => daemon::run(&context.as_it_is(), &args),
+        Verb::Daemon(args) => daemon::run(context, &args),
+        Verb::Update(args) => upgrade::run(context, &args),
     }
 }
 

@@ -147,6 +147,7 @@ pub(crate) fn snapshot() -> Snapshot {
             nexusd_restarts: 1,
             keeper_restarts: 0,
             service: None,
+            keeper_version: "0.1.0".into(),
         },
         host: HostView {
             name: "prod-api-01".into(),

@@ -72,6 +72,13 @@ pub(crate) async fn refusal(response: Response) -> Response {
     problem(&document)
 }
 
+/// The answer with our version on it.
+pub(crate) fn of_us(mut response: Response) -> Response {
+    let version = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
+    response.headers_mut().insert(nexus_proto::VERSION_HEADER, version);
+    response
+}
+
 /// The daemon is on its way out.
 pub(crate) fn ending() -> Response {
     problem(

@@ -7,6 +7,7 @@ mod logs;
 mod openapi;
 mod routes;
 mod table;
+mod upgrade;
 mod wish;
 
 use std::collections::BTreeMap;
@@ -82,9 +83,9 @@ async fn connection(stream: UnixStream, routes: axum::Router) {
                     let mut request = request.map(Body::new);
                     request.extensions_mut().insert(peer);
                     let answer = routes.call(request).await?;
-                    Ok::<_, Infallible>(answer::refusal(answer).await)
+                    Ok::<_, Infallible>(answer::of_us(answer::refusal(answer).await))
                 }
-                Err(problem) => Ok(answer::problem(&problem)),
+                Err(problem) => Ok(answer::of_us(answer::problem(&problem))),
             }
         }
     });

@@ -4,7 +4,7 @@
 
 use axum::routing::{MethodRouter, get, post};
 
-use super::{events, figures, logs, openapi, routes, wish};
+use super::{events, figures, logs, openapi, routes, upgrade, wish};
 use crate::command::Front;
 
 /// One method of one path.
@@ -104,7 +104,7 @@ const LOGS: &[Parameter] = &[
     Parameter { name: "follow", kind: "boolean", says: "Go on with JSON lines as they come." },
 ];
 
-pub(super) static ROWS: [Row; 30] = [
+pub(super) static ROWS: [Row; 31] = [
     read("/openapi.json", "This document.").gives(Gives::OpenApi).by(|| get(openapi::document)),
     read("/v1/version", "Who answers, and since when.").of("Version").by(|| get(routes::version)),
     read("/v1/healthz", "Whether the daemon answers.").of("Health").by(|| get(routes::healthz)),
@@ -170,6 +170,9 @@ pub(super) static ROWS: [Row; 30] = [
         .gives(Gives::Accepted("Health"))
         .by(|| post(routes::leave)),
     begin("/v1/daemon/kill", "Stop all apps, then the daemon.").by(|| post(routes::kill)),
+    begin("/v1/daemon/upgrade", "Put another program in the place of nexusd and its keeper.")
+        .takes("UpgradeDaemon")
+        .by(|| post(upgrade::upgrade)),
 ];
 
 const fn read(path: &'static str, says: &'static str) -> Row {

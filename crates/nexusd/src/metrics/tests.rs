@@ -22,6 +22,7 @@ fn empty() -> Snapshot {
             nexusd_restarts: 2,
             keeper_restarts: 0,
             service: None,
+            keeper_version: "1.2.3".into(),
         },
         host: HostView {
             name: String::new(),

@@ -70,6 +70,7 @@ pub(super) fn begin(
         queue: VecDeque::new(),
         course: Course::Serve,
         shutdown: None,
+        upgrade_until: None,
         published: Published::new(),
         own,
         facts,

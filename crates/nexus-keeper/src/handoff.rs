@@ -124,7 +124,7 @@ impl Table {
         Ok(table)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = MAGIC.to_vec();
         put(&mut out, HOME, &[], self.home.as_os_str().as_bytes());
         put(&mut out, ARENA, &[fd_word(self.arena)], &[]);
@@ -166,7 +166,7 @@ impl Table {
         out
     }
 
-    fn decode(bytes: &[u8]) -> Option<Table> {
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Table> {
         let rest = &mut bytes.strip_prefix(&MAGIC)?;
         let mut table = Table { arena: -1, ..Table::default() };
         while !rest.is_empty() {

@@ -14,6 +14,8 @@
 mod arena;
 mod codec;
 pub mod facts;
+#[cfg(test)]
+mod fixtures;
 mod found;
 mod given;
 mod handoff;

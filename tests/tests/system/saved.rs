@@ -1,6 +1,8 @@
 //! `save` and `resurrect`.
 
-use nexus_tests::Home;
+use std::path::Path;
+
+use nexus_tests::{Home, repository};
 
 use crate::{AT_ONCE, shell, worker};
 
@@ -67,5 +69,45 @@ fn state_files_are_for_their_owner_only() {
     assert!(!files.is_empty());
     for file in files {
         assert_eq!(mode(&file.path()) & 0o077, 0, "{}", file.path().display());
+    }
+}
+
+/// The state folder of every version that was ever released, as it was when the machine went down.
+#[test]
+fn what_every_older_version_stored_is_read_and_comes_back() {
+    let versions = repository().join("tests/fixtures");
+    let versions: Vec<_> = std::fs::read_dir(versions).unwrap().flatten().collect();
+    assert!(!versions.is_empty());
+    for version in versions {
+        let home = Home::new();
+        restore(&home, &version.path().join("state"));
+        home.ctl(&["resurrect"]).ok();
+        let calm = home.until("calm", "its workers", |app| app.status() == "online");
+        assert_eq!((calm.pids().len(), calm.restarts()[2]), (3, 1), "{:?}", version.path());
+        assert_eq!(calm.0["memory_max_bytes"], 209_715_200);
+        let reloaded = home.until("reloaded", "its worker", |app| app.status() == "online");
+        assert_eq!(reloaded.0["generation"], 2);
+        assert!(reloaded.0["listen"][0].as_str().unwrap().starts_with("unix:"));
+        let stopped = home.known("stopped");
+        assert_eq!((stopped.status(), &stopped.0["namespace"]), ("stopped", &"back".into()));
+        assert_eq!(home.events_of("reloaded", "reloaded").len(), 1, "the journal is read, too");
+        let log = std::fs::read_to_string(home.path().join("nexusd.log")).unwrap();
+        assert!(!log.contains("ERROR"), "{log}");
+        // `saved.json` by itself, too.
+        home.ctl(&["delete", "all"]).ok();
+        home.ctl(&["resurrect"]).ok();
+        assert_eq!(home.known("calm").status(), "online");
+    }
+}
+
+fn restore(home: &Home, state: &Path) {
+    use std::os::unix::fs::DirBuilderExt;
+    let socket = home.project().join("s");
+    let mut private = std::fs::DirBuilder::new();
+    private.mode(0o700).recursive(true).create(home.path().join("state")).unwrap();
+    for file in std::fs::read_dir(state).unwrap().flatten() {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let text = text.replace("/tmp/nexus-fixture.sock", &socket.display().to_string());
+        std::fs::write(home.path().join("state").join(file.file_name()), text).unwrap();
     }
 }

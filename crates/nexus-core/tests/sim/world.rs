@@ -130,6 +130,15 @@ impl World {
         self.back_at = Some(self.now + Span(1 + self.rng.below(absence)));
     }
 
+    /// An upgrade: what was decided is done, what has not been read is left to a daemon of another
+    /// program, which gets the roll of a keeper that is another one, too, and has the same children.
+    fn gives_way(&mut self) {
+        self.note(|| "the daemon gives way to another program".into());
+        self.state = State::default();
+        self.keeper.abandoned(&mut self.rng, self.now);
+        self.back_at = Some(self.now + Span(1 + self.rng.below(10)));
+    }
+
     fn comes_back(&mut self) {
         self.note(|| "the daemon is back".into());
         self.back_at = None;
@@ -205,6 +214,9 @@ impl World {
         }
         if self.back_at.is_none() {
             self.check();
+            if self.mortality > 0 && self.rng.chance(1) {
+                self.gives_way();
+            }
         }
     }
 

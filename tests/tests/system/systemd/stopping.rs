@@ -62,6 +62,27 @@ fn the_end_of_the_daemon_alone_is_an_upgrade_in_place() {
 }
 
 #[test]
+fn an_upgrade_is_nothing_that_systemd_notices() {
+    let Some(machine) = with_apps() else { return };
+    let workers = [pid(&machine, "web"), pid(&machine, "count")];
+    let (main, daemon) = (main_pid(&machine), daemon_pid(&machine));
+    machine.sh("cp /usr/local/bin/nexusctl /usr/local/bin/nexusctl-next");
+    machine.run(&["nexusctl-next", "daemon", "upgrade"]);
+    assert_eq!(main_pid(&machine), main);
+    assert_ne!(daemon_pid(&machine), daemon);
+    assert_eq!(machine.show(UNIT, "NRestarts"), "0");
+    assert_eq!([pid(&machine, "web"), pid(&machine, "count")], workers);
+    let exe = machine.sh(&format!("readlink /proc/{main}/exe"));
+    assert_eq!(exe.trim(), "/usr/local/bin/nexusctl-next");
+    // What systemd keeps is kept for the new program, too.
+    kill(&machine, "KILL", &[main, daemon_pid(&machine)]);
+    super::moved(&machine, main);
+    assert_eq!([pid(&machine, "web"), pid(&machine, "count")], workers);
+    assert!(!fetch(&machine).is_empty());
+    counted(&machine, 100);
+}
+
+#[test]
 fn kill_stops_the_apps_for_good_and_systemd_brings_back_the_daemon() {
     let Some(machine) = with_apps() else { return };
     let said = machine.try_run(&["nexusctl", "kill", "--yes"]).stderr;

@@ -98,6 +98,16 @@ enum End {
     Left,
 }
 
+impl Daemon {
+    /// The keeper is dead.
+    fn without_keeper(&self) -> End {
+        match self.course {
+            Course::Leaving => End::Left,
+            Course::GivingWay | Course::Serve => End::KeeperGone,
+        }
+    }
+}
+
 /// Descriptors that the loop waits on.
 struct Watchers {
     link: AsyncFd<OwnedFd>,
@@ -159,8 +169,7 @@ async fn turns(
             biased;
             ready = watch.keeper.readable() => {
                 drop(ready?);
-                let left = daemon.course == Course::Leaving;
-                return Ok(if left { End::Left } else { End::KeeperGone });
+                return Ok(daemon.without_keeper());
             }
             ready = watch.link.readable(), if !broken => {
                 let mut ready = ready?;
@@ -184,21 +193,18 @@ async fn turns(
                     ready.clear_ready();
                 }
             }
-            command = commands.recv() => {
-                if let Some(command) = command {
-                    daemon.command(command);
-                }
-            }
+            Some(command) = commands.recv() => daemon.command(command),
             () = tick => daemon.tick(),
             () = look => {}
         }
-        if daemon.course == Course::GivingWay {
-            return Ok(End::GaveWay);
-        }
-        if daemon.course == Course::Leaving && !daemon.holdings.link.wants_write() {
-            // The keeper goes once it has read the order; there is nothing left to decide.
-            drop(watch.keeper.readable().await?);
-            return Ok(End::Left);
+        match daemon.course {
+            Course::GivingWay => return Ok(End::GaveWay),
+            Course::Leaving if !daemon.holdings.link.wants_write() => {
+                // The keeper goes once it has read the order; there is nothing left to decide.
+                drop(watch.keeper.readable().await?);
+                return Ok(End::Left);
+            }
+            Course::Leaving | Course::Serve => {}
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use nexus_tests::http::get;
@@ -280,6 +281,7 @@ fn a_kill_in_the_middle_of_an_upgrade_ends_in_one_of_two_whole_states() {
     let api = home.known("api").identity();
     let load = Load::start(port, 2, 1);
     let programs = [newer(&home), program("nexusctl")];
+    let (_kept, never) = mpsc::channel::<()>();
     for round in 0..16_u64 {
         let (keeper, nexusd) = pids(&home);
         let to = programs.iter().find(|file| !run_by(&home, file)).unwrap();
@@ -289,7 +291,8 @@ fn a_kill_in_the_middle_of_an_upgrade_ends_in_one_of_two_whole_states() {
         let key = format!("Idempotency-Key: {name}\r\n");
         // It may be gone before it answers.
         let _begun = home.ask("POST", "/v1/daemon/upgrade", &key, &body);
-        std::thread::sleep(Duration::from_millis(round * 2));
+        // Each round at another moment of it.
+        let _nothing = never.recv_timeout(Duration::from_millis(round * 2));
         Process(if round % 2 == 0 { keeper } else { nexusd }).signal(Signal::SIGKILL);
         let path = format!("/v1/operations/{name}?wait_ms=1000");
         let op = wait_for(PROMPT, "the end of the upgrade", || {

@@ -331,8 +331,8 @@ fn nexusd_is_killed(puppet: &mut Puppet) {
         crate::puppet::signal(keeper, nix::sys::signal::Signal::SIGSTOP);
         puppet.upgrade(&next);
         std::process::Command::new("/bin/sh")
-            .args(["-c", &format!("sleep 0.3; kill -CONT {keeper}")])
-            .spawn()
+            .args(["-c", &format!("(sleep 0.3; kill -CONT {keeper}) &")])
+            .status()
             .unwrap();
         puppet.die();
     }

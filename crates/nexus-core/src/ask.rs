@@ -141,7 +141,7 @@ fn restart(
 }
 
 /// Replace workers one after another; the build runs first, if there is one.
-fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
+pub(crate) fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
     let Wish { op, instance, .. } = wish;
     let Some(app) = known(turn, op, name, instance) else { return };
     // Of one instance the spec stays: the others have it, too.

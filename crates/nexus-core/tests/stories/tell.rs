@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use nexus_core::{
-    Action, Ask, Breach, ChildId, Ended, Entry, Event, Exit, Fact, Failure, Keep, Limit, Milestone,
-    OpId, Outcome, Pid, Purpose, Roll, SpawnError, State, Time, resume, step,
+    Action, Ask, Breach, Cause, ChildId, Ended, Entry, Event, Exit, Fact, Failure, Keep, Limit,
+    Milestone, OpId, Outcome, Pid, Purpose, Roll, SpawnError, State, Time, resume, step,
 };
 use nexus_spec::{
     AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Size, Span, Stop,
@@ -177,6 +177,11 @@ impl Stage {
             ["reset", i] => self.asks(Ask::Reset { app, instance: Some(one(i)) }),
             ["delete"] => self.asks(Ask::Delete { app }),
             ["tick"] => Event::Tick,
+            ["changed"] => Event::Changed { app },
+            ["undertaken"] => {
+                self.op += 1;
+                Event::Undertaken { op: OpId(self.op), app, cause: Cause::Changed }
+            }
             [child, ref rest @ ..] => reported(now, number(child), rest),
             [] => panic!("an empty cause"),
         }
@@ -316,6 +321,7 @@ fn effect(action: &Action) -> String {
             format!("spawn #{} {place}{absent}", child.0)
         }
         Action::Terminate { child, signal } => format!("term{} #{}", signal.0, child.0),
+        Action::Undertake { cause, .. } => format!("undertake {cause:?}"),
     }
 }
 
@@ -357,6 +363,7 @@ fn fact_word(fact: &Fact) -> String {
         Fact::Errored { exits, .. } => format!("(errored after {exits})"),
         Fact::Exited { after, asked: true, .. } => format!("(ended after {})", after.0),
         Fact::Exited { after, .. } => format!("(exited after {})", after.0),
+        Fact::HeldBack { after, until, .. } => format!("(held to {} after {after})", until.0),
         Fact::Killed { .. } => "(killed)".into(),
         Fact::Reload { generation, milestone, .. } => match milestone {
             Milestone::Begun { instances, overlaps } => {

@@ -45,6 +45,11 @@ fn beyond(breach: Breach, after: Span) -> String {
     format!("to be replaced after {}: {}", words::span(after), words::breach(breach))
 }
 
+fn built(app: Name, exit: Exit, after: Span, by: &str) -> Line<'_> {
+    let detail = format!("{} after {}", words::ended(exit), words::span(after));
+    Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
+}
+
 fn given_up(exit: Exit, exits: u32) -> String {
     let exit = words::exit(exit);
     match exits {
@@ -65,10 +70,7 @@ impl Daemon {
             Fact::BuildStarted { app } => {
                 Line::of("build", app, None, "the build command runs".into(), by)
             }
-            Fact::Built { app, exit, after } => {
-                let detail = format!("{} after {}", words::ended(exit), words::span(after));
-                Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
-            }
+            Fact::Built { app, exit, after } => built(app, exit, after, by),
             Fact::Deleted { app } => {
                 self.drain(&app);
                 Line::of("delete", app, None, "forgotten".into(), by)
@@ -81,6 +83,10 @@ impl Daemon {
                 let detail = self.how_it_ended(child, exit, after, again_at, asked);
                 let line = Line::of("exit", app, Some(instance), detail, NOBODY);
                 Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
+            }
+            Fact::HeldBack { app, after, until } => {
+                let detail = self.told_of_loop(&app, after, until);
+                Line::of("watch", app, None, detail, NOBODY)
             }
             Fact::Killed { app, instance, child } => {
                 let detail = "SIGKILL to the whole tree after the stop time-out".into();

@@ -152,22 +152,7 @@ impl Stage {
                 self.asks(Ask::Restart { app, instance: None, spec })
             }
             ["restart", i] => self.asks(Ask::Restart { app, instance: Some(one(i)), spec: None }),
-            ["reload", ref how @ ..] => {
-                let mut ask = Reload::default();
-                for word in how {
-                    match *word {
-                        "other" => ask.spec = Some((Box::new(self.other()), 1)),
-                        "replacing" => ask.replace = true,
-                        "both" => ask.parallel = 2,
-                        _ => match word.strip_prefix("with-") {
-                            Some(n) => ask.spec = Some((Box::new(self.other()), one(n))),
-                            None => ask.instance = Some(one(word)),
-                        },
-                    }
-                }
-                let Reload { instance, spec, parallel, replace } = ask;
-                self.asks(Ask::Reload { app, instance, spec, parallel, replace })
-            }
+            ["reload", ref how @ ..] => self.reload(how),
             ["abort", op] => {
                 let of = OpId(op.strip_prefix("op").expect("opN").parse().expect("a number"));
                 self.asks(Ask::Abort { app, of })
@@ -185,6 +170,27 @@ impl Stage {
             [child, ref rest @ ..] => reported(now, number(child), rest),
             [] => panic!("an empty cause"),
         }
+    }
+
+    fn reload(&mut self, how: &[&str]) -> Event {
+        let mut ask = Reload::default();
+        for word in how {
+            match *word {
+                "other" => ask.spec = Some((Box::new(self.other()), 1)),
+                "replacing" => ask.replace = true,
+                "both" => ask.parallel = 2,
+                _ => {
+                    let number = |word: &str| word.parse().expect("an instance");
+                    match word.strip_prefix("with-") {
+                        Some(n) => ask.spec = Some((Box::new(self.other()), number(n))),
+                        None => ask.instance = Some(number(word)),
+                    }
+                }
+            }
+        }
+        let Reload { instance, spec, parallel, replace } = ask;
+        let app = self.spec.name.clone();
+        self.asks(Ask::Reload { app, instance, spec, parallel, replace })
     }
 
     fn asks(&mut self, ask: Ask) -> Event {

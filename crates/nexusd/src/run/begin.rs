@@ -22,6 +22,7 @@ use crate::sampling::Sampling;
 use crate::store::{Image, Store};
 use crate::strays::Strays;
 use crate::survivors::{self, Survivor};
+use crate::watching::Watching;
 
 /// Everything in place, nothing decided yet.
 pub(super) fn begin(
@@ -35,9 +36,7 @@ pub(super) fn begin(
     let mut holdings = Holdings::new(link, handoff.held)?;
     let (store, mut image) = Store::open(&home.state())?;
     let journal = Journal::open(&home.state())?;
-    for aside in &image.aside {
-        tracing::error!("{aside}");
-    }
+    image.aside.iter().for_each(|aside| tracing::error!("{aside}"));
     let notify = notify_socket(&mut holdings)?;
     let (intents, origins) = image.intents();
     let home_id = home.id();
@@ -58,6 +57,7 @@ pub(super) fn begin(
         holdings,
         outputs,
         sampling,
+        watching: Watching::new(own.clone()),
         store,
         journal,
         ops,
@@ -80,6 +80,7 @@ pub(super) fn begin(
     reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
     daemon.resume_outputs();
     if !daemon.holdings.link.stopping() {
+        daemon.watch_all();
         daemon.perform(actions, NOBODY);
     }
     Ok(daemon)

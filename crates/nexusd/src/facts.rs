@@ -50,6 +50,11 @@ fn built(app: Name, exit: Exit, after: Span, by: &str) -> Line<'_> {
     Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
 }
 
+fn errored(app: Name, instance: u16, exit: Exit, exits: u32) -> Line<'static> {
+    let line = Line::of("errored", app, Some(instance), given_up(exit, exits), NOBODY);
+    Line { exit: Some(words::exit(exit)), ..line }
+}
+
 fn given_up(exit: Exit, exits: u32) -> String {
     let exit = words::exit(exit);
     match exits {
@@ -75,10 +80,7 @@ impl Daemon {
                 self.drain(&app);
                 Line::of("delete", app, None, "forgotten".into(), by)
             }
-            Fact::Errored { app, instance, exit, exits } => {
-                let line = Line::of("errored", app, Some(instance), given_up(exit, exits), NOBODY);
-                Line { exit: Some(words::exit(exit)), ..line }
-            }
+            Fact::Errored { app, instance, exit, exits } => errored(app, instance, exit, exits),
             Fact::Exited { app, instance, child, exit, after, asked, again_at } => {
                 let detail = self.how_it_ended(child, exit, after, again_at, asked);
                 let line = Line::of("exit", app, Some(instance), detail, NOBODY);

@@ -72,7 +72,7 @@ pub(crate) struct App {
     /// A worker that uses more memory is replaced: 512M, 2G
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) max_memory_restart: Option<String>,
-    /// Reload it when its files change: these, or all below its directory
+    /// Reload it when these files change, or any
     #[arg(long, value_name = "PATHS", num_args = 0..=1, value_delimiter = ',',
           require_equals = true, default_missing_value = ".")]
     pub(crate) watch: Vec<String>,

@@ -28,25 +28,45 @@ pub(crate) fn at_rest(
     ours.start("idle", &["worker", &stamps.path.to_string_lossy()], WORKERS, "")?;
     stamps.wait(WORKERS)?;
     std::thread::sleep(SETTLE);
-    let pair = ours.pair()?;
+    let usage = watch(&ours.pair()?)?;
+    ours.delete("idle")?;
+    let Usage { memory, cpu, wakes } = usage;
+    report.add("memory (PSS), 50 workers", "MiB", None, Some(memory), Goal::AtMost(6.0));
+    report.add("CPU when idle, 50 workers", "%", None, Some(cpu), Goal::AtMost(0.1));
+    report.add("wake-ups when idle", "1/s", None, Some(wakes), Goal::None);
+    Ok(())
+}
+
+/// What some processes use together.
+pub(crate) struct Usage {
+    /// Proportional set size, in MiB.
+    pub(crate) memory: f64,
+    /// Percent of one CPU.
+    pub(crate) cpu: f64,
+    /// Wake-ups a second.
+    pub(crate) wakes: f64,
+}
+
+/// Look at them for a while.
+pub(crate) fn watch(processes: &[Process]) -> Result<Usage, Fault> {
     let sum = |fact: fn(Process) -> Option<u64>| {
-        pair.iter().map(|&process| fact(process).ok_or("nexusd or the keeper has gone")).sum()
+        processes
+            .iter()
+            .map(|&process| fact(process).ok_or("a process of the manager has gone"))
+            .sum()
     };
     let cpu: Result<u64, &str> = sum(cpu_ns);
     let wakes: Result<u64, &str> = sum(wake_ups);
     std::thread::sleep(WATCH);
     let cpu = sum(cpu_ns)?.saturating_sub(cpu?);
     let wakes = sum(wake_ups)?.saturating_sub(wakes?);
-    let memory = sum(pss_kib)?;
-    ours.delete("idle")?;
+    let memory: u64 = sum(pss_kib)?;
     let seconds = WATCH.as_secs_f64();
-    let share = cpu as f64 / 1e9 / seconds * 100.0;
-    let memory = memory as f64 / 1024.0;
-    report.add("memory (PSS), 50 workers", "MiB", None, Some(memory), Goal::AtMost(6.0));
-    report.add("CPU when idle, 50 workers", "%", None, Some(share), Goal::AtMost(0.1));
-    let wakes = wakes as f64 / seconds;
-    report.add("wake-ups when idle", "1/s", None, Some(wakes), Goal::None);
-    Ok(())
+    Ok(Usage {
+        memory: memory as f64 / 1024.0,
+        cpu: cpu as f64 / 1e9 / seconds * 100.0,
+        wakes: wakes as f64 / seconds,
+    })
 }
 
 /// CPU time of all threads, in nanoseconds (the kernel's scheduler statistics, sched-stats.rst: the

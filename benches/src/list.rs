@@ -6,8 +6,9 @@ use std::time::Instant;
 
 use crate::Fault;
 use crate::managed::Managed;
-use crate::report::{Goal, Report, median};
+use crate::report::{Goal, Report};
 use crate::stamps::Stamps;
+use crate::table::median;
 
 /// Workers in the list.
 pub(crate) const WORKERS: usize = 50;
@@ -40,7 +41,7 @@ pub(crate) fn wall_time(
     Ok(())
 }
 
-fn timed(command: &mut Command) -> Result<f64, Fault> {
+pub(crate) fn timed(command: &mut Command) -> Result<f64, Fault> {
     let shown = format!("{:?}", command.get_program());
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let begin = Instant::now();

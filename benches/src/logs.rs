@@ -7,19 +7,21 @@ use std::time::Duration;
 use crate::Fault;
 use crate::limit::{Bare, Copy, copy_all};
 use crate::managed::Managed;
-use crate::report::{Goal, Report, median};
+use crate::manager::log_bytes;
+use crate::report::{Goal, Report};
 use crate::stamps::{Stamps, now, until};
+use crate::table::median;
 use crate::worker::LINE;
 
-const WRITERS: usize = 4;
+pub(crate) const WRITERS: usize = 4;
 /// Lines of each writer.
-const LINES: usize = 100_000;
+pub(crate) const LINES: usize = 100_000;
 /// How often.
 const ROUNDS: usize = 5;
 /// How long one round may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-const TOTAL: u64 = (WRITERS * LINES * LINE) as u64;
+pub(crate) const TOTAL: u64 = (WRITERS * LINES * LINE) as u64;
 
 /// How lines are kept: its name, further settings of the app, bytes added to each line, the goal.
 const WAYS: [(&str, &str, usize, Goal); 4] = [
@@ -59,7 +61,7 @@ pub(crate) fn throughput(
     Ok(())
 }
 
-fn bare(how: Copy, dir: &Path) -> Result<f64, Fault> {
+pub(crate) fn bare(how: Copy, dir: &Path) -> Result<f64, Fault> {
     let stamps = Stamps::new(dir.join("lines-limit"))?;
     let path = stamps.path.to_string_lossy();
     let lines = LINES.to_string();
@@ -90,27 +92,16 @@ fn managed(
     let logs = ours.home.path().join("logs");
     let total = TOTAL + (WRITERS * LINES * added) as u64;
     until(PATIENCE, &format!("{total} bytes in {}", logs.display()), || {
-        (size_of(&logs, &format!("{name}-out")) >= total).then_some(())
+        (log_bytes(&logs, name) >= total).then_some(())
     })?;
     let rate = rate(&stamps);
-    let size = size_of(&logs, &format!("{name}-out"));
+    let size = log_bytes(&logs, name);
     ours.delete(name)?;
     if size == total { rate } else { Err(format!("{size} bytes in the logs, not {total}")) }
 }
 
-/// Bytes of all log files of an app's standard output, rotated ones included.
-fn size_of(logs: &Path, prefix: &str) -> u64 {
-    let Ok(entries) = std::fs::read_dir(logs) else { return 0 };
-    let mine = entries.flatten().filter(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        name.starts_with(prefix) && !name.ends_with(".idx")
-    });
-    mine.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
-}
-
 /// Megabytes a second from the first writer's first instruction until now.
-fn rate(stamps: &Stamps) -> Result<f64, Fault> {
+pub(crate) fn rate(stamps: &Stamps) -> Result<f64, Fault> {
     let end = now()?;
     let begin = stamps.read().iter().map(|stamp| stamp.at_ns).min().unwrap_or(end);
     Ok(TOTAL as f64 / 1e6 / (end.saturating_sub(begin).max(1) as f64 / 1e9))

@@ -1,37 +1,34 @@
-//! Nexus beside the bare limit: a loop that spawns, waits and copies, and does nothing else.
+//! What Nexus costs: beside the bare limit (a loop that spawns, waits and copies, and does nothing
+//! else), beside other process managers, and with many workers.
 //!
-//! Both sides run the same workers (this program, re-executed) in the same minute on the same
+//! All sides run the same workers (this program, re-executed) in the same minutes on the same
 //! machine, turn about, so that a ratio means something where a time would not.
 
+mod beside;
+mod goals;
 mod idle;
 mod limit;
 mod list;
 mod logs;
 mod managed;
+mod manager;
+mod peers;
 mod report;
 mod respawn;
+mod size;
 mod stamps;
+mod table;
 mod worker;
 
-use std::path::Path;
 use std::process::ExitCode;
 
-use nexus_tests::Home;
-
-use managed::Managed;
-use report::Report;
-
 const USAGE: &str = "\
-nexus-benches [--page FILE]         both sides; --page rewrites the generated part of FILE
-nexus-benches limit                 the bare limit only
+nexus-benches goals|peers|size [PAGE]   one part; PAGE's own section for it is rewritten
+nexus-benches limit                     the bare limit only
 ";
 
 /// Why a measurement did not come about: a sentence.
 pub(crate) type Fault = String;
-
-/// One measurement: the limit's side always, ours when there is a home; files go into the
-/// directory.
-type Part = fn(Option<&Managed>, &Path, &mut Report) -> Result<(), Fault>;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -39,9 +36,15 @@ fn main() -> ExitCode {
     let done = match args.as_slice() {
         ["worker", stamps] => worker::stay(stamps),
         ["writer", stamps, lines] => worker::write(stamps, lines),
-        ["limit"] => measure(None, None),
-        [] => measure(Some(Managed::begin), None),
-        ["--page", page] => measure(Some(Managed::begin), Some(page)),
+        ["writer-stays", stamps, lines] => worker::write_and_stay(stamps, lines),
+        ["limit"] => goals::limit(),
+        ["goals", page @ ..] if page.len() < 2 => show("goals", page, goals::measure()),
+        ["peers", page @ ..] if page.len() < 2 => {
+            show("peers", page, beside::measure().map(|table| table.text()))
+        }
+        ["size", page @ ..] if page.len() < 2 => {
+            show("size", page, size::measure().map(|table| table.text()))
+        }
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -56,37 +59,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// Measure everything that can be measured, print the table, and write the page if nothing is
-/// missing from it.
-fn measure(begin: Option<fn() -> Result<Managed, Fault>>, page: Option<&str>) -> Result<(), Fault> {
-    let mut report = Report::default();
-    let ours = match begin.map(|begin| begin()) {
-        Some(Ok(ours)) => Some(ours),
-        Some(Err(problem)) => {
-            report.miss("nexus", problem);
-            None
-        }
-        None => None,
-    };
-    let ours = ours.as_ref();
-    let room = Home::new();
-    let dir = ours.map_or(room.project(), Managed::dir);
-    // At rest first: a pair that has done nothing else yet.
-    for (name, part) in [
-        ("idle", idle::at_rest as Part),
-        ("restart", respawn::restart),
-        ("200 up", respawn::many),
-        ("logs", logs::throughput),
-        ("list", list::wall_time),
-    ] {
-        eprintln!("measuring: {name}");
-        if let Err(problem) = part(ours, &dir, &mut report) {
-            report.miss(name, problem);
-        }
-    }
-    print!("{}", report.text());
-    if let Some(problem) = report.missing() {
-        return Err(problem);
-    }
-    page.map_or(Ok(()), |page| report.write(page))
+/// Print what was measured, and write it into its page, if there is one.
+fn show(part: &str, page: &[&str], measured: Result<String, Fault>) -> Result<(), Fault> {
+    let text = measured?;
+    print!("{text}");
+    page.first().map_or(Ok(()), |page| table::write(page, part, &text))
 }

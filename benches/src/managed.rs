@@ -1,11 +1,13 @@
 //! The same workers under Nexus, in a home of their own, through `nexusctl`.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use nexus_tests::{Home, Output, Process, program_dir};
 
 use crate::Fault;
+use crate::manager::{Job, Manager, me, run};
 use crate::stamps::{Stamps, until};
 
 /// How long the pair may take to be seen.
@@ -18,17 +20,19 @@ pub(crate) struct Managed {
 }
 
 impl Managed {
-    /// A home whose pair is up: one start and delete, so that no measurement pays for the first.
-    pub(crate) fn begin() -> Result<Managed, Fault> {
+    /// A home in which nothing runs.
+    pub(crate) fn new() -> Result<Managed, Fault> {
         let nexusctl = program_dir().join("nexusctl");
         if !nexusctl.is_file() {
             return Err(format!("{} is not built; run `cargo xtask bench`", nexusctl.display()));
         }
-        let ours = Managed { home: Home::new(), nexusctl };
-        let stamps = Stamps::new(ours.home.project().join("warm"))?;
-        ours.start("warm", &["worker", &stamps.path.to_string_lossy()], 1, "")?;
-        stamps.wait(1).map_err(|problem| format!("`nexusctl start` ran nothing: {problem}"))?;
-        ours.delete("warm")?;
+        Ok(Managed { home: Home::new(), nexusctl })
+    }
+
+    /// A home whose pair is up: one start and delete, so that no measurement pays for the first.
+    pub(crate) fn begin() -> Result<Managed, Fault> {
+        let ours = Managed::new()?;
+        ours.warm()?;
         Ok(ours)
     }
 
@@ -46,11 +50,11 @@ impl Managed {
         instances: usize,
         more: &str,
     ) -> Result<(), Fault> {
-        let me = std::env::current_exe().map_err(|error| error.to_string())?;
+        let me = me()?;
         let text = format!(
             "[[apps]]\nname = {name:?}\nscript = {:?}\nargs = {args:?}\ninstances = {instances}\n\
              ready = \"delay:1ms\"\nmin_uptime = 0\nmax_restarts = 1000000\n{more}\n",
-            me.to_string_lossy()
+            me
         );
         let file = self.dir().join(format!("{name}.toml"));
         std::fs::write(&file, text).map_err(|error| error.to_string())?;
@@ -76,5 +80,41 @@ impl Managed {
         until(PATIENCE, "nexus-keeper and nexusd", || {
             Some([self.home.keeper()?, self.home.daemon()?])
         })
+    }
+}
+
+impl Manager for Managed {
+    fn name(&self) -> &'static str {
+        "nexus"
+    }
+
+    fn version(&self) -> Result<String, Fault> {
+        let said = run(self.home.command(&self.nexusctl).arg("--version"))?;
+        Ok(said.split_whitespace().nth(1).unwrap_or("unknown version").to_owned())
+    }
+
+    fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn warm(&self) -> Result<(), Fault> {
+        let stamps = Stamps::new(self.home.project().join("warm"))?;
+        Managed::start(self, "warm", &["worker", &stamps.path.to_string_lossy()], 1, "")?;
+        stamps.wait(1).map_err(|problem| format!("`nexusctl start` ran nothing: {problem}"))?;
+        self.delete("warm")
+    }
+
+    fn start(&self, job: &Job<'_>) -> Result<(), Fault> {
+        Managed::start(self, job.name, job.args, job.instances, "log = { max_size = \"none\" }")
+    }
+
+    fn list(&self) -> Command {
+        let mut command = self.home.command(&self.nexusctl);
+        command.arg("list");
+        command
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.home.path().join("logs")
     }
 }

@@ -8,8 +8,9 @@ use nix::sys::signal::Signal;
 use crate::Fault;
 use crate::limit::Bare;
 use crate::managed::Managed;
-use crate::report::{Goal, Report, median, quantile};
+use crate::report::{Goal, Report};
 use crate::stamps::{Stamps, now};
+use crate::table::{median, quantile};
 
 /// Kills on each side.
 const KILLS: usize = 200;
@@ -36,12 +37,12 @@ pub(crate) fn restart(
     for kill in 1..=KILLS {
         let begin = now()?;
         bare.replace(&bare_stamps)?;
-        limit.push(since(begin, &bare_stamps, kill + 1)?);
+        limit.push(bare_stamps.since(begin, kill + 1)?);
         if ours.is_some() {
             let Some(worker) = our_stamps.read().pop() else { continue };
             let begin = now()?;
             Process(worker.pid).signal(Signal::SIGKILL);
-            nexus.push(since(begin, &our_stamps, kill + 1)?);
+            nexus.push(our_stamps.since(begin, kill + 1)?);
         }
     }
     if let Some(ours) = ours {
@@ -61,23 +62,17 @@ pub(crate) fn many(ours: Option<&Managed>, dir: &Path, report: &mut Report) -> R
         let stamps = Stamps::new(dir.join("many-limit"))?;
         let begin = now()?;
         let workers: Result<Vec<Bare>, Fault> = (0..MANY).map(|_| Bare::worker(&stamps)).collect();
-        limit.push(since(begin, &stamps, MANY)?);
+        limit.push(stamps.since(begin, MANY)?);
         drop(workers?);
         if let Some(ours) = ours {
             let stamps = Stamps::new(dir.join("many-nexus"))?;
             let begin = now()?;
             ours.start("many", &["worker", &stamps.path.to_string_lossy()], MANY, "")?;
-            nexus.push(since(begin, &stamps, MANY)?);
+            nexus.push(stamps.since(begin, MANY)?);
             ours.delete("many")?;
         }
     }
     let goal = Goal::AtMostTimes(1.2);
     report.add("200 workers up", "ms", median(&limit), median(&nexus), goal);
     Ok(())
-}
-
-/// Milliseconds from `begin` to the latest of `count` stamps.
-fn since(begin_ns: u64, stamps: &Stamps, count: usize) -> Result<f64, Fault> {
-    let last = stamps.wait(count)?.iter().map(|stamp| stamp.at_ns).max().unwrap_or(begin_ns);
-    Ok(last.saturating_sub(begin_ns) as f64 / 1e6)
 }

@@ -50,6 +50,12 @@ impl Stamps {
         text.split_inclusive('\n').filter_map(|line| stamp(line.strip_suffix('\n')?)).collect()
     }
 
+    /// Milliseconds from a moment to the latest of `count` stamps.
+    pub(crate) fn since(&self, begin_ns: u64, count: usize) -> Result<f64, Fault> {
+        let last = self.wait(count)?.iter().map(|stamp| stamp.at_ns).max().unwrap_or(begin_ns);
+        Ok(last.saturating_sub(begin_ns) as f64 / 1e6)
+    }
+
     /// Wait until there are `count` stamps.
     pub(crate) fn wait(&self, count: usize) -> Result<Vec<Stamp>, Fault> {
         until(PATIENCE, &format!("{count} workers to begin"), || {

@@ -19,6 +19,14 @@ pub(crate) fn stay(stamps: &str) -> Result<(), Fault> {
     }
 }
 
+/// Stamp, write so many lines as fast as they are taken, then stay.
+pub(crate) fn write_and_stay(stamps: &str, lines: &str) -> Result<(), Fault> {
+    write(stamps, lines)?;
+    loop {
+        std::thread::park();
+    }
+}
+
 /// Stamp, then write so many lines as fast as they are taken.
 pub(crate) fn write(stamps: &str, lines: &str) -> Result<(), Fault> {
     let lines: usize = lines.parse().map_err(|_| format!("{lines} is not a number of lines"))?;

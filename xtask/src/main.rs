@@ -15,7 +15,7 @@ cargo xtask ci            exactly what CI runs: fmt, clippy, doc, then test
 cargo xtask tidy          the rules of the house only
 cargo xtask sim [SEEDS]   simulated lives of the core, in release; default 1000000
 cargo xtask docs          write docs/CONFIGURATION.md from the tables of settings
-cargo xtask bench         measure against the bare limit, rewrite docs/BENCHMARKS.md
+cargo xtask bench [PART]  measure, rewrite docs/BENCHMARKS.md; parts: goals, peers, size
 ";
 
 /// Seeds of `sim` when none are given.
@@ -33,7 +33,8 @@ fn main() -> ExitCode {
             Ok(seeds) => steps::sim(seeds),
             Err(_) => Err(format!("{seeds} is not a number of seeds")),
         },
-        ["bench"] => steps::bench(),
+        ["bench"] => steps::bench(&steps::PARTS),
+        ["bench", part] if steps::PARTS.contains(part) => steps::bench(&[part]),
         ["docs"] => docs::write(),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");

@@ -38,6 +38,40 @@ pub(crate) fn ensure() -> Result<(), String> {
     }
 }
 
+/// Other process managers, to be measured beside us: program → package.
+const PEERS: &[(&str, &str)] =
+    &[("supervisord", "supervisor"), ("runsvdir", "runit"), ("s6-svscan", "s6")];
+
+/// Bring the other process managers, PM2 into this directory. Whoever cannot be had is not measured,
+/// and the page says so.
+pub(crate) fn ensure_peers(dir: &Path) {
+    let missing: Vec<&str> = PEERS
+        .iter()
+        .filter(|(program, _)| find(program).is_none())
+        .map(|(_, name)| *name)
+        .collect();
+    if !missing.is_empty() && root() && find("apt-get").is_some() {
+        let install = [&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat();
+        if let Err(problem) = apt(&["update"]).and_then(|()| apt(&install)) {
+            eprintln!("xtask: {problem}");
+        }
+    }
+    if dir.join("node_modules/.bin/pm2").is_file() {
+        return;
+    }
+    let Some(npm) = find("npm") else { return };
+    let mut install = Command::new(npm);
+    install
+        .args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"])
+        .arg(dir)
+        .arg("pm2");
+    match install.stdin(Stdio::null()).status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => eprintln!("xtask: npm install pm2: {status}"),
+        Err(error) => eprintln!("xtask: npm: {error}"),
+    }
+}
+
 fn missing() -> Vec<&'static str> {
     NEEDED.iter().filter(|(program, _)| find(program).is_none()).map(|(_, name)| *name).collect()
 }

@@ -3,6 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use crate::packages;
 use crate::suites;
 use crate::targets::{cargo, workspace};
 
@@ -42,14 +43,23 @@ pub(crate) fn sim(seeds: u64) -> Result<(), String> {
     step("sim", command.env("SEEDS", seeds.to_string()))
 }
 
+/// What can be measured: us against the bare limit, beside other managers, with many workers.
+pub(crate) const PARTS: [&str; 3] = ["goals", "peers", "size"];
+
 /// Measure, and write the page.
-pub(crate) fn bench() -> Result<(), String> {
+pub(crate) fn bench(parts: &[&str]) -> Result<(), String> {
     let workspace = workspace()?;
+    if parts.contains(&"peers") {
+        packages::ensure_peers(&workspace.target.join("peers"));
+    }
     let mut build = cargo();
     step("build", build.args(["build", "--release", "-p", "nexus-benches", "-p", "nexusctl"]))?;
-    let mut measure = Command::new(workspace.target.join("release/nexus-benches"));
-    measure.arg("--page").arg(workspace.root.join("docs/BENCHMARKS.md"));
-    step("measure", &mut measure)
+    for part in parts {
+        let mut measure = Command::new(workspace.target.join("release/nexus-benches"));
+        measure.arg(part).arg(workspace.root.join("docs/BENCHMARKS.md"));
+        step(part, &mut measure)?;
+    }
+    Ok(())
 }
 
 fn step(name: &str, command: &mut Command) -> Result<(), String> {

@@ -25,6 +25,8 @@ const SUN_PATH_MAX: usize = 107;
 /// What the pair needs for itself and a few workers: long-lived descriptors of the keeper have
 /// numbers above `LOW_END`.
 const DESCRIPTORS_MIN: u64 = files::LOW_END as u64 + 64;
+/// Room for as many workers as we can keep; the kernel's own bound (`fs.nr_open`) unless changed.
+const DESCRIPTORS_WANTED: u64 = 1 << 20;
 /// What we ask the kernel for ourselves; workers get the caller's value back.
 const OOM_SCORE_ADJ: i32 = -500;
 
@@ -257,11 +259,14 @@ fn bind(home: &Path) -> Result<OwnedFd, FoundError> {
 fn raise_limits() -> Result<Limits, FoundError> {
     let (nofile_soft, nofile_hard) = getrlimit(Resource::RLIMIT_NOFILE)
         .map_err(|e| FoundError::Io { doing: "reading our limits", error: e.into() })?;
-    if nofile_hard < DESCRIPTORS_MIN {
-        return Err(FoundError::Descriptors { needed: DESCRIPTORS_MIN, hard: nofile_hard });
+    // Only root may raise the hard limit; others go on with what there is.
+    let most = nofile_hard.max(DESCRIPTORS_WANTED);
+    if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_err() {
+        if nofile_hard < DESCRIPTORS_MIN {
+            return Err(FoundError::Descriptors { needed: DESCRIPTORS_MIN, hard: nofile_hard });
+        }
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile_hard, nofile_hard);
     }
-    // Where it is refused we go on with fewer: orders that do not fit are refused one by one.
-    let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile_hard, nofile_hard);
     let oom_score_adj = read_oom_score_adj().unwrap_or(0);
     Ok(Limits { nofile_soft, nofile_hard, oom_score_adj })
 }

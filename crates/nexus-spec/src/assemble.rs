@@ -87,7 +87,7 @@ impl Options {
     }
 
     fn log_files(&self, cwd: &Path) -> LogFiles {
-        let nowhere = self.disable_logs.then(|| PathBuf::from(NOWHERE));
+        let nowhere = self.disable_logs.then(|| PathBuf::from(LogFiles::NOWHERE));
         let file = |file: &Option<String>| {
             file.as_ref().map(|file| join(cwd, file)).or_else(|| nowhere.clone())
         };
@@ -207,9 +207,6 @@ impl Options {
         })
     }
 }
-
-/// Where output goes that nobody wants.
-pub(crate) const NOWHERE: &str = "/dev/null";
 
 /// `path` below `dir`, or itself when absolute, without `.` parts. `..` stays: what it means
 /// depends on links.

@@ -1,6 +1,6 @@
 //! Where output goes, in which form, and how much of it is kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -63,8 +63,17 @@ pub enum OnFull {
 }
 
 impl LogFiles {
+    /// Where output goes that nobody wants: workers write there themselves.
+    pub const NOWHERE: &'static str = "/dev/null";
+
     /// The `log_date_format` of `time = true`.
     pub const TIME: &'static str = "YYYY-MM-DDTHH:mm:ss";
+
+    /// How many of the two streams are kept.
+    pub fn kept(&self) -> usize {
+        let files = [&self.out_file, &self.error_file].into_iter();
+        files.filter(|file| file.as_deref() != Some(Path::new(LogFiles::NOWHERE))).count()
+    }
 }
 
 impl Default for LogFiles {

@@ -36,6 +36,7 @@ mod requests;
 mod roll;
 mod rolling;
 mod rollouts;
+mod room;
 mod run;
 mod sampling;
 mod saved;

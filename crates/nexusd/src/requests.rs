@@ -46,6 +46,7 @@ impl Daemon {
             self.tell_changes(apply, &begin.by);
         }
         let plan = self.plan(begin.what)?;
+        self.must_have_room(&plan)?;
         let apps: Vec<Name> = plan.asks.iter().map(|ask| ask.app().clone()).collect();
         let names: Vec<&str> = apps.iter().map(Name::as_str).collect();
         let detail = format!("{} {}", plan.verb, names.join(" "));

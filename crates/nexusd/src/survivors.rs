@@ -11,9 +11,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
 
 use nexus_core::{AppRecord, ChildId, Entry, Intents, Pid, Purpose, SlotRecord, Time};
-use nexus_spec::{AppSpec, Listen, Stdin};
+use nexus_spec::{AppSpec, Listen, LogFiles, Stdin};
 use nix::sys::socket::{SockaddrStorage, UnixAddr, getsockname, getsockopt, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
@@ -72,16 +73,21 @@ fn complete(
     intents: &Intents,
 ) {
     for run in runs.values() {
-        let pipe =
-            |end| Held::Pipe(run.app.clone(), Line::Instance(run.instance), Stream::Err, end);
-        let whole =
-            [End::Read, End::Write].into_iter().all(|end| holdings.id(&pipe(end)).is_some());
-        // Asked last: it is a look through all children.
-        if whole || !known(run.child) {
-            continue;
-        }
         let app = intents.apps.iter().find(|app| app.spec.name == run.app);
         let Some(app) = app else { continue };
+        let has = |stream| {
+            let line = Line::Instance(run.instance);
+            let pipe = |end| Held::Pipe(run.app.clone(), line, stream, end);
+            let whole = || [End::Read, End::Write].map(|end| holdings.id(&pipe(end)).is_some());
+            is_nowhere(&app.spec, stream) || whole() == [true, true]
+        };
+        if has(Stream::Out) && has(Stream::Err) {
+            continue;
+        }
+        // Asked last: it is a look through all children.
+        if !known(run.child) {
+            continue;
+        }
         if start_ticks(run.pid) == Some(run.start_ticks)
             && let Some(pid) = rustix::process::Pid::from_raw(run.pid)
             && let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
@@ -92,9 +98,21 @@ fn complete(
     }
 }
 
+/// It is written to /dev/null, without a pipe.
+fn is_nowhere(spec: &AppSpec, stream: Stream) -> bool {
+    let file = match stream {
+        Stream::Out => &spec.log.out_file,
+        Stream::Err => &spec.log.error_file,
+    };
+    file.as_deref() == Some(Path::new(LogFiles::NOWHERE))
+}
+
 /// Open its pipes anew, and fetch its sockets.
 fn fetch(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) {
     for (stream, number) in [(Stream::Out, 1), (Stream::Err, 2)] {
+        if is_nowhere(spec, stream) {
+            continue;
+        }
         if let Err(error) = pipe(holdings, run, stream, number) {
             tracing::warn!(pid = run.pid, %error, "its {} is not ours any more", stream.word());
         }

@@ -159,8 +159,10 @@ fn what_a_worker_of_a_dead_pair_has_left_behind_is_ended() {
 fn too_low_a_limit_of_descriptors_is_said() {
     let home = Home::new();
     let limited = |limit: &str| {
-        let mut command = home.command(std::path::Path::new("prlimit"));
-        command.arg(format!("--nofile={limit}")).arg(nexus_tests::program("nexusctl"));
+        // Without the right to raise it, as any user but root.
+        let mut command = home.command(std::path::Path::new("setpriv"));
+        command.args(["--bounding-set=-sys_resource", "prlimit", &format!("--nofile={limit}")]);
+        command.arg(nexus_tests::program("nexusctl"));
         command.args(["start", "--name", "calm", "--ready", "delay:0s", "--", "sleep", "1000"]);
         nexus_tests::run(&mut command, Duration::from_secs(30))
     };

@@ -34,6 +34,7 @@ mod project;
 mod readme;
 mod reload;
 mod reload_fails;
+mod room;
 mod rotation;
 mod saved;
 mod scale;

@@ -3,8 +3,8 @@
 use toml::Value;
 
 use super::{Scope, Setting, Work, get_table, set_table};
-use crate::assemble::NOWHERE;
 use crate::given::Given;
+use crate::log::LogFiles;
 use crate::read;
 use crate::wrong::Wrong;
 
@@ -103,7 +103,7 @@ pub(super) static ROWS: [Setting; 7] = [
 fn file(given: &Given) -> Result<String, Wrong> {
     let path = read::path(given)?;
     if path == "NULL" {
-        return Ok(NOWHERE.to_owned());
+        return Ok(LogFiles::NOWHERE.to_owned());
     }
     if path.ends_with('/') {
         return Err(Wrong::value(given, "is the path of a directory", "write the path of a file"));

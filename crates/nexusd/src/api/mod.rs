@@ -53,10 +53,13 @@ pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> 
     let listener = UnixListener::from_std(listener)?;
     let routes = routes::routes(front);
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // Of a lasting want of descriptors the log tells once.
+    let mut refused = false;
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
         match listener.accept().await {
             Ok((stream, _)) => {
+                refused = false;
                 let routes = routes.clone();
                 tokio::spawn(async move {
                     connection(stream, routes).await;
@@ -64,7 +67,9 @@ pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> 
                 });
             }
             Err(error) => {
-                tracing::warn!(%error, "a client could not be accepted");
+                if !std::mem::replace(&mut refused, true) {
+                    tracing::warn!(%error, "clients cannot be accepted");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nexus_core::Slot;
 use nexus_log::{Dress, Form, Origin, Pattern, Rules};
-use nexus_spec::{AppSpec, LogFormat};
+use nexus_spec::{AppSpec, LogFiles, LogFormat};
 
 use crate::held::{Line, Stream};
 use crate::home::Home;
@@ -34,6 +34,10 @@ impl Naming<'_> {
             Stream::Out => &log.out_file,
             Stream::Err => &log.error_file,
         };
+        let nowhere = Path::new(LogFiles::NOWHERE);
+        if given.as_deref() == Some(nowhere) && !matches!(under, Line::Build) {
+            return (nowhere.to_owned(), Line::Merged);
+        }
         let path = match (given, under) {
             (Some(path), Line::Merged) => path.clone(),
             (Some(path), Line::Instance(_)) if plain => path.clone(),

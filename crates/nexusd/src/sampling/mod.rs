@@ -232,6 +232,11 @@ impl Shared {
     }
 }
 
+/// The most open files that the figures take, of so many that there may be.
+pub(crate) fn files_max(limit: u64) -> u64 {
+    (limit / FILES_SHARE).min(FILES_MAX as u64)
+}
+
 /// Open files that may still be kept.
 struct Room(usize);
 
@@ -245,7 +250,7 @@ impl Room {
     fn of_this_process() -> Room {
         let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE);
         let soft = limit.map_or(1_024, |(soft, _)| soft);
-        Room(usize::try_from(soft / FILES_SHARE).unwrap_or(FILES_MAX).min(FILES_MAX))
+        Room(usize::try_from(files_max(soft)).unwrap_or(FILES_MAX))
     }
 
     fn take(&mut self) -> bool {

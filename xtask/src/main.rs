@@ -14,6 +14,9 @@ cargo xtask test          install what the tests need, build, run every suite, p
 cargo xtask ci            exactly what CI runs: fmt, clippy, doc, then test
 cargo xtask tidy          the rules of the house only
 cargo xtask sim [SEEDS]   simulated lives of the core, in release; default 1000000
+cargo xtask faults        random kills under load for a minute; --seed N, --seconds N, --kills N
+cargo xtask soak          the same for ten minutes
+cargo xtask sweep         a death at every system call of every change; --seed N --points N for some
 cargo xtask docs          write docs/CONFIGURATION.md from the tables of settings
 cargo xtask bench [PART]  measure, rewrite docs/BENCHMARKS.md; parts: goals, peers, size
 ";
@@ -35,6 +38,12 @@ fn main() -> ExitCode {
         },
         ["bench"] => steps::bench(&steps::PARTS),
         ["bench", part] if steps::PARTS.contains(part) => steps::bench(&[part]),
+        ["faults", args @ ..] => steps::faults("random", args),
+        ["soak", args @ ..] => {
+            steps::faults("random", &[&["--seconds", "600", "--kills", "2000"], args].concat())
+        }
+        ["sweep"] => steps::faults("sweep", &["--all"]),
+        ["sweep", args @ ..] => steps::faults("sweep", args),
         ["docs"] => docs::write(),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 const NEEDED: &[(&str, &str)] = &[
     ("curl", "curl"),           // speaks to the control socket as any client would
     ("fsfreeze", "util-linux"), // a disk that hangs
+    ("gzip", "gzip"),           // reads rotated logs back
     ("mkfs.ext4", "e2fsprogs"), // the file system on it
     ("mount", "mount"),
     ("ps", "procps"),           // the names that an operator sees

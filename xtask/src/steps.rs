@@ -46,6 +46,14 @@ pub(crate) fn sim(seeds: u64) -> Result<(), String> {
 /// What can be measured: us against the bare limit, beside other managers, with many workers.
 pub(crate) const PARTS: [&str; 3] = ["goals", "peers", "size"];
 
+/// Attack the pair: `what` is `random` or `sweep`, `args` are those of the test program.
+pub(crate) fn faults(what: &str, args: &[&str]) -> Result<(), String> {
+    suites::build()?;
+    let mut command = cargo();
+    command.args(["test", "--quiet", "-p", "nexus-tests", "--test", suites::FAULTS, "--", what]);
+    step(what, command.args(args))
+}
+
 /// Measure, and write the page.
 pub(crate) fn bench(parts: &[&str]) -> Result<(), String> {
     let workspace = workspace()?;

@@ -10,6 +10,8 @@ use crate::targets::{TestTarget, Workspace, cargo, workspace};
 
 /// The whole-system tests' package.
 const SYSTEM: &str = "nexus-tests";
+/// The attacks on the pair, which take their time: a suite of their own, after all others.
+pub(crate) const FAULTS: &str = "faults";
 /// Programs that the whole-system tests run.
 const PROGRAMS: &[&str] = &["nexusctl", "trading-api"];
 
@@ -62,7 +64,7 @@ fn all() -> Result<Tally, String> {
 }
 
 /// Once, so that no suite waits for it and none runs an old program.
-fn build() -> Result<(), String> {
+pub(crate) fn build() -> Result<(), String> {
     let mut programs = cargo();
     programs.arg("build");
     for program in PROGRAMS {
@@ -86,9 +88,11 @@ fn build() -> Result<(), String> {
 fn plan(workspace: &Workspace) -> Vec<Suite> {
     let units =
         Run { args: ["--workspace", "--lib", "--bins"].map(str::to_owned).to_vec(), nextest: true };
-    let mine = |packages: &[&str]| targets(&workspace.tests, |name| packages.contains(&name));
+    let (faults, tests): (Vec<_>, Vec<_>) =
+        workspace.tests.iter().cloned().partition(|test| test.name == FAULTS);
+    let mine = |packages: &[&str]| targets(&tests, |name| packages.contains(&name));
     let apart = ["nexus-core", "nexus-keeper", SYSTEM];
-    let others = targets(&workspace.tests, |name| !apart.contains(&name));
+    let others = targets(&tests, |name| !apart.contains(&name));
     let doc = Run { args: ["--workspace", "--doc"].map(str::to_owned).to_vec(), nextest: false };
     let suites = vec![
         Suite { name: "unit", runs: vec![units] },
@@ -96,6 +100,7 @@ fn plan(workspace: &Workspace) -> Vec<Suite> {
         Suite { name: "contract", runs: mine(&["nexus-keeper"]) },
         Suite { name: "programs", runs: others },
         Suite { name: "whole-system", runs: mine(&[SYSTEM]) },
+        Suite { name: FAULTS, runs: targets(&faults, |_| true) },
         Suite { name: "documentation", runs: vec![doc] },
     ];
     suites.into_iter().filter(|suite| !suite.runs.is_empty()).collect()

@@ -116,8 +116,7 @@ fn one_life(state: &mut State, now: Time, child: ChildId) -> ChildId {
         | Action::Kill { .. }
         | Action::Note(_)
         | Action::Reply { .. }
-        | Action::Terminate { .. }
-        | Action::Undertake { .. } => None,
+        | Action::Terminate { .. } => None,
     });
     let child = spawned.expect("respawned at once");
     drop(actions);

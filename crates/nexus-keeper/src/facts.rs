@@ -55,7 +55,8 @@ pub const FACTS: &[Fact] = &[
         name: "on-exit-in-absence-once",
         says: "Between the death of a nexusd and the next Resumed, an unacknowledged exit with a \
                successor, that nobody asked for and whose code is no stay code, is followed by \
-               one spawn, not before exit time plus delay and not before its tree has gone.",
+               one spawn, not before exit time plus delay, not before its tree has gone, and not \
+               in the first two seconds of a nexusd that may be about to decide.",
     },
     Fact {
         name: "respawned-before-spawned",

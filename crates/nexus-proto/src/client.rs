@@ -10,6 +10,7 @@ mod failure;
 mod http;
 mod lines;
 mod skew;
+mod text;
 
 use std::fmt;
 use std::os::unix::net::UnixStream;
@@ -24,6 +25,7 @@ pub use failure::Failure;
 pub use http::HEAD_MAX;
 pub use lines::Lines;
 pub use skew::skew;
+pub use text::{fresh_key, quote};
 
 use crate::answer::{Events, Flushed, History, Saved, Targets, Version};
 use crate::op::{AppVerb, FlushLogs, OpState, Operation, Start, UpgradeDaemon};
@@ -37,10 +39,16 @@ pub const BODY_MAX: usize = 64 * 1024 * 1024;
 pub const LINE_MAX: usize = 1024 * 1024;
 /// How long a daemon that went away is waited for.
 pub const RECONNECT: Duration = Duration::from_secs(10);
-/// How long an answer may take, on top of the time that the request itself asks to wait.
-pub const ANSWER: Duration = Duration::from_secs(15);
+/// How long an answer may take, on top of the time that the request itself asks to wait, before
+/// it is asked for anew: a client that is not accepted makes the keeper look whether nexusd hangs.
+pub const ANSWER: Duration = Duration::from_secs(4);
+/// How often it is asked for. A nexusd that hangs is replaced well before the last time.
+const TRIES: u32 = 4;
 /// How long one `GET /v1/operations/{key}` waits before it is asked again.
-const POLL: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_secs(10);
+/// While somebody waits, so many daemons may die under a question before it is given up. What
+/// changes something is not asked so often: it might be what they die of.
+const LOSSES_MAX: u32 = 1_000;
 /// Between two tries to connect while nobody listens.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -49,6 +57,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 pub struct Client {
     socket: PathBuf,
     answer: Duration,
+    tries: u32,
     reconnect: Duration,
     reviver: Option<Reviver>,
     /// What the last answer said of its daemon's version; one for all clones.
@@ -70,6 +79,7 @@ impl Client {
         Client {
             socket: socket.into(),
             answer: ANSWER,
+            tries: TRIES,
             reconnect: RECONNECT,
             reviver: None,
             heard: Arc::default(),
@@ -91,10 +101,18 @@ impl Client {
         self
     }
 
-    /// The same client with other limits: how long an answer may take, and how long a daemon that
-    /// went away is waited for.
+    /// The same client with another limit to how long a daemon that went away is waited for.
+    #[must_use]
+    pub fn with_reconnect(mut self, reconnect: Duration) -> Client {
+        self.reconnect = reconnect;
+        self
+    }
+
+    /// The same client, which asks once, with other limits: how long an answer may take, and how
+    /// long a daemon that went away is waited for.
     #[must_use]
     pub fn with_patience(mut self, answer: Duration, reconnect: Duration) -> Client {
+        self.tries = 1;
         self.answer = answer;
         self.reconnect = reconnect;
         self
@@ -174,7 +192,7 @@ impl Client {
     /// See [`Failure`].
     pub fn follow(&self, path: &str) -> Result<Lines, Failure> {
         let request = Request { method: "GET", path, key: None, body: None };
-        let mut response = self.once(&request, self.answer)?;
+        let mut response = self.once(&request, self.answer * self.tries)?;
         response.wait_for_ever();
         Ok(Lines::new(response))
     }
@@ -227,7 +245,7 @@ impl Client {
         let request =
             Request { method: "POST", path: "/v1/daemon/stop", key: Some(key), body: None };
         // Not asked again: a daemon that goes away after this has done what was asked.
-        match self.once(&request, self.answer) {
+        match self.once(&request, self.answer * self.tries) {
             Ok(_) => Ok(()),
             Err(failure) if failure.is_passing() => Ok(()),
             Err(failure) => Err(failure),
@@ -296,6 +314,7 @@ impl Client {
         patience: Duration,
     ) -> Result<T, Failure> {
         let mut lost_at: Option<Instant> = None;
+        let (mut losses, mut tries) = (0, 1);
         loop {
             let answer =
                 self.once(request, patience).and_then(|mut response| response.body(BODY_MAX));
@@ -306,11 +325,15 @@ impl Client {
                         Failure::protocol(self.explained(what))
                     });
                 }
+                Err(Failure::TimedOut) if tries < self.tries => tries += 1,
                 Err(failure) => {
                     let lost = failure.is_passing();
                     let gone = matches!(failure, Failure::NoDaemon { .. });
-                    if lost && lost_at.is_none() {
+                    // Each loss is of a daemon that was there: the time without one begins anew.
+                    let asks = request.key.is_none() && losses < LOSSES_MAX;
+                    if lost && (lost_at.is_none() || asks) {
                         lost_at = Some(Instant::now());
+                        losses += 1;
                     }
                     // Nobody there from the beginning is an answer; nobody there after a
                     // connection was lost is a daemon that is being replaced.
@@ -362,26 +385,5 @@ impl Client {
     }
 }
 
-/// Percent-encoded for a path or a query (RFC 3986: all but the unreserved characters).
-pub fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            quoted.push(char::from(byte));
-        } else {
-            quoted.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    quoted
-}
-
-/// A new random `Idempotency-Key`: 128 bits in hexadecimal.
-///
-/// # Errors
-/// When the machine has no `/dev/urandom`.
-pub fn fresh_key() -> std::io::Result<String> {
-    use std::io::Read;
-    let mut bytes = [0_u8; 16];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
+#[cfg(test)]
+mod tests;

@@ -16,12 +16,11 @@ pub use answer::{
 pub use apply::{AppDiff, Apply, Change, Diff, Remedy, SettingDiff};
 pub use op::{
     AppResult, AppVerb, DaemonResult, FlushLogs, OpState, Operation, SendText, SignalApps, Start,
-    Switch, Target, UpgradeDaemon, Verdict,
+    Target, UpgradeDaemon, Verdict,
 };
 pub use problem::{Code, Problem};
 pub use snapshot::{
     AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, Trouble,
-    WatchView,
 };
 
 pub use schemas::SCHEMAS;

@@ -115,7 +115,7 @@ fn settle(
 ) -> Result<Option<Operation>, Failure> {
     let settled = match ask {
         // The keeper holds the socket: once nobody listens there, the pair has ended.
-        Ask::Kill => client.clone().with_patience(client::ANSWER, GONE).settle(key, patience),
+        Ask::Kill => client.clone().with_reconnect(GONE).settle(key, patience),
         Ask::Apply(_) | Ask::Start(_) | Ask::Verb(..) | Ask::Resurrect => {
             client.settle(key, patience)
         }

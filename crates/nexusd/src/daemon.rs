@@ -19,7 +19,6 @@ use crate::outputs::Outputs;
 use crate::records::{Entry, Origin};
 use crate::sampling::Sampling;
 use crate::store::Store;
-use crate::watching::Watching;
 
 /// What the daemon is about to do with itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +38,6 @@ pub(crate) struct Daemon {
     pub(crate) holdings: Holdings,
     pub(crate) outputs: Outputs,
     pub(crate) sampling: Sampling,
-    pub(crate) watching: Watching,
     pub(crate) store: Store,
     pub(crate) journal: Journal,
     pub(crate) ops: Ops,
@@ -47,6 +45,9 @@ pub(crate) struct Daemon {
     pub(crate) origins: BTreeMap<Name, Origin>,
     /// The notes of the living children, as the keeper has them.
     pub(crate) notes: HashMap<u64, Note>,
+    /// The last ones that were acknowledged: the keeper may have put another in the place of one
+    /// before it read that.
+    pub(crate) forgotten: VecDeque<(u64, Note)>,
     /// Their main processes.
     pub(crate) pid_by_child: HashMap<u64, i32>,
     /// Which child a main process is.
@@ -84,6 +85,8 @@ pub(crate) struct Standing {
     pub(crate) notify: String,
 }
 
+/// Notes of acknowledged children that are remembered.
+const FORGOTTEN_MAX: usize = 64;
 /// Explanations of failed starts that are remembered; the oldest go first.
 const EXCUSES_MAX: usize = 1_024;
 
@@ -129,7 +132,14 @@ impl Standing {
 impl Daemon {
     /// One event, and all that it brings about.
     pub(crate) fn turn(&mut self, event: Event, by: &str) {
-        self.queue.push_back(event);
+        self.turn_together(std::iter::once(event), by);
+    }
+
+    /// Several events whose outcome is kept in one piece: after a kill all have been, or none.
+    pub(crate) fn turn_together(&mut self, events: impl Iterator<Item = Event>, by: &str) {
+        let now = clock::now();
+        let actions = events.flat_map(|event| step(&mut self.state, now, event)).collect();
+        self.perform(actions, by);
         while let Some(event) = self.queue.pop_front() {
             let actions = step(&mut self.state, clock::now(), event);
             self.perform(actions, by);
@@ -151,8 +161,7 @@ impl Daemon {
                 Action::Acknowledge { .. }
                 | Action::Kill { .. }
                 | Action::Spawn { .. }
-                | Action::Terminate { .. }
-                | Action::Undertake { .. } => acts.push(action),
+                | Action::Terminate { .. } => acts.push(action),
             }
         }
         self.store.commit();
@@ -169,6 +178,10 @@ impl Daemon {
             Action::Acknowledge { child } => {
                 if let Some(note) = self.notes.remove(&child.0) {
                     tracing::debug!(child = child.0, app = %note.app, "forgotten");
+                    if self.forgotten.len() == FORGOTTEN_MAX {
+                        self.forgotten.pop_front();
+                    }
+                    self.forgotten.push_back((child.0, note));
                 }
                 self.order(&Order::Acknowledge { child: child.0 });
             }
@@ -182,7 +195,6 @@ impl Daemon {
                 let whole = app.is_some_and(|app| app.spec().stop.tree);
                 self.order(&Order::Terminate { child: child.0, signal: signal.0, whole });
             }
-            Action::Undertake { app, cause } => self.undertake(app, cause),
             Action::Keep(_) | Action::Note(_) | Action::Reply { .. } => {}
         }
     }
@@ -209,7 +221,6 @@ impl Daemon {
                 if let Some(app) = self.state.app(name.as_str()) {
                     self.sampling.allow(name, app.spec().memory);
                 }
-                self.watch_files(name, clock::unix_ms());
                 if let Some(entry) = self.app_entry(name) {
                     self.store.keep(entry);
                     self.store.keep(Entry::NextSlot { id: self.state.next_slot_id() });
@@ -217,7 +228,6 @@ impl Daemon {
             }
             Keep::Gone(name) => {
                 self.sampling.forget_app(name);
-                self.watch_files(name, 0);
                 self.store.keep(Entry::Gone { app: name.clone() });
             }
             Keep::Pending(name) => {

@@ -7,7 +7,8 @@ use nexus_spec::{Name, Span};
 
 use crate::clock;
 use crate::daemon::Daemon;
-use crate::records::Origin;
+use crate::note::Note;
+use crate::records::{Entry, Origin};
 use crate::{rolling, words};
 
 /// One event in the making.
@@ -45,16 +46,6 @@ fn beyond(breach: Breach, after: Span) -> String {
     format!("to be replaced after {}: {}", words::span(after), words::breach(breach))
 }
 
-fn built(app: Name, exit: Exit, after: Span, by: &str) -> Line<'_> {
-    let detail = format!("{} after {}", words::ended(exit), words::span(after));
-    Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
-}
-
-fn errored(app: Name, instance: u16, exit: Exit, exits: u32) -> Line<'static> {
-    let line = Line::of("errored", app, Some(instance), given_up(exit, exits), NOBODY);
-    Line { exit: Some(words::exit(exit)), ..line }
-}
-
 fn given_up(exit: Exit, exits: u32) -> String {
     let exit = words::exit(exit);
     match exits {
@@ -75,20 +66,22 @@ impl Daemon {
             Fact::BuildStarted { app } => {
                 Line::of("build", app, None, "the build command runs".into(), by)
             }
-            Fact::Built { app, exit, after } => built(app, exit, after, by),
+            Fact::Built { app, exit, after } => {
+                let detail = format!("{} after {}", words::ended(exit), words::span(after));
+                Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
+            }
             Fact::Deleted { app } => {
                 self.drain(&app);
                 Line::of("delete", app, None, "forgotten".into(), by)
             }
-            Fact::Errored { app, instance, exit, exits } => errored(app, instance, exit, exits),
+            Fact::Errored { app, instance, exit, exits } => {
+                let line = Line::of("errored", app, Some(instance), given_up(exit, exits), NOBODY);
+                Line { exit: Some(words::exit(exit)), ..line }
+            }
             Fact::Exited { app, instance, child, exit, after, asked, again_at } => {
                 let detail = self.how_it_ended(child, exit, after, again_at, asked);
                 let line = Line::of("exit", app, Some(instance), detail, NOBODY);
                 Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
-            }
-            Fact::HeldBack { app, after, until } => {
-                let detail = self.told_of_loop(&app, after, until);
-                Line::of("watch", app, None, detail, NOBODY)
             }
             Fact::Killed { app, instance, child } => {
                 let detail = "SIGKILL to the whole tree after the stop time-out".into();
@@ -198,26 +191,45 @@ impl Daemon {
         });
     }
 
-    /// The keeper keeps it with the child, so that a new daemon need not wait for it again.
+    /// A worker says so once: a new daemon need not wait for it again. The keeper keeps it with the
+    /// child, but is perhaps killed before it reads that; so it is on disk as well, before the
+    /// worker's word is consumed.
     fn mark_ready(&mut self, child: ChildId) {
         let Some(note) = self.notes.get_mut(&child.0) else { return };
         note.ready = Some(child.0);
         let note = note.bytes();
         self.order(&Order::Note { child: child.0, note });
+        if let Some(run) = self.run(child.0) {
+            self.store.keep(Entry::Run(run));
+        }
     }
 
-    /// A child's main process is there. Told here, and not when it was ordered: whoever is killed
-    /// in between, a start is told once.
+    /// A child's main process is there.
     pub(crate) fn lives(&mut self, child: u64, pid: i32) {
         self.pid_by_child.insert(child, pid);
         self.pids.insert(pid, child);
         self.holdings.lives(child);
+    }
+
+    /// Tell that a child lives, before that is kept. Not when it was ordered: whoever is killed in
+    /// between, a start is told once.
+    pub(crate) fn tell_birth(&mut self, child: u64) {
+        let Some(&pid) = self.pid_by_child.get(&child) else { return };
         let Some(note) = self.notes.get(&child) else { return };
         let Some((instance, _)) = note.worker else { return };
         let detail = format!("started as child {child}");
         let line = Line::of("start", note.app.clone(), Some(instance), detail, NOBODY);
-        let line = self.about(ChildId(child), line);
-        self.log(line);
+        self.log(Line { pid: Some(pid), child: Some(child), ..line });
+    }
+
+    /// A worker that held no place any more has ended: replaced, or one too many. The core has
+    /// nothing to say about that, but nobody who was told to live ends untold.
+    pub(crate) fn tell_end(&mut self, note: Option<Note>, child: u64, exit: Exit) {
+        let Some(Note { app, worker: Some((instance, _)), .. }) = note else { return };
+        let detail = format!("{} (as asked)", words::ended(exit));
+        let line = Line::of("exit", app, Some(instance), detail, NOBODY);
+        // The journal tells the end of a child once: what the core has said of it stands.
+        self.log(Line { exit: Some(words::exit(exit)), ..self.about(ChildId(child), line) });
     }
 
     fn about<'a>(&self, child: ChildId, line: Line<'a>) -> Line<'a> {

@@ -57,8 +57,6 @@ mod trouble;
 mod upgrade;
 mod vault;
 mod view;
-mod watched;
-mod watching;
 mod words;
 
 pub use lines::VERSION as STATE_FORMAT;

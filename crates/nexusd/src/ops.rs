@@ -26,6 +26,9 @@ pub(crate) struct Op {
     /// It puts another program in the place of both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) upgrade: Option<Upgrade>,
+    /// Decided, and kept with what was decided; told once the last lines of what failed are read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) verdicts: Vec<AppResult>,
     /// Up to which mark its changes must be synced before it is shown.
     #[serde(skip)]
     pub(crate) mark: u64,
@@ -60,7 +63,10 @@ impl Ops {
         let id = OpId(op.id);
         self.last = self.last.max(op.id);
         self.by_key.insert(op.view.key.clone(), id);
+        let verdicts = op.verdicts.clone();
         self.by_id.insert(id, op);
+        // Who was to read the last lines is gone: what was decided is told without them.
+        verdicts.into_iter().for_each(|verdict| self.answered(id, verdict));
     }
 
     /// Begin one. `waiting` has an app for each ask.
@@ -84,8 +90,15 @@ impl Ops {
             daemon: None,
         };
         let id = OpId(self.last);
-        let op =
-            Op { id: self.last, view, ended_at: None, then_leave: false, upgrade: None, mark: 0 };
+        let op = Op {
+            id: self.last,
+            view,
+            ended_at: None,
+            then_leave: false,
+            upgrade: None,
+            verdicts: Vec::new(),
+            mark: 0,
+        };
         self.by_key.insert(key, id);
         self.by_id.insert(id, op);
         self.end_if_answered(id);
@@ -115,9 +128,17 @@ impl Ops {
         }
     }
 
+    /// What the answer for one app is, but for its evidence.
+    pub(crate) fn decided(&mut self, id: OpId, verdict: AppResult) {
+        if let Some(op) = self.by_id.get_mut(&id) {
+            op.verdicts.push(verdict);
+        }
+    }
+
     /// One app of an operation has been answered.
     pub(crate) fn answered(&mut self, id: OpId, result: AppResult) {
         let Some(op) = self.by_id.get_mut(&id) else { return };
+        op.verdicts.retain(|verdict| verdict.app != result.app);
         if let Some(at) = op.view.waiting.iter().position(|app| *app == result.app) {
             op.view.waiting.remove(at);
             op.view.results.push(result);
@@ -195,5 +216,20 @@ mod tests {
         ops.answered(id, result("b"));
         assert_eq!(ops.by_key("k").unwrap().view.state, OpState::Ended);
         assert_eq!(ops.get(id).unwrap().view.results.len(), 2);
+    }
+
+    #[test]
+    fn what_was_decided_is_told_though_its_evidence_was_never_read() {
+        let mut ops = Ops::default();
+        let id = ops.begin("k".into(), "start", "me".into(), vec![Name::new("a").unwrap()]);
+        ops.decided(id, result("a"));
+        assert_eq!(ops.get(id).unwrap().view.state, OpState::Running);
+        let kept = serde_json::to_string(ops.get(id).unwrap()).unwrap();
+        let restored = Ops::restored(std::iter::once(serde_json::from_str(&kept).unwrap()));
+        let op = restored.by_key("k").unwrap();
+        assert_eq!((op.view.state, op.view.results.len()), (OpState::Ended, 1));
+        assert!(op.verdicts.is_empty());
+        ops.answered(id, result("a"));
+        assert!(ops.get(id).unwrap().verdicts.is_empty());
     }
 }

@@ -81,12 +81,6 @@ pub(crate) struct Origin {
     pub(crate) base_env: BTreeMap<String, String>,
     /// Instance 0 has log files without a number.
     pub(crate) plain_zero: bool,
-    /// Its files are not watched, whatever the spec says.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) watch_off: bool,
-    /// When a change of its files was last acted upon, in milliseconds of Unix time.
-    #[serde(default)]
-    pub(crate) changes_seen: u64,
     /// Where the spec comes from that a reload brings, until that has succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) arriving: Option<Box<Origin>>,
@@ -167,6 +161,9 @@ pub(crate) struct Run {
     /// When the process began, in clock ticks of the machine (`/proc/PID/stat`, field 22): with the
     /// boot id, no other process can have the same pid and this.
     pub(crate) start_ticks: u64,
+    /// It has become ready. The keeper has that too, but only once it has read it.
+    #[serde(default)]
+    pub(crate) ready: bool,
 }
 
 impl StoredApp {

@@ -79,6 +79,11 @@ impl Daemon {
             // It never ran: whatever is in its log is older.
             return self.answer(op, result);
         }
+        // The state that this turn keeps no longer owes an answer: the verdict goes with it.
+        self.ops.decided(op, result.clone());
+        if let Some(op) = self.ops.get(op) {
+            self.store.keep(Entry::Operation(Box::new(op.clone())));
+        }
         self.look_for_evidence(op, &app, failed, files, result);
     }
 

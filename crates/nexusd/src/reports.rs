@@ -31,7 +31,9 @@ impl Daemon {
         match report {
             Report::Exited { child, ended, at_ms, tree_gone } => {
                 let (exit, at) = (exit(ended), Time(at_ms));
+                let note = self.notes.get(&child).cloned();
                 self.turn(Event::Exited { child: ChildId(child), exit, at, tree_gone }, NOBODY);
+                self.tell_end(note, child, exit);
                 self.dies(child);
             }
             Report::Refused { child, errno, why } => {
@@ -43,9 +45,7 @@ impl Daemon {
                 }
             }
             Report::Respawned { old, new } => {
-                if let Some(note) = self.notes.get(&old).cloned() {
-                    self.notes.insert(new, note);
-                }
+                self.bequeath(old, new);
                 self.respawns.insert(new, old);
             }
             Report::Running { child } => {
@@ -54,6 +54,7 @@ impl Daemon {
             }
             Report::Spawned { child, pid } => {
                 self.lives(child, pid);
+                self.tell_birth(child);
                 self.keep_run(child);
                 let (child, pid) = (ChildId(child), Pid(pid));
                 let event = match self.respawns.remove(&child.0) {
@@ -73,6 +74,15 @@ impl Daemon {
                 self.turn(Event::TreeGone { child: ChildId(child) }, NOBODY);
             }
             Report::Pong { .. } | Report::Upgrade => {}
+        }
+    }
+
+    /// The keeper has put `new` in the place of `old`, perhaps before it read that we had done with
+    /// that one.
+    fn bequeath(&mut self, old: u64, new: u64) {
+        let late = self.forgotten.iter().find(|(child, _)| *child == old).map(|(_, note)| note);
+        if let Some(note) = self.notes.get(&old).or(late).cloned() {
+            self.notes.insert(new, note);
         }
     }
 
@@ -110,12 +120,13 @@ impl Daemon {
         }
     }
 
-    fn run(&self, child: u64) -> Option<Run> {
+    pub(crate) fn run(&self, child: u64) -> Option<Run> {
         let note = self.notes.get(&child)?;
         let (instance, _) = note.worker?;
         let pid = *self.pid_by_child.get(&child)?;
         let start_ticks = crate::stat::start_ticks(pid)?;
-        Some(Run { app: note.app.clone(), instance, child, pid, start_ticks })
+        let ready = note.ready == Some(child);
+        Some(Run { app: note.app.clone(), instance, child, pid, start_ticks, ready })
     }
 
     /// Keep the children that were born while nobody of us listened.
@@ -127,9 +138,11 @@ impl Daemon {
         self.store.commit();
     }
 
-    /// All children that run, as they are kept.
+    /// All children that run, as they are kept: a successor after its incumbent, as they were born.
     pub(crate) fn runs(&self) -> Vec<Entry> {
-        self.notes.keys().filter_map(|&child| self.run(child)).map(Entry::Run).collect()
+        let mut runs: Vec<Run> = self.notes.keys().filter_map(|&child| self.run(child)).collect();
+        runs.sort_by_key(|run| run.child);
+        runs.into_iter().map(Entry::Run).collect()
     }
 
     /// Take some datagrams of workers; true = there may be more. A sender that is nobody's worker

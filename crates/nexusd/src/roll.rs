@@ -60,6 +60,24 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
     reading
 }
 
+impl Reading {
+    /// Those who had said that they are ready, though the keeper did not live to read it. What it
+    /// is to keep with them.
+    pub(crate) fn make_ready(&mut self, said: impl Fn(u64) -> bool) -> Vec<(u64, Vec<u8>)> {
+        for entry in self.roll.living.iter_mut().filter(|entry| said(entry.child.0)) {
+            entry.ready = true;
+        }
+        let unread = |child: u64, note: &Note| note.ready != Some(child) && said(child);
+        let unread = self.notes.iter_mut().filter(|(child, note, _)| unread(*child, note));
+        unread
+            .map(|(child, note, _)| {
+                note.ready = Some(*child);
+                (*child, note.bytes())
+            })
+            .collect()
+    }
+}
+
 /// How a main process ended, in the core's words.
 pub(crate) fn exit(ended: Ended) -> nexus_core::Exit {
     match ended {

@@ -2,6 +2,7 @@
 
 mod begin;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
@@ -19,6 +20,7 @@ use crate::held::Held;
 use crate::home::Home;
 use crate::note::Note;
 use crate::outputs::Outputs;
+use crate::records::Run;
 
 use begin::begin;
 
@@ -223,12 +225,20 @@ fn is_broken(error: &io::Error) -> bool {
 }
 
 impl Daemon {
-    /// What the roll says of each child.
-    fn know(&mut self, notes: Vec<(u64, Note, Option<i32>)>, failed: Vec<(u64, Stage, i32)>) {
+    /// What the roll says of each child. Births of those that are kept have been told.
+    fn know(
+        &mut self,
+        notes: Vec<(u64, Note, Option<i32>)>,
+        failed: Vec<(u64, Stage, i32)>,
+        kept: &BTreeMap<u64, Run>,
+    ) {
         for (child, note, pid) in notes {
             self.notes.insert(child, note);
             if let Some(pid) = pid {
                 self.lives(child, pid);
+                if !kept.contains_key(&child) {
+                    self.tell_birth(child);
+                }
                 self.sample(child);
             }
         }

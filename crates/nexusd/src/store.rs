@@ -168,6 +168,9 @@ impl Image {
         match entry {
             Entry::App(app) => {
                 self.seen(&app.slots);
+                // Who ran in an instance that is gone is not who runs in a later one of its number.
+                let there = |run: &Run| app.slots.iter().any(|slot| slot.instance == run.instance);
+                self.runs.retain(|_, run| run.app != app.spec.name || there(run));
                 self.apps.insert(app.spec.name.clone(), *app);
             }
             Entry::Boot { boot_id } => {

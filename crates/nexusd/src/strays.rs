@@ -86,7 +86,10 @@ impl<'a> Strays<'a> {
             let Some(app) = intents.apps.iter().find(|app| app.spec.name == name) else { continue };
             if may_be_of(main.uid, &app.spec.run_as) {
                 let Member { pid, start_ticks, .. } = *main;
-                runs.insert(child, Run { app: name, instance, child, pid, start_ticks });
+                runs.insert(
+                    child,
+                    Run { app: name, instance, child, pid, start_ticks, ready: true },
+                );
             }
         }
     }

@@ -22,7 +22,7 @@ use crate::held::{End, Held, Line, Stream, address};
 use crate::holdings::Holdings;
 use crate::note::Note;
 use crate::records::Run;
-use crate::stat::start_ticks;
+use crate::stat::{self, start_ticks};
 
 /// One worker that was taken back.
 pub(crate) struct Survivor {
@@ -42,11 +42,18 @@ pub(crate) fn take_back(
 ) -> Vec<Survivor> {
     complete(holdings, runs, &known, intents);
     let missing = runs.values().filter(|run| !known(run.child));
-    let alive = missing.filter(|run| start_ticks(run.pid) == Some(run.start_ticks));
     let mut survivors = Vec::new();
-    for run in alive {
+    for run in missing {
+        let Some(stat) = stat::of(run.pid).filter(|stat| stat.start_ticks == run.start_ticks)
+        else {
+            continue;
+        };
         let app = intents.apps.iter().find(|app| app.spec.name == run.app);
         let slot = app.and_then(|app| app.slots.iter().find(|slot| slot.instance == run.instance));
+        // Of one that has ended its end is still to be learnt, unless that is settled.
+        if stat.has_ended() && slot.is_none_or(|slot| slot.settled.0 >= run.child) {
+            continue;
+        }
         let (Some(app), Some(slot)) = (app, slot) else {
             tracing::warn!(pid = run.pid, app = %run.app, "runs, but nothing is known of it");
             continue;

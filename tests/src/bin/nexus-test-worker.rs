@@ -2,7 +2,7 @@
 //!
 //! `--dump FILE` · `--err N` · `--long BYTES` · `--lines MICROSECONDS --truth DIR` · `--serve` ·
 //! `--drain` · `--tree DIR` · `--bare-tree DIR` · `--hold BYTES` · `--child-holds BYTES` · `--spin` ·
-//! `--deaf` · `--ready-after MS` · `--exit-after MS --code N`
+//! `--deaf` · `--ready-after MS` · `--exit-after MS --code N` · `--mortal DIR`
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,6 +68,7 @@ fn carry_out(order: &[String], asked: &BTreeMap<String, String>) -> io::Result<u
                 thread::sleep(Duration::from_millis(number("--ready-after")));
                 nexus_worker::ready()?;
             }
+            "--mortal" => return mortal(&path("--mortal")),
             "--exit-after" => {
                 thread::sleep(Duration::from_millis(number("--exit-after")));
                 return Ok(u8::try_from(number("--code")).unwrap_or(98));
@@ -199,6 +200,26 @@ fn hold(bytes: u64) {
     // Written, so that it is resident, with something else than the kernel's page of zeros.
     let held = vec![1_u8; usize::try_from(bytes).unwrap_or(0)];
     std::mem::forget(std::hint::black_box(held));
+}
+
+/// A short life of a length and with an end that depend on our pid. How it is going to end stands
+/// beforehand in a file that is called by our number as a child, as `events` will tell it.
+fn mortal(dir: &Path) -> io::Result<u8> {
+    let pid = std::process::id();
+    let worker = std::env::var("NEXUS_WORKER").unwrap_or_default();
+    let child = worker.rsplit(':').next().unwrap_or_default();
+    thread::sleep(Duration::from_millis(u64::from(50 + pid.wrapping_mul(2_654_435_761) % 600)));
+    let code = u8::try_from(pid % 251).unwrap_or(0);
+    let by_signal = pid.is_multiple_of(5);
+    let end = if by_signal { "SIGUSR2".to_owned() } else { format!("code {code}") };
+    let half = dir.join(format!(".{child}"));
+    fs::write(&half, end)?;
+    fs::rename(half, dir.join(child))?;
+    if by_signal {
+        let ourselves = nix::unistd::Pid::this();
+        nix::sys::signal::kill(ourselves, nix::sys::signal::Signal::SIGUSR2)?;
+    }
+    Ok(code)
 }
 
 /// One CPU, all the time.

@@ -50,7 +50,6 @@ mod survive;
 mod systemd;
 mod tree;
 mod upgrade;
-mod watch;
 
 use nexus_tests::program;
 

@@ -21,6 +21,8 @@ const SLEEPERS: &[(&str, &str)] = &[
     ("crates/trading-api/tests/worker/drain.rs", "clients that think between two requests"),
     ("tests/src/bin/nexus-test-worker.rs", "an app under test that takes the time it is told to"),
     ("tests/src/wait.rs", "the one place that waits: it polls with a deadline"),
+    ("tests/tests/faults/random.rs", "a kill comes after a time that the seed draws"),
+    ("tests/tests/faults/trap.rs", "looks at a process again and again, until it has ended"),
 ];
 
 #[test]

@@ -6,7 +6,6 @@
 mod absence;
 mod breach;
 mod build;
-mod changes;
 mod crash;
 mod delete;
 mod reload;

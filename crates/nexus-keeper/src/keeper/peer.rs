@@ -37,6 +37,9 @@ const LOOKS: (u32, u32) = (5, 60);
 const KNOCK_MS: u64 = 1_000;
 /// How soon a send that met a limit of the user's is tried again.
 const RETRY_MS: u64 = 100;
+/// One that has begun has the roll as it was at its fork, and is about to decide by it: until it
+/// has, or for so long, no successor is spawned that it does not know of.
+const BEGINNING_MS: u64 = 2_000;
 /// One that lives for less counts as short-lived.
 const SHORT_LIFE_MS: u64 = 1_000;
 /// The first wait after two short lives, and the longest.
@@ -105,6 +108,11 @@ impl Peer {
             (_, at) => Some(at),
         };
         full.into_iter().chain(self.patience.next_look()).min()
+    }
+
+    /// Until when what is due is left to it.
+    pub(super) fn begins_until(&self) -> u64 {
+        self.started_ms + BEGINNING_MS
     }
 
     /// It has ordered something: it lives.

@@ -57,7 +57,15 @@ impl Keeper {
 
     pub(super) fn next_respawn(&self) -> Option<u64> {
         let due = self.due.iter().filter_map(|record| self.arena.changing(*record));
-        due.filter(|now| now.tree_gone && now.due_ms > 0).map(|now| now.due_ms).min()
+        let first = due.filter(|now| now.tree_gone && now.due_ms > 0).map(|now| now.due_ms).min();
+        first.map(|due| self.not_before(due))
+    }
+
+    /// A nexusd that has just begun decides itself, by a roll without this successor: both would
+    /// put one into the same place.
+    fn not_before(&self, due: u64) -> u64 {
+        let beginning = self.peer.as_ref().filter(|_| !self.resumed);
+        beginning.map_or(due, |peer| due.max(peer.begins_until()))
     }
 
     /// Spawn the successors whose time has come and whose predecessor's tree has gone.
@@ -69,7 +77,7 @@ impl Keeper {
                 self.due.swap_remove(place);
                 continue;
             };
-            if now.due_ms > time || !now.tree_gone {
+            if self.not_before(now.due_ms) > time || !now.tree_gone {
                 place += 1;
                 continue;
             }

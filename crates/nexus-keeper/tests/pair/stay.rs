@@ -46,7 +46,8 @@ fn on_exit_once_and_on_time(puppet: &mut Puppet) {
     let pid = puppet.running(2);
     let after = killed.elapsed();
     assert!(after >= Duration::from_millis(300), "after {after:?}");
-    assert!(after < Duration::from_millis(1_500), "after {after:?}");
+    // A nexusd that has just begun is left two seconds to decide itself.
+    assert!(after < Duration::from_millis(3_500), "after {after:?}");
     let spawned = puppet.until(|r| matches!(r, Report::Spawned { child: 2, .. }));
     assert!(told < spawned);
     kill(pid);

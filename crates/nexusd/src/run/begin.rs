@@ -22,7 +22,6 @@ use crate::sampling::Sampling;
 use crate::store::{Image, Store};
 use crate::strays::Strays;
 use crate::survivors::{self, Survivor};
-use crate::watching::Watching;
 
 /// Everything in place, nothing decided yet.
 pub(super) fn begin(
@@ -39,10 +38,10 @@ pub(super) fn begin(
     image.aside.iter().for_each(|aside| tracing::error!("{aside}"));
     let notify = notify_socket(&mut holdings)?;
     let (intents, origins) = image.intents();
-    let home_id = home.id();
-    let counters = handoff.counters;
+    let (home_id, counters) = (home.id(), handoff.counters);
     let last_child = handoff.last_child.max(image.last_child);
     let mut reading = roll::read(handoff.children, last_child);
+    let unread = reading.make_ready(|child| image.runs.get(&child).is_some_and(|run| run.ready));
     // Of a pair that has just been founded: what runs here is an earlier one's.
     let cold = counters.nexusd_restarts == 0 && counters.keeper_restarts == 0;
     take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, cold));
@@ -57,12 +56,12 @@ pub(super) fn begin(
         holdings,
         outputs,
         sampling,
-        watching: Watching::new(own.clone()),
         store,
         journal,
         ops,
         origins,
         notes: HashMap::new(),
+        forgotten: VecDeque::new(),
         pid_by_child: HashMap::new(),
         pids: HashMap::new(),
         respawns: HashMap::new(),
@@ -75,12 +74,12 @@ pub(super) fn begin(
         own,
         facts,
     };
-    daemon.know(reading.notes, reading.failed);
+    daemon.know(reading.notes, reading.failed, &image.runs);
     daemon.keep_runs(&image.runs);
+    unread.into_iter().for_each(|(child, note)| daemon.order(&Order::Note { child, note }));
     reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
     daemon.resume_outputs();
     if !daemon.holdings.link.stopping() {
-        daemon.watch_all();
         daemon.perform(actions, NOBODY);
     }
     Ok(daemon)

@@ -1,0 +1,49 @@
+//! The journal of events, read piece by piece: an answer holds ten thousand at the most.
+
+use serde_json::Value;
+
+use crate::stage::{Stage, number};
+
+/// All events so far.
+#[derive(Default)]
+pub(crate) struct Told {
+    events: Vec<Value>,
+}
+
+impl Told {
+    /// Read what has come since the last time.
+    ///
+    /// # Errors
+    /// A number is missing, or there twice: an event was lost, or told as another.
+    pub(crate) fn read(&mut self, stage: &Stage) -> Result<(), String> {
+        let since = self.events.last().and_then(|event| event["at"].as_str()).and_then(unix_ms);
+        let path = format!("/v1/events?since_unix_ms={}", since.unwrap_or(0));
+        let answer = stage.home.api(&path);
+        for event in answer["events"].as_array().into_iter().flatten() {
+            let (id, last) = (number(event, "id"), self.last());
+            if id <= last {
+                continue;
+            }
+            if id != last + 1 {
+                return Err(format!("event {id} follows on {last}: {event}"));
+            }
+            self.events.push(event.clone());
+        }
+        Ok(())
+    }
+
+    /// The number of the newest.
+    pub(crate) fn last(&self) -> u64 {
+        self.events.last().map_or(0, |event| number(event, "id"))
+    }
+
+    /// Those of an app after a number.
+    pub(crate) fn of(&self, app: &str, since: u64) -> Vec<Value> {
+        let of_it = |event: &&Value| event["app"] == app && number(event, "id") > since;
+        self.events.iter().filter(of_it).cloned().collect()
+    }
+}
+
+fn unix_ms(at: &str) -> Option<i64> {
+    at.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}

@@ -1,0 +1,176 @@
+//! Death at every system call: of the keeper and of nexusd, in the middle of each kind of change.
+//! A change that was under way then ends as if nothing had happened.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nexus_tests::{Load, wait_for};
+
+use crate::attempt;
+use crate::chance::Chance;
+use crate::change::{Asked, Change};
+use crate::journal::Told;
+use crate::stage::{CHURN, Stage, TALK, WEB};
+use crate::trap::{Blow, Caught, Trap};
+
+/// The longest that we wait for a successor; one that hangs is replaced after ten seconds.
+const SUCCESSOR_MAX: Duration = Duration::from_secs(30);
+/// Failures after which nobody would read more.
+const FAILURES_MAX: usize = 5;
+/// Points after which all is made anew: a log of one life should not grow for ever.
+const LIFE: usize = 100;
+
+/// Who is hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Victim {
+    Keeper,
+    Nexusd,
+}
+
+/// One instant: the `at`-th system call of the victim after a change was asked for.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    victim: Victim,
+    app: &'static str,
+    change: Change,
+    at: usize,
+    blow: Blow,
+}
+
+/// Every kind of change, and the app that it is tried with.
+const CHANGES: &[(&str, Change)] = &[
+    (CHURN, Change::Start),
+    (CHURN, Change::Stop),
+    (CHURN, Change::Restart),
+    (CHURN, Change::Delete),
+    (CHURN, Change::Scale(0)),
+    (WEB, Change::Reload),
+    (WEB, Change::ReloadBroken),
+    (TALK, Change::Rotate),
+    (TALK, Change::Save),
+];
+
+/// Try so many points, drawn by the seed, or all; and halt instead of kill at so many.
+///
+/// # Errors
+/// What did not hold, point by point.
+pub(crate) fn run(seed: u64, points: Option<usize>, halts: usize) -> Result<String, String> {
+    let mut chance = Chance::new(seed);
+    let counts = count()?;
+    let mut all = every(&counts);
+    let whole = all.len();
+    let mut chosen = Vec::new();
+    while !all.is_empty() && points.is_none_or(|points| chosen.len() < points) {
+        let index = if points.is_some() { chance.below(all.len()) } else { 0 };
+        chosen.push(all.remove(index));
+    }
+    for point in chosen.iter().take(halts).copied().collect::<Vec<_>>() {
+        chosen.push(Point { blow: Blow::Halt, ..point });
+    }
+    let (mut hit, mut failures) = (0, Vec::new());
+    let mut rest = chosen.as_slice();
+    while !rest.is_empty() && failures.len() < FAILURES_MAX {
+        let (tried, found) = life(rest, &mut hit);
+        rest = rest.get(tried..).unwrap_or_default();
+        failures.extend(found);
+    }
+    let text = format!(
+        "{} of {whole} points, {halts} more with a halt instead; {hit} hit, the others came too late",
+        chosen.len() - halts.min(chosen.len()),
+    );
+    if failures.is_empty() { Ok(text) } else { Err(format!("{text}\n{}", failures.join("\n"))) }
+}
+
+/// How many calls each victim makes in each change.
+fn count() -> Result<BTreeMap<(Victim, usize), usize>, String> {
+    let mut stage = Stage::start(false);
+    let mut told = Told::default();
+    let mut counts = BTreeMap::new();
+    for (index, &(app, change)) in CHANGES.iter().enumerate() {
+        for victim in [Victim::Keeper, Victim::Nexusd] {
+            let point = Point { victim, app, change, at: 0, blow: Blow::Count };
+            counts.insert((victim, index), attack(&mut stage, &mut told, point)?.calls);
+        }
+    }
+    Ok(counts)
+}
+
+fn every(counts: &BTreeMap<(Victim, usize), usize>) -> Vec<Point> {
+    let point = |(&(victim, index), &calls): (&(Victim, usize), &usize)| {
+        let (app, change) = CHANGES[index];
+        (1..=calls).map(move |at| Point { victim, app, change, at, blow: Blow::Kill })
+    };
+    counts.iter().flat_map(point).collect()
+}
+
+/// Some points in one home, under load. How many were tried, and what failed: after a failure
+/// nothing of that home is to be relied on.
+fn life(points: &[Point], hit: &mut usize) -> (usize, Option<String>) {
+    let mut stage = Stage::start(false);
+    let mut told = Told::default();
+    let load = Load::start(stage.port, 1, 1);
+    let mut tried = 0;
+    let done = attempt(|| {
+        for &point in points.iter().take(LIFE) {
+            tried += 1;
+            let caught = attack(&mut stage, &mut told, point);
+            *hit += usize::from(caught.map_err(|why| format!("{point:?}: {why}"))?.hit.is_some());
+        }
+        Ok(())
+    });
+    let requests = load.end();
+    let done = done.and_then(|()| attempt(|| Ok(requests.flawless())));
+    let lines = || {
+        stage.home.ctl(&["stop", WEB, TALK, "-q"]).ok();
+        stage.lines(WEB).and_then(|_| stage.lines(TALK))
+    };
+    let done = done.and_then(|_| attempt(lines));
+    (tried, done.err().map(|why| format!("{why}\n{}", stage.evidence())))
+}
+
+/// Ask for a change, hit the victim at its point, and hold everything against what was asked.
+fn attack(stage: &mut Stage, told: &mut Told, point: Point) -> Result<Caught, String> {
+    let change = prepare(stage, point.app, point.change)?;
+    told.read(stage)?;
+    let since = told.last();
+    let pair = wait_for(SUCCESSOR_MAX, "the pair", || stage.pair());
+    let victim = match point.victim {
+        Victim::Keeper => pair.keeper,
+        Victim::Nexusd => pair.nexusd,
+    };
+    let asked = Asked::of(stage, point.app, change);
+    let args: Vec<&str> = asked.args.iter().map(String::as_str).collect();
+    let trap = Trap::set(victim, point.at, point.blow);
+    let said = stage.home.ctl(&args);
+    if point.blow == Blow::Halt {
+        // It was in nobody's way, perhaps: somebody has to ask for something that it does.
+        stage.home.ctl(&["save", "-q"]);
+    }
+    let caught = trap.end()?;
+    wait_for(SUCCESSOR_MAX, "a whole pair", || {
+        let now = stage.pair()?;
+        let replaced = now.nexusd != victim && now.keeper != victim;
+        (replaced || caught.hit.is_none() || point.blow == Blow::Halt).then_some(())
+    });
+    told.read(stage)?;
+    let events = told.of(point.app, since);
+    asked.judge(stage, &said, &events).map_err(|why| format!("{caught:?}: {why}"))?;
+    Ok(caught)
+}
+
+/// Bring the app to where the change makes sense; the change with its number, if it has one.
+fn prepare(stage: &mut Stage, app: &'static str, change: Change) -> Result<Change, String> {
+    let first = stage.possible(app);
+    let possible = |stage: &Stage| {
+        let same = std::mem::discriminant(&change);
+        stage.possible(app).into_iter().find(|one| std::mem::discriminant(one) == same)
+    };
+    if possible(stage).is_none() {
+        let towards = if first.contains(&Change::Stop) { Change::Stop } else { Change::Start };
+        let asked = Asked::of(stage, app, towards);
+        let args: Vec<&str> = asked.args.iter().map(String::as_str).collect();
+        let said = stage.home.ctl(&args);
+        asked.settle(stage, &said)?;
+    }
+    possible(stage).ok_or_else(|| format!("{change:?} makes no sense for {app}"))
+}

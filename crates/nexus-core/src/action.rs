@@ -7,7 +7,7 @@
 
 use nexus_spec::{Name, Signal, Span};
 
-use crate::event::{Breach, ChildId, Exit, Failure, OpId, SlotId, SpawnError, Time};
+use crate::event::{Breach, Cause, ChildId, Exit, Failure, OpId, SlotId, SpawnError, Time};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,14 @@ pub enum Action {
         child: ChildId,
         /// The app's `stop_signal`.
         signal: Signal,
+    },
+    /// Begin an operation of our own on an app, and answer with `Event::Undertaken` next. Its number
+    /// and what that leads to are kept together, so that a crash in between forgets both.
+    Undertake {
+        /// Which app.
+        app: Name,
+        /// Why.
+        cause: Cause,
     },
 }
 
@@ -124,6 +132,9 @@ pub enum Fact {
         asked: bool,
         again_at: Option<Time>,
     },
+    /// The app seems to change its own files: it was replaced `after` times, each time followed by
+    /// a change; the next replacement waits.
+    HeldBack { app: Name, after: u32, until: Time },
     /// SIGKILL after the stop time-out.
     Killed { app: Name, instance: u16, child: ChildId },
     /// A worker is ready.

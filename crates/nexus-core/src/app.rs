@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nexus_spec::AppSpec;
 
+use crate::changes::Changes;
 use crate::event::{Exit, Time};
 use crate::phase::{Phase, Want};
 use crate::record::{AppRecord, PendingAsk, Plan, Waiting};
@@ -18,6 +19,7 @@ pub struct App {
     pub(crate) built: Option<u64>,
     pub(crate) build: Option<Build>,
     pub(crate) rollout: Option<Rollout>,
+    pub(crate) changes: Changes,
     pub(crate) slots: Slots,
     pub(crate) counts: Counts,
     /// Children of this app that hold no seat any more, until they are gone.
@@ -64,6 +66,7 @@ impl App {
             built: None,
             build: None,
             rollout: None,
+            changes: Changes::default(),
             slots: Slots::default(),
             counts: Counts::default(),
             leaving: 0,
@@ -94,6 +97,11 @@ impl App {
     /// The reload that is under way.
     pub fn rollout(&self) -> Option<&Rollout> {
         self.rollout.as_ref()
+    }
+
+    /// What is known of changes of its files.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// The spec of a child of this generation.

@@ -141,7 +141,7 @@ fn restart(
 }
 
 /// Replace workers one after another; the build runs first, if there is one.
-fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
+pub(crate) fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
     let Wish { op, instance, .. } = wish;
     let Some(app) = known(turn, op, name, instance) else { return };
     // Of one instance the spec stays: the others have it, too.
@@ -262,7 +262,8 @@ fn needs_build(app: &App, spec: Option<&AppSpec>) -> bool {
     }
 }
 
-/// What was built for the one will do for the other: they differ in a limit at most.
+/// What was built for the one will do for the other: they differ at most in a limit, and in what is
+/// watched.
 fn builds_alike(one: &AppSpec, other: &AppSpec) -> bool {
-    *one == AppSpec { memory: one.memory, ..other.clone() }
+    *one == AppSpec { memory: one.memory, watch: one.watch.clone(), ..other.clone() }
 }

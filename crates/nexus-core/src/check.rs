@@ -64,6 +64,8 @@ fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
     if let Some(build) = &app.build {
         index.moved(&Seat::Build(name.clone()), Marks::default(), Marks::of_phase(build.phase));
     }
+    let changes = Marks::of_changes(&app.changes);
+    index.moved(&Seat::Changes(name.clone()), Marks::default(), changes);
     same(name, "name", &app.spec.name, name)?;
     same(name, "counts", &app.counts, &counts)
 }

@@ -102,6 +102,13 @@ pub struct Breach {
     pub lasted: Span,
 }
 
+/// Why we do something to an app that nobody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// Its files have changed.
+    Changed,
+}
+
 /// Everything that can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -120,6 +127,11 @@ pub enum Event {
         child: ChildId,
         /// By how much.
         breach: Breach,
+    },
+    /// Files that an app watches have changed; what came together is told once.
+    Changed {
+        /// Whose.
+        app: Name,
     },
     /// A child's main process is gone; `at` is when.
     Exited {
@@ -167,6 +179,15 @@ pub enum Event {
     TreeGone {
         /// Which.
         child: ChildId,
+    },
+    /// The answer to `Action::Undertake`: the operation has its number.
+    Undertaken {
+        /// To be answered by `Action::Reply` with the same number.
+        op: OpId,
+        /// Which app.
+        app: Name,
+        /// Why.
+        cause: Cause,
     },
 }
 

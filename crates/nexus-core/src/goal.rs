@@ -5,6 +5,7 @@ use nexus_spec::Name;
 use crate::action::{Fact, Keep, Outcome};
 use crate::app::App;
 use crate::build;
+use crate::changes::Changes;
 use crate::event::{OpId, Time};
 use crate::phase::{Phase, Want};
 use crate::record::{Goal, Waiting};
@@ -160,6 +161,7 @@ pub(crate) fn drop_app(turn: &mut Turn, name: &Name) {
     while turn.state.apps.get(name).is_some_and(|app| app.slots.len() > 0) {
         turn.state.shrink(name);
     }
+    turn.state.alter_changes(name, |changes| *changes = Changes::default());
     turn.state.apps.remove(name);
     turn.keep(Keep::Gone(name.clone()));
 }

@@ -20,6 +20,7 @@ mod ask;
 mod beside;
 mod breach;
 mod build;
+mod changes;
 mod check;
 mod event;
 mod fleet;
@@ -43,8 +44,9 @@ mod worker;
 pub use action::{Action, Fact, Keep, Milestone, OnExit, Outcome, Purpose, Why};
 pub use app::{App, Build, Counts};
 pub use build::BUILD_TIMEOUT;
+pub use changes::Changes;
 pub use event::{
-    Ask, Breach, ChildId, Event, Exit, Failure, Limit, OpId, Pid, SlotId, SpawnError, Time,
+    Ask, Breach, Cause, ChildId, Event, Exit, Failure, Limit, OpId, Pid, SlotId, SpawnError, Time,
 };
 pub use memory::{Excess, is_near};
 pub use phase::{Next, Phase, Want, explain};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nexus_spec::{AppSpec, Name};
 
 use crate::app::{App, Build, Counts, spec_of};
+use crate::changes::Changes;
 use crate::event::{ChildId, SlotId, Time};
 use crate::phase::Phase;
 use crate::record::{Intents, PendingAsk};
@@ -26,6 +27,8 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Seat {
     Build(Name),
+    /// What is put off about changes of files: has no child.
+    Changes(Name),
     Stray(ChildId),
     /// Who is to take the place of that worker.
     Successor(Name, u16),
@@ -53,6 +56,10 @@ pub(crate) struct Marks {
 impl Marks {
     pub(crate) fn of_phase(phase: Phase) -> Marks {
         Marks { child: phase.child(), deadline: phase.deadline(), heir: None }
+    }
+
+    pub(crate) fn of_changes(changes: &Changes) -> Marks {
+        Marks { deadline: changes.deadline(), ..Marks::default() }
     }
 
     pub(crate) fn of_slot(slot: &Slot) -> Marks {
@@ -109,7 +116,7 @@ impl State {
     pub fn by_child(&self, child: ChildId) -> Option<(&Name, u16)> {
         match self.index.children.get(&child)? {
             Seat::Worker(name, instance) => Some((name, *instance)),
-            Seat::Build(_) | Seat::Stray(_) | Seat::Successor(..) => None,
+            Seat::Build(_) | Seat::Changes(_) | Seat::Stray(_) | Seat::Successor(..) => None,
         }
     }
 
@@ -190,6 +197,22 @@ impl State {
         let answer = change(&mut app.build);
         let after = marks(&app.build);
         self.index.moved(&Seat::Build(name.clone()), before, after);
+        Some(answer)
+    }
+
+    /// Change what is known of changes of files. The only way: indexes follow.
+    pub(crate) fn alter_changes<R>(
+        &mut self,
+        name: &Name,
+        change: impl FnOnce(&mut Changes) -> R,
+    ) -> Option<R> {
+        let app = self.apps.get_mut(name)?;
+        let before = Marks::of_changes(&app.changes);
+        let answer = change(&mut app.changes);
+        let after = Marks::of_changes(&app.changes);
+        if before != after {
+            self.index.moved(&Seat::Changes(name.clone()), before, after);
+        }
         Some(answer)
     }
 

@@ -5,7 +5,7 @@ use crate::event::{ChildId, Event, Exit, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::state::{Seat, State};
 use crate::turn::Turn;
-use crate::{ask, breach, build, stray, successor, worker};
+use crate::{ask, breach, build, changes, stray, successor, worker};
 
 /// Decide. Reads nothing but its arguments: the same state, moment and event always give the same
 /// answer.
@@ -18,6 +18,7 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
                 breach::breached(&mut turn, &name, instance, breach);
             }
         }
+        Event::Changed { app } => changes::changed(&mut turn, &app),
         Event::Exited { child, exit, at, tree_gone } => {
             exited(&mut turn, child, exit, at, tree_gone);
         }
@@ -26,7 +27,7 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
                 successor::said_ready(&mut turn, &name, instance);
             }
             Some(Seat::Worker(name, instance)) => worker::said_ready(&mut turn, &name, instance),
-            Some(Seat::Build(_) | Seat::Stray(_)) | None => {}
+            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Stray(_)) | None => {}
         },
         Event::Respawned { old, new, pid } => respawned(&mut turn, old, new, pid),
         Event::SpawnFailed { child, error } => {
@@ -35,6 +36,7 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
         Event::Spawned { child, pid } => spawned(&mut turn, child, pid),
         Event::Tick => {}
         Event::TreeGone { child } => tree_gone(&mut turn, child),
+        Event::Undertaken { op, app, cause } => changes::undertaken(&mut turn, op, &app, cause),
     }
     turn.settle();
     let actions = turn.finish();
@@ -57,9 +59,10 @@ pub(crate) fn exited(turn: &mut Turn, child: ChildId, exit: Exit, at: Time, tree
         Some(Seat::Worker(name, instance)) => {
             worker::exited(turn, &name, instance, exit, at, tree_gone);
         }
-        // An echo of a child whose exit is judged; told again because the acknowledgement was lost.
-        None if tree_gone => turn.act(Action::Acknowledge { child }),
-        None => stray::reap(turn, child, None, None),
+        // Changes of files are no child. An echo of one whose exit is judged is told again because
+        // the acknowledgement was lost.
+        Some(Seat::Changes(_)) | None if tree_gone => turn.act(Action::Acknowledge { child }),
+        Some(Seat::Changes(_)) | None => stray::reap(turn, child, None, None),
     }
 }
 
@@ -70,7 +73,7 @@ fn tree_gone(turn: &mut Turn, child: ChildId) {
         Some(Seat::Worker(name, instance)) => worker::gone(turn, &name, instance),
         // Its main process lives: this is about nobody.
         Some(Seat::Successor(..)) => {}
-        None => turn.act(Action::Acknowledge { child }),
+        Some(Seat::Changes(_)) | None => turn.act(Action::Acknowledge { child }),
     }
 }
 
@@ -80,7 +83,7 @@ fn spawned(turn: &mut Turn, child: ChildId, pid: Pid) {
         Some(Seat::Build(name)) => build::spawned(turn, &name, pid),
         Some(Seat::Successor(name, instance)) => successor::spawned(turn, &name, instance, pid),
         Some(Seat::Worker(name, instance)) => worker::spawned(turn, &name, instance, child, pid),
-        Some(Seat::Stray(_)) | None => {}
+        Some(Seat::Changes(_) | Seat::Stray(_)) | None => {}
     }
 }
 
@@ -98,7 +101,7 @@ fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
     }
     let app = match &place {
         Some(Seat::Successor(name, _) | Seat::Worker(name, _)) => Some(name),
-        Some(Seat::Build(_) | Seat::Stray(_)) | None => None,
+        Some(Seat::Build(_) | Seat::Changes(_) | Seat::Stray(_)) | None => None,
     };
     stray::dismiss(turn, new, app, None);
 }

@@ -7,7 +7,7 @@ use nexus_spec::{Name, Span};
 use crate::action::{Action, Fact, Keep, Outcome};
 use crate::event::{OpId, Time};
 use crate::state::{Seat, State};
-use crate::{build, goal, rollout, stray, successor, worker};
+use crate::{build, changes, goal, rollout, stray, successor, worker};
 
 /// The least time between two SIGKILLs to the same tree.
 pub(crate) const KILL_AGAIN_MIN: Span = Span(1_000);
@@ -47,6 +47,10 @@ impl<'a> Turn<'a> {
     }
 
     pub(crate) fn reply(&mut self, op: OpId, app: &Name, outcome: Outcome) {
+        let now = self.now;
+        if self.state.alter_changes(app, |changes| changes.ended(op, now)) == Some(true) {
+            self.touch(app, None);
+        }
         self.replies.push(Action::Reply { op, app: app.clone(), outcome });
     }
 
@@ -67,9 +71,11 @@ impl<'a> Turn<'a> {
             if let Some((name, instance)) = self.touched.pop() {
                 rollout::advance(self, &name, instance);
                 goal::check(self, &name, instance);
+                changes::advance(self, &name);
             } else if let Some((_, seat)) = self.first_due() {
                 match seat {
                     Seat::Build(name) => build::due(self, &name),
+                    Seat::Changes(name) => changes::advance(self, &name),
                     Seat::Stray(child) => stray::due(self, child),
                     Seat::Successor(name, instance) => successor::due(self, &name, instance),
                     Seat::Worker(name, instance) => worker::due(self, &name, instance),

@@ -116,7 +116,8 @@ fn one_life(state: &mut State, now: Time, child: ChildId) -> ChildId {
         | Action::Kill { .. }
         | Action::Note(_)
         | Action::Reply { .. }
-        | Action::Terminate { .. } => None,
+        | Action::Terminate { .. }
+        | Action::Undertake { .. } => None,
     });
     let child = spawned.expect("respawned at once");
     drop(actions);

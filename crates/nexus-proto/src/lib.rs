@@ -16,11 +16,12 @@ pub use answer::{
 pub use apply::{AppDiff, Apply, Change, Diff, Remedy, SettingDiff};
 pub use op::{
     AppResult, AppVerb, DaemonResult, FlushLogs, OpState, Operation, SendText, SignalApps, Start,
-    Target, UpgradeDaemon, Verdict,
+    Switch, Target, UpgradeDaemon, Verdict,
 };
 pub use problem::{Code, Problem};
 pub use snapshot::{
     AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, Trouble,
+    WatchView,
 };
 
 pub use schemas::SCHEMAS;

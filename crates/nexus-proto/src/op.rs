@@ -39,9 +39,25 @@ pub struct AppVerb {
     /// For `reload`: take over from a reload or a scaling that is under way.
     #[serde(default)]
     pub replace: bool,
+    /// For `stop` and `restart`: whether its files are watched from now on; `null` = as before.
+    #[serde(default)]
+    pub watch: Option<Switch>,
     /// For `scale`: how many instances: `6`, `+2`, `-1`.
     #[serde(default)]
     pub count: Option<String>,
+}
+
+/// What becomes of something that is on or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Switch {
+    /// It is on.
+    On,
+    /// It is off.
+    Off,
+    /// The other of the two.
+    Toggle,
 }
 
 /// Body of `POST /v1/apps/signal`: a signal for main processes, which changes no intent.

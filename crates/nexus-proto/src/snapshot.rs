@@ -137,10 +137,34 @@ pub struct AppView {
     pub source: Option<String>,
     /// What is wrong now, if something is.
     pub trouble: Option<Trouble>,
+    /// Its watched files; `null` = none are.
+    #[serde(default)]
+    pub watch: Option<WatchView>,
     /// Its instances, by number.
     pub instances: Vec<InstanceView>,
     /// Its build's log, when it has a build command.
     pub build_log: Option<String>,
+}
+
+/// Files whose changes reload an app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct WatchView {
+    /// False: somebody has switched it off, until it is switched on again or the app is started
+    /// from its file.
+    pub on: bool,
+    /// Directories, files and patterns.
+    pub paths: Vec<String>,
+    /// Patterns of what does not count.
+    pub ignore: Vec<String>,
+    /// Quiet for so long after a change, then a reload.
+    pub delay_ms: u64,
+    /// Directories that are watched now; `null` = none are, or they are still being looked for.
+    pub directories: Option<u64>,
+    /// What keeps us from seeing all changes.
+    pub problem: Option<String>,
+    /// The app seems to change its own files: the next reload waits so long.
+    pub held_ms: Option<u64>,
 }
 
 /// One instance of an app.
@@ -253,7 +277,7 @@ pub struct EventView {
     /// RFC 3339, UTC, milliseconds.
     pub at: String,
     /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
-    /// `limit`, `config`, `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
+    /// `limit`, `watch`, `config`, `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
     pub kind: String,
     /// The app, if it is about one.
     #[cfg_attr(test, schemars(with = "Option<String>"))]

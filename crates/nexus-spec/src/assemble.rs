@@ -130,6 +130,8 @@ impl Options {
             paths: self.watch.iter().map(|path| join(cwd, path)).collect(),
             ignore: self.ignore_watch.clone().unwrap_or(default.ignore),
             delay: self.watch_delay.unwrap_or(default.delay),
+            follow_symlinks: self.follow_symlinks.unwrap_or(default.follow_symlinks),
+            poll: self.use_polling.then(|| self.poll_interval.unwrap_or(Watch::INTERVAL)),
         }
     }
 

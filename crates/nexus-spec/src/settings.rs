@@ -46,11 +46,13 @@ pub enum Scope {
     Memory,
     /// `log` within an app.
     Log,
+    /// `watch_options` within an app.
+    Watch,
 }
 
 impl Scope {
     /// The tables within an app.
-    const INNER: [Scope; 3] = [Scope::Backoff, Scope::Memory, Scope::Log];
+    const INNER: [Scope; 4] = [Scope::Backoff, Scope::Memory, Scope::Log, Scope::Watch];
 
     /// The key of an app that the table stands under; empty for the two outer ones.
     pub fn table(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Scope {
             Scope::Backoff => "backoff",
             Scope::Memory => "memory",
             Scope::Log => "log",
+            Scope::Watch => "watch_options",
         }
     }
 }
@@ -169,7 +172,7 @@ static FILE: [Setting; 6] = [
 ];
 
 /// All tables of rows, in the order of the reference page, each with its title there.
-static TABLES: [(Scope, &str, &[Setting]); 18] = [
+static TABLES: [(Scope, &str, &[Setting]); 19] = [
     (Scope::File, "At the top of the file", &FILE),
     (Scope::App, "What runs", &program::ROWS),
     (Scope::App, "Environment", &environment::ROWS),
@@ -182,6 +185,7 @@ static TABLES: [(Scope, &str, &[Setting]); 18] = [
     (Scope::App, "Output", &output::ROWS),
     (Scope::Log, "", &log::TABLE),
     (Scope::App, "Watched files", &watch::ROWS),
+    (Scope::Watch, "", &watch::TABLE),
     (Scope::App, "Set times", &schedule::ROWS),
     (Scope::App, "Starts, checks and reloads", &rollout::ROWS),
     (Scope::App, "PM2's other words", &pm2::ROWS),

@@ -65,6 +65,7 @@ fn elsewhere(scope: Scope, key: &str) -> Option<&'static str> {
         Scope::Backoff => "in `backoff`",
         Scope::Memory => "in `memory`",
         Scope::Log => "in `log`",
+        Scope::Watch => "in `watch_options`",
     })
 }
 

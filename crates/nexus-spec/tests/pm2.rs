@@ -168,7 +168,11 @@ fn every_spelling_of_pm2s_leads_to_its_key() {
 #[test]
 fn what_is_not_taken_as_written_is_said_and_the_rest_is_taken() {
     assert_eq!(warned("zzz: 1"), ["unknown key `zzz`"]);
-    assert_eq!(warned("watch_options: {}"), ["`watch_options` is not carried out yet"]);
+    assert_eq!(warned("watch_options: { usePolling: true, persistent: true }"), [""; 0]);
+    assert_eq!(
+        warned("watch_options: { depth: 2 }"),
+        ["`watch_options.depth` is without effect: all depths are watched"]
+    );
     assert_eq!(warned("exec_mode: 'cluster'"), ["`exec_mode` \"cluster\" is not carried out yet"]);
     assert_eq!(
         warned("name: 'my api!'"),

@@ -23,8 +23,8 @@ const PM2: &str = "script name name_prefix namespace cwd args node_args exec_mod
 const NOT_YET: &str = "daemon alerts deploy static shared_memory stdin health watchdog depends_on \
     drain_timeout memory cpu no_new_privs sandbox log schedule overlap timezone jitter missed \
     hooks canary soak rollback_on protected log_file log_type log_date_format time pid_file \
-    autostart max_memory_restart shutdown_with_message wait_ready cron_restart watch ignore_watch \
-    watch_options watch_delay post_update exec_timeout container dist image_name node_version \
+    autostart max_memory_restart shutdown_with_message wait_ready cron_restart \
+    post_update exec_timeout container dist image_name node_version \
     fresh dockerdaemon";
 
 #[test]
@@ -74,7 +74,7 @@ fn what_is_not_carried_out_is_refused_by_name() {
             Scope::File => format!("{} = 1\n[[apps]]\nscript = 'a'", row.key),
             Scope::App => format!("[[apps]]\nscript = 'a'\n'{}' = 1", row.key),
             // Refused with its table.
-            Scope::Backoff | Scope::Memory | Scope::Log => continue,
+            Scope::Backoff | Scope::Memory | Scope::Log | Scope::Watch => continue,
         };
         let flaws = project(&text, Path::new("f"), Path::new("/"), &|_| false).unwrap_err();
         let [flaw] = flaws.flaws.as_slice() else { panic!("{flaws:?}") };
@@ -93,7 +93,9 @@ fn a_default_that_is_written_changes_nothing() {
         let key = match scope {
             Scope::File => continue,
             Scope::App => row.key.to_owned(),
-            Scope::Backoff | Scope::Memory | Scope::Log => format!("{}.{}", scope.table(), row.key),
+            Scope::Backoff | Scope::Memory | Scope::Log | Scope::Watch => {
+                format!("{}.{}", scope.table(), row.key)
+            }
         };
         // A default of several words is prose; `none` stands for nothing written.
         if row.default.contains(' ') || row.default == "none" {

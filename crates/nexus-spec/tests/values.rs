@@ -198,7 +198,7 @@ fn a_flag_that_is_refused_changes_nothing_and_says_why() {
         ("autorestart", "yes", "`autorestart` is neither true nor false"),
         ("max-restarts", "x", "`max_restarts` is not a whole number"),
         ("env", "K", "`env` has no `=`; write NAME=VALUE"),
-        ("watch", "true", "`watch` is not carried out yet; leave it out"),
+        ("protected", "true", "`protected` is not carried out yet; leave it out"),
         ("kil-timeout", "1", "unknown key `kil_timeout`; write `kill_timeout`"),
         ("backoff.maxx", "1", "unknown key `backoff.maxx`; write `max`"),
         ("env_x", "1", "`env_x` has no `=`; write NAME=VALUE"),

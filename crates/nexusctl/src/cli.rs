@@ -183,7 +183,7 @@ pub(crate) enum Verb {
     /// Start apps and wait until they are ready or have failed
     Start(Box<Start>),
     /// Stop apps; they stay known
-    Stop(Named),
+    Stop(Stop),
     /// Stop and start again; with a project file, as it says now
     Restart(Restart),
     /// Replace workers one after another; a failure keeps the old ones
@@ -295,6 +295,20 @@ pub(crate) struct Restart {
     /// From now on a worker that uses more memory is replaced: 512M, 2G
     #[arg(long, value_name = "SIZE", value_parser = limit)]
     pub(crate) max_memory_restart: Option<Size>,
+    /// Watch its files from now on; if they are watched, no more
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+/// `stop`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Stop {
+    /// What, and how to wait.
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Nor watch its files when it is started again
+    #[arg(long)]
+    pub(crate) watch: bool,
 }
 
 /// A limit of memory.

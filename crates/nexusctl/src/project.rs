@@ -227,8 +227,10 @@ pub(crate) fn app(
     if !args.is_empty() {
         options.set_list("args", args).map_err(|flaw| usage(&flaw))?;
     }
-    if !flags.listen.is_empty() {
-        options.set_list("listen", &flags.listen).map_err(|flaw| usage(&flaw))?;
+    let lists =
+        [("listen", &flags.listen), ("watch", &flags.watch), ("ignore_watch", &flags.ignore_watch)];
+    for (key, items) in lists.into_iter().filter(|(_, items)| !items.is_empty()) {
+        options.set_list(key, items).map_err(|flaw| usage(&flaw))?;
     }
     options.finish(&base, &|path| path.is_file()).map_err(|flaws| {
         let mut flaws = flaws.iter();
@@ -255,6 +257,7 @@ fn settings(flags: &App, command: bool) -> Vec<(&'static str, String)> {
         ("stop_signal", flags.stop_signal.clone()),
         ("max_memory_restart", flags.max_memory_restart.clone()),
         ("max_restarts", flags.max_restarts.clone()),
+        ("watch_delay", flags.watch_delay.clone()),
         ("restart_delay", flags.restart_delay.clone()),
         ("autorestart", flags.no_autorestart.then(|| "false".to_owned())),
         ("user", flags.user.clone()),

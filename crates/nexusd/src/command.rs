@@ -56,6 +56,8 @@ pub(crate) enum Command {
     Upgrade(Upgrading, oneshot::Sender<Result<Begun, Problem>>),
     /// What targets stand for.
     Targets(Vec<String>, oneshot::Sender<Result<Vec<Target>, Problem>>),
+    /// A watcher of files has something to say.
+    Watched { app: nexus_spec::Name, number: u64, report: crate::watching::Report },
 }
 
 /// The environment of one instance.

@@ -19,6 +19,7 @@ use crate::outputs::Outputs;
 use crate::records::{Entry, Origin};
 use crate::sampling::Sampling;
 use crate::store::Store;
+use crate::watching::Watching;
 
 /// What the daemon is about to do with itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub(crate) struct Daemon {
     pub(crate) holdings: Holdings,
     pub(crate) outputs: Outputs,
     pub(crate) sampling: Sampling,
+    pub(crate) watching: Watching,
     pub(crate) store: Store,
     pub(crate) journal: Journal,
     pub(crate) ops: Ops,
@@ -161,7 +163,8 @@ impl Daemon {
                 Action::Acknowledge { .. }
                 | Action::Kill { .. }
                 | Action::Spawn { .. }
-                | Action::Terminate { .. } => acts.push(action),
+                | Action::Terminate { .. }
+                | Action::Undertake { .. } => acts.push(action),
             }
         }
         self.store.commit();
@@ -195,6 +198,7 @@ impl Daemon {
                 let whole = app.is_some_and(|app| app.spec().stop.tree);
                 self.order(&Order::Terminate { child: child.0, signal: signal.0, whole });
             }
+            Action::Undertake { app, cause } => self.undertake(app, cause),
             Action::Keep(_) | Action::Note(_) | Action::Reply { .. } => {}
         }
     }
@@ -221,6 +225,7 @@ impl Daemon {
                 if let Some(app) = self.state.app(name.as_str()) {
                     self.sampling.allow(name, app.spec().memory);
                 }
+                self.watch_files(name, clock::unix_ms());
                 if let Some(entry) = self.app_entry(name) {
                     self.store.keep(entry);
                     self.store.keep(Entry::NextSlot { id: self.state.next_slot_id() });
@@ -228,6 +233,7 @@ impl Daemon {
             }
             Keep::Gone(name) => {
                 self.sampling.forget_app(name);
+                self.watch_files(name, 0);
                 self.store.keep(Entry::Gone { app: name.clone() });
             }
             Keep::Pending(name) => {

@@ -63,6 +63,7 @@ impl Daemon {
             Command::Signal(signalling, reply) => drop(reply.send(self.signal(signalling))),
             Command::Named(name, reply) => drop(reply.send(self.named(&name))),
             Command::Snapshot(reply) => drop(reply.send(self.snapshot().into())),
+            Command::Watched { app, number, report } => self.watched(&app, number, report),
             Command::Targets(words, reply) => drop(reply.send(self.targets(&words))),
             Command::Upgrade(upgrading, reply) => drop(reply.send(self.upgrade(upgrading))),
         }

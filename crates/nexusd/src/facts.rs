@@ -46,6 +46,16 @@ fn beyond(breach: Breach, after: Span) -> String {
     format!("to be replaced after {}: {}", words::span(after), words::breach(breach))
 }
 
+fn built(app: Name, exit: Exit, after: Span, by: &str) -> Line<'_> {
+    let detail = format!("{} after {}", words::ended(exit), words::span(after));
+    Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
+}
+
+fn errored(app: Name, instance: u16, exit: Exit, exits: u32) -> Line<'static> {
+    let line = Line::of("errored", app, Some(instance), given_up(exit, exits), NOBODY);
+    Line { exit: Some(words::exit(exit)), ..line }
+}
+
 fn given_up(exit: Exit, exits: u32) -> String {
     let exit = words::exit(exit);
     match exits {
@@ -66,22 +76,20 @@ impl Daemon {
             Fact::BuildStarted { app } => {
                 Line::of("build", app, None, "the build command runs".into(), by)
             }
-            Fact::Built { app, exit, after } => {
-                let detail = format!("{} after {}", words::ended(exit), words::span(after));
-                Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
-            }
+            Fact::Built { app, exit, after } => built(app, exit, after, by),
             Fact::Deleted { app } => {
                 self.drain(&app);
                 Line::of("delete", app, None, "forgotten".into(), by)
             }
-            Fact::Errored { app, instance, exit, exits } => {
-                let line = Line::of("errored", app, Some(instance), given_up(exit, exits), NOBODY);
-                Line { exit: Some(words::exit(exit)), ..line }
-            }
+            Fact::Errored { app, instance, exit, exits } => errored(app, instance, exit, exits),
             Fact::Exited { app, instance, child, exit, after, asked, again_at } => {
                 let detail = self.how_it_ended(child, exit, after, again_at, asked);
                 let line = Line::of("exit", app, Some(instance), detail, NOBODY);
                 Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
+            }
+            Fact::HeldBack { app, after, until } => {
+                let detail = self.told_of_loop(&app, after, until);
+                Line::of("watch", app, None, detail, NOBODY)
             }
             Fact::Killed { app, instance, child } => {
                 let detail = "SIGKILL to the whole tree after the stop time-out".into();

@@ -57,6 +57,8 @@ mod trouble;
 mod upgrade;
 mod vault;
 mod view;
+mod watched;
+mod watching;
 mod words;
 
 pub use lines::VERSION as STATE_FORMAT;

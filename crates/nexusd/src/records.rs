@@ -81,6 +81,12 @@ pub(crate) struct Origin {
     pub(crate) base_env: BTreeMap<String, String>,
     /// Instance 0 has log files without a number.
     pub(crate) plain_zero: bool,
+    /// Its files are not watched, whatever the spec says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) watch_off: bool,
+    /// When a change of its files was last acted upon, in milliseconds of Unix time.
+    #[serde(default)]
+    pub(crate) changes_seen: u64,
     /// Where the spec comes from that a reload brings, until that has succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) arriving: Option<Box<Origin>>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nexus_core::{Ask, Event, OpId, Want};
-use nexus_proto::{AppVerb, Code, Problem, Start, Target};
+use nexus_proto::{AppVerb, Code, Problem, Start, Switch, Target};
 use nexus_spec::{AppSpec, Name, Size, Source};
 
 use crate::clock;
@@ -23,11 +23,13 @@ pub(crate) struct Plan {
     pub(crate) asks: Vec<Ask>,
     pub(crate) origins: BTreeMap<Name, Origin>,
     pub(crate) then_leave: bool,
+    /// Whether the files of these apps are watched from now on.
+    pub(crate) watch: Option<Switch>,
 }
 
 impl Plan {
     pub(crate) fn new(verb: &'static str, asks: Vec<Ask>) -> Plan {
-        Plan { verb, asks, origins: BTreeMap::new(), then_leave: false }
+        Plan { verb, asks, origins: BTreeMap::new(), then_leave: false, watch: None }
     }
 }
 
@@ -71,6 +73,9 @@ impl Daemon {
             }
         }
         self.log(Line::new("operator", detail, &begin.by));
+        if let Some(switch) = plan.watch {
+            plan.asks.iter().for_each(|ask| self.switch_watch(ask.app(), switch, &begin.by));
+        }
         let asked = plan.asks.into_iter().map(|ask| Event::Asked { op: id, ask });
         self.turn_together(asked, &begin.by);
         self.store.commit();
@@ -150,7 +155,8 @@ impl Daemon {
                 Ask::StartKnown { app, instance }
             }),
             What::Stop(verb) => {
-                self.known("stop", &verb, |Target { app, instance }| Ask::Stop { app, instance })
+                let ask = |Target { app, instance }| Ask::Stop { app, instance };
+                Ok(Plan { watch: verb.watch, ..self.known("stop", &verb, ask)? })
             }
         }
     }
@@ -184,12 +190,14 @@ impl Daemon {
         }
         let asks = self.targets(&verb.targets)?.into_iter().map(|target| {
             let Target { app, instance } = target.clone();
-            match verb.max_memory_restart {
+            let ask = match verb.max_memory_restart {
                 Some(max) => self.restart_with(target, max),
                 None => Ok(Ask::Restart { app, instance, spec: None }),
-            }
+            };
+            ask.map(|ask| self.with_watch(ask, verb.watch))
         });
-        Ok(Plan::new("restart", asks.collect::<Result<_, _>>()?))
+        let asks = asks.collect::<Result<_, _>>()?;
+        Ok(Plan { watch: verb.watch, ..Plan::new("restart", asks) })
     }
 
     /// A restart with another limit of memory, which is the whole app's.
@@ -309,6 +317,8 @@ pub(crate) fn checked(start: Start) -> Result<Specs, Problem> {
             source: start.source.clone(),
             base_env: inherited(&spec, &base_env),
             plain_zero: instances == 1,
+            watch_off: false,
+            changes_seen: 0,
             arriving: None,
         };
         if origins.insert(name.clone(), origin).is_some() {

@@ -245,6 +245,7 @@ impl Daemon {
         for (child, stage, errno) in failed {
             self.excuse(child, stage, errno);
         }
+        self.keep_runs(kept);
     }
 
     /// Tell the keeper that from here on we decide.

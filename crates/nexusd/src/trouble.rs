@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nexus_proto::AppView;
+use nexus_proto::{AppView, InstanceView, Status};
 
 /// Lines shown of a failing worker's output.
 const LINES: usize = 5;
@@ -62,7 +62,11 @@ pub(crate) fn last_lines_of(life: Life, files: &[PathBuf]) -> Vec<String> {
 pub(crate) fn fill(apps: &mut [AppView]) {
     for app in apps {
         let Some(trouble) = &mut app.trouble else { continue };
-        let instance = app.instances.iter().find(|slot| slot.instance == trouble.instance);
+        // Of one that runs the trouble is another.
+        let is_it = |slot: &&InstanceView| {
+            slot.instance == trouble.instance && slot.status != Status::Online
+        };
+        let instance = app.instances.iter().find(is_it);
         let files = instance.map(|slot| {
             let mut logs = slot.logs.clone();
             logs.sort_by_key(|log| log.stream != "err");

@@ -84,7 +84,8 @@ impl Daemon {
             env_names: spec.env.keys().cloned().collect(),
             user: spec.run_as.user.clone(),
             source: self.origins.get(name).map(|origin| origin.source.clone()),
-            trouble: self.trouble(name, app, now),
+            trouble: self.trouble(name, app, now).or_else(|| self.watch_trouble(name, app)),
+            watch: self.watch_view(name, app, now),
             instances,
             build_log: spec.build.as_ref().map(|_| {
                 self.home.log(name, Line::Build, Stream::Out, false).display().to_string()

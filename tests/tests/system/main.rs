@@ -50,6 +50,7 @@ mod survive;
 mod systemd;
 mod tree;
 mod upgrade;
+mod watch;
 
 use nexus_tests::program;
 

@@ -116,6 +116,10 @@ fn one_life(seed: u64, traced: bool) {
         let pause = if world.rng.chance(50) { 50 } else { 3_000 };
         let pause = world.rng.below(pause);
         world.run_until(world.now + Span(pause));
+        while world.rng.chance(30) {
+            let app = specs[usize::try_from(world.rng.below(apps)).unwrap()].name.clone();
+            world.change(app);
+        }
         let ask = any_ask(&mut world, &specs);
         world.ask(ask);
     }

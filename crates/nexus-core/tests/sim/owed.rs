@@ -31,8 +31,9 @@ impl World {
         let late_heir = |asked: bool| asked && kept.entry.respawn_of.is_some();
         // A slot that stays down is owed nothing, though the keeper, which knew only the spec that
         // the worker was started with, may have respawned it.
-        let stays = slot.is_some_and(|slot| matches!(slot.next, Next::GivenUp | Next::Stay));
-        // Another one's end may have followed in the same turn.
+        // Another one's end may have followed in the same turn: then what follows is about that one.
+        let given_up = |slot: &nexus_core::Slot| matches!(slot.next, Next::GivenUp | Next::Stay);
+        let stays = last.is_some() && slot.is_some_and(given_up);
         let told = last.is_none() && facts.iter().any(|fact| judged(fact, child));
         if told || last.is_some_and(|last| !late_heir(last.asked)) {
             self.truth.ended(id, child, stays);
@@ -62,7 +63,8 @@ impl World {
             let (scope, ends) = match ask {
                 Ask::Delete { .. } => (None, true),
                 Ask::Restart { instance, .. } | Ask::Stop { instance, .. } => (*instance, true),
-                Ask::Start { .. } | Ask::Scale { .. } => (None, false),
+                Ask::Scale { to, .. } => (None, *to == 0),
+                Ask::Start { .. } => (None, false),
                 Ask::Reset { app, instance } => {
                     return if refused {
                     } else {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use nexus_core::{
-    Action, Ask, ChildId, Event, Exit, Fact, OpId, Purpose, SlotId, State, Time, resume, step,
+    Action, Ask, Cause, ChildId, Event, Exit, Fact, OpId, Purpose, SlotId, State, Time, resume,
+    step,
 };
 use nexus_spec::{Name, Span};
 
@@ -32,6 +33,8 @@ pub(crate) struct World {
     /// Children that are told to go in the turn that orders them.
     pub(crate) born_asked: BTreeSet<ChildId>,
     pub(crate) last_op: u64,
+    /// Operations that the daemon begins by itself.
+    undertakings: Vec<(Name, Cause)>,
     pub(crate) turns: u64,
     /// When the daemon is back, while it is dead.
     back_at: Option<Time>,
@@ -54,6 +57,7 @@ impl World {
             scoped: BTreeSet::new(),
             born_asked: BTreeSet::new(),
             last_op: 0,
+            undertakings: Vec::new(),
             turns: 0,
             back_at: None,
             mortality: 2,
@@ -180,6 +184,7 @@ impl World {
             self.contract.resumes();
             self.check();
         }
+        self.undertake();
     }
 
     /// Fates of the moment between the roll and the order that ends the keeper's own respawns.
@@ -201,6 +206,10 @@ impl World {
         let (running, moved) = (self.running(), self.moved());
         let asked = match &event {
             Event::Asked { op, ask } => Some((*op, ask.clone())),
+            Event::Undertaken { op, app, .. } => {
+                let (app, instance, spec) = (app.clone(), None, None);
+                Some((*op, Ask::Reload { app, instance, spec, parallel: 1, replace: false }))
+            }
             _ => None,
         };
         let ended = match event {
@@ -218,6 +227,7 @@ impl World {
                 self.gives_way();
             }
         }
+        self.undertake();
     }
 
     /// Slots with a worker that nobody has told to stop.
@@ -308,6 +318,24 @@ impl World {
                 }
             }
             Action::Terminate { child, .. } => keeper.terminate(rng, *now, child),
+            Action::Undertake { app, cause } => self.undertakings.push((app, cause)),
+        }
+    }
+
+    /// Operations of the daemon's own begin at once, unless it has died.
+    fn undertake(&mut self) {
+        for (app, cause) in std::mem::take(&mut self.undertakings) {
+            if self.back_at.is_none() {
+                self.last_op += 1;
+                self.turn(Event::Undertaken { op: OpId(self.last_op), app, cause });
+            }
+        }
+    }
+
+    /// Files of some app change.
+    pub(crate) fn change(&mut self, app: Name) {
+        if self.back_at.is_none() {
+            self.turn(Event::Changed { app });
         }
     }
 }

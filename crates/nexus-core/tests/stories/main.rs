@@ -6,6 +6,7 @@
 mod absence;
 mod breach;
 mod build;
+mod changes;
 mod crash;
 mod delete;
 mod reload;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use nexus_core::{
-    Action, Ask, Breach, ChildId, Ended, Entry, Event, Exit, Fact, Failure, Keep, Limit, Milestone,
-    OpId, Outcome, Pid, Purpose, Roll, SpawnError, State, Time, resume, step,
+    Action, Ask, Breach, Cause, ChildId, Ended, Entry, Event, Exit, Fact, Failure, Keep, Limit,
+    Milestone, OpId, Outcome, Pid, Purpose, Roll, SpawnError, State, Time, resume, step,
 };
 use nexus_spec::{
     AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Size, Span, Stop,
@@ -152,22 +152,7 @@ impl Stage {
                 self.asks(Ask::Restart { app, instance: None, spec })
             }
             ["restart", i] => self.asks(Ask::Restart { app, instance: Some(one(i)), spec: None }),
-            ["reload", ref how @ ..] => {
-                let mut ask = Reload::default();
-                for word in how {
-                    match *word {
-                        "other" => ask.spec = Some((Box::new(self.other()), 1)),
-                        "replacing" => ask.replace = true,
-                        "both" => ask.parallel = 2,
-                        _ => match word.strip_prefix("with-") {
-                            Some(n) => ask.spec = Some((Box::new(self.other()), one(n))),
-                            None => ask.instance = Some(one(word)),
-                        },
-                    }
-                }
-                let Reload { instance, spec, parallel, replace } = ask;
-                self.asks(Ask::Reload { app, instance, spec, parallel, replace })
-            }
+            ["reload", ref how @ ..] => self.reload(how),
             ["abort", op] => {
                 let of = OpId(op.strip_prefix("op").expect("opN").parse().expect("a number"));
                 self.asks(Ask::Abort { app, of })
@@ -177,9 +162,35 @@ impl Stage {
             ["reset", i] => self.asks(Ask::Reset { app, instance: Some(one(i)) }),
             ["delete"] => self.asks(Ask::Delete { app }),
             ["tick"] => Event::Tick,
+            ["changed"] => Event::Changed { app },
+            ["undertaken"] => {
+                self.op += 1;
+                Event::Undertaken { op: OpId(self.op), app, cause: Cause::Changed }
+            }
             [child, ref rest @ ..] => reported(now, number(child), rest),
             [] => panic!("an empty cause"),
         }
+    }
+
+    fn reload(&mut self, how: &[&str]) -> Event {
+        let mut ask = Reload::default();
+        for word in how {
+            match *word {
+                "other" => ask.spec = Some((Box::new(self.other()), 1)),
+                "replacing" => ask.replace = true,
+                "both" => ask.parallel = 2,
+                _ => {
+                    let number = |word: &str| word.parse().expect("an instance");
+                    match word.strip_prefix("with-") {
+                        Some(n) => ask.spec = Some((Box::new(self.other()), number(n))),
+                        None => ask.instance = Some(number(word)),
+                    }
+                }
+            }
+        }
+        let Reload { instance, spec, parallel, replace } = ask;
+        let app = self.spec.name.clone();
+        self.asks(Ask::Reload { app, instance, spec, parallel, replace })
     }
 
     fn asks(&mut self, ask: Ask) -> Event {
@@ -316,6 +327,7 @@ fn effect(action: &Action) -> String {
             format!("spawn #{} {place}{absent}", child.0)
         }
         Action::Terminate { child, signal } => format!("term{} #{}", signal.0, child.0),
+        Action::Undertake { cause, .. } => format!("undertake {cause:?}"),
     }
 }
 
@@ -357,6 +369,7 @@ fn fact_word(fact: &Fact) -> String {
         Fact::Errored { exits, .. } => format!("(errored after {exits})"),
         Fact::Exited { after, asked: true, .. } => format!("(ended after {})", after.0),
         Fact::Exited { after, .. } => format!("(exited after {})", after.0),
+        Fact::HeldBack { after, until, .. } => format!("(held to {} after {after})", until.0),
         Fact::Killed { .. } => "(killed)".into(),
         Fact::Reload { generation, milestone, .. } => match milestone {
             Milestone::Begun { instances, overlaps } => {

@@ -58,6 +58,7 @@ fn what_is_typed_reads_what_it_writes() {
         watch = ["src", "/etc/x"]
         ignore_watch = []
         watch_delay = "1s"
+        watch_options = { follow_symlinks = false, use_polling = true, interval = "3s" }
         cron_restart = "0 3 * * *"
         schedule = "@daily"
         timezone = "Europe/Berlin"

@@ -3,17 +3,17 @@
 use toml::Value;
 
 use super::program::strings;
-use super::{Setting, time};
+use super::{Scope, Setting, get_table, set_table, time};
 use crate::given::{Given, What};
 use crate::read;
 use crate::watch::Watch;
 use crate::wrong::{Wrong, Wrongs};
 
-pub(super) static ROWS: [Setting; 3] = [
+pub(super) static ROWS: [Setting; 4] = [
     Setting::new(
         "watch",
-        "true for `cwd`, false, or an array of paths relative to `cwd`",
-        "Restart the app when a file changes.",
+        "true for `cwd`, false, or an array of paths and patterns relative to `cwd`, such as \"src\" or \"lib/**/*.js\"",
+        "Replace the workers when a file changes: by a reload, so that a version that fails leaves the old one serving where the app has a passed socket.",
         |options, given| {
             options.watch = paths(given)?;
             Ok(())
@@ -38,7 +38,7 @@ pub(super) static ROWS: [Setting; 3] = [
             (*ignore != Watch::default().ignore).then(|| Value::Array(items.collect()))
         },
     )
-    .default("what begins with a dot, and node_modules")
+    .default("what begins with a dot, node_modules and target")
     .also(&["watch_ignore"]),
     Setting::new(
         "watch_delay",
@@ -51,6 +51,73 @@ pub(super) static ROWS: [Setting; 3] = [
         |app| time(app.watch.delay, Watch::default().delay),
     )
     .default("200ms"),
+    Setting::new(
+        "watch_options",
+        "a table of `follow_symlinks`, `use_polling` and `interval`",
+        "How files are watched.",
+        |options, given| set_table(Scope::Watch, options, given),
+        |app| get_table(Scope::Watch, app),
+    ),
+];
+
+/// Why an option of PM2's watching library has no effect.
+const ALWAYS: &str = "that is always so";
+const OURS: &str = "changes that come together are one change, by `watch_delay`";
+
+/// The keys of `watch_options`.
+pub(super) static TABLE: [Setting; 12] = [
+    Setting::new(
+        "follow_symlinks",
+        "true or false",
+        "Watch what symbolic links to directories lead to.",
+        |options, given| {
+            options.follow_symlinks = Some(read::boolean(given)?);
+            Ok(())
+        },
+        |app| (!app.watch.follow_symlinks).then(|| false.into()),
+    )
+    .default("true"),
+    Setting::new(
+        "use_polling",
+        "true or false",
+        "Look at all files at an interval: for network file systems, which tell of no changes.",
+        |options, given| {
+            options.use_polling = read::boolean(given)?;
+            Ok(())
+        },
+        |app| app.watch.poll.map(|_| true.into()),
+    )
+    .default("false"),
+    Setting::new(
+        "interval",
+        "a length of time",
+        "How often to look, with `use_polling`.",
+        |options, given| {
+            options.poll_interval = Some(read::some_span(given)?);
+            Ok(())
+        },
+        |app| time(app.watch.poll.unwrap_or(Watch::INTERVAL), Watch::INTERVAL),
+    )
+    .default("1s"),
+    Setting::new(
+        "ignored",
+        "an array of patterns",
+        "The same as `ignore_watch`.",
+        |options, given| {
+            options.ignore_watch = Some(patterns(given)?);
+            Ok(())
+        },
+        |_| None,
+    )
+    .default("what `ignore_watch` says"),
+    Setting::moot("persistent", "true or false", "Go on watching.", ALWAYS, false),
+    Setting::moot("ignore_initial", "true or false", "What is there is no change.", ALWAYS, false),
+    Setting::moot("ignore_permission_errors", "true or false", "Go on.", ALWAYS, false),
+    Setting::moot("atomic", "true or false", "A file put in place is one change.", OURS, false),
+    Setting::moot("await_write_finish", "true or a table", "Wait for its end.", OURS, false),
+    Setting::moot("always_stat", "true or false", "For programs.", "nobody sees it", false),
+    Setting::moot("cwd", "a path", "What paths are relative to.", "the app's `cwd` is", true),
+    Setting::moot("depth", "a whole number", "How deep.", "all depths are watched", true),
 ];
 
 /// The most directories and patterns of one app.

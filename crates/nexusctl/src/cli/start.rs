@@ -72,6 +72,16 @@ pub(crate) struct App {
     /// A worker that uses more memory is replaced: 512M, 2G
     #[arg(long, value_name = "SIZE", hide_short_help = true)]
     pub(crate) max_memory_restart: Option<String>,
+    /// Reload it when these files change, or any
+    #[arg(long, value_name = "PATHS", num_args = 0..=1, value_delimiter = ',',
+          require_equals = true, default_missing_value = ".")]
+    pub(crate) watch: Vec<String>,
+    /// Changes of these do not count; as in .gitignore
+    #[arg(long, value_name = "PATTERNS", value_delimiter = ',', hide_short_help = true)]
+    pub(crate) ignore_watch: Vec<String>,
+    /// Quiet for so long after a change [default: 200ms]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
+    pub(crate) watch_delay: Option<String>,
     /// Wait before every restart [default: 0]
     #[arg(long, value_name = "TIME", hide_short_help = true)]
     pub(crate) restart_delay: Option<String>,

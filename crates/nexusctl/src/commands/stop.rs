@@ -2,12 +2,16 @@
 
 use std::process::ExitCode;
 
+use nexus_proto::Switch;
+
 use super::named;
-use crate::cli::Named;
+use crate::cli::Stop;
 use crate::context::Context;
 use crate::failure::Failure;
 
 /// Do it.
-pub(super) fn run(context: &Context, args: &Named) -> Result<ExitCode, Failure> {
-    named::run(context, "stop", args, false)
+pub(super) fn run(context: &Context, args: &Stop) -> Result<ExitCode, Failure> {
+    let mut body = named::body(context, &args.named, false)?;
+    body.watch = args.watch.then_some(Switch::Off);
+    named::ask(context, "stop", &args.named, body)
 }

@@ -1,7 +1,7 @@
 //! `describe`: the answer first (why, what next, its own words), then instances, the last events,
 //! and the settings.
 
-use nexus_proto::{AppView, EventView, LogFile};
+use nexus_proto::{AppView, EventView, LogFile, WatchView};
 use nexus_spec::Door;
 
 use super::clock::clock;
@@ -115,6 +115,7 @@ fn settings(app: &AppView, look: &Look) -> String {
     add("listen", &app.listen.join(", "));
     add("restart", &app.restart_policy);
     add("memory", &memory_limits(app));
+    add("watch", &app.watch.as_ref().map(watched).unwrap_or_default());
     add("ready", &app.ready_when);
     let tree = if app.stop_tree { " to the whole tree" } else { "" };
     let after = nexus_spec::Span(app.kill_timeout_ms);
@@ -136,6 +137,24 @@ fn environment(app: &AppView) -> String {
         0 => "none set by the file".to_owned(),
         number => format!("{number} set: {}", app.env_names.join(", ")),
     }
+}
+
+/// `src, lib (12 directories), but for .*, node_modules`; or that it is off.
+fn watched(watch: &WatchView) -> String {
+    let paths = watch.paths.join(", ");
+    if !watch.on {
+        return format!("off ({paths})");
+    }
+    let directories = match watch.directories {
+        Some(1) => " (1 directory)".to_owned(),
+        Some(number) => format!(" ({number} directories)"),
+        None => String::new(),
+    };
+    let but = match watch.ignore.as_slice() {
+        [] => String::new(),
+        ignore => format!(", but for {}", ignore.join(", ")),
+    };
+    format!("{paths}{directories}{but}")
 }
 
 /// `replaced above 2.00 GiB, or above 512 MiB for 10s`; nothing where it may use any.

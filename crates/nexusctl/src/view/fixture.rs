@@ -82,6 +82,7 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         user: None,
         source: Some("/srv/app/ecosystem.toml".into()),
         trouble: None,
+        watch: None,
         instances: instances_view,
         build_log: None,
     }

@@ -43,7 +43,7 @@ fn process(app: &AppView, one: &InstanceView, now: Option<i64>) -> Value {
             "args": arguments(app),
             "node_args": [],
             "autorestart": autorestart(app),
-            "watch": false,
+            "watch": app.watch.as_ref().is_some_and(|watch| watch.on),
             "vizion": false,
             "pmx": false,
             "merge_logs": false,

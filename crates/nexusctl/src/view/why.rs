@@ -85,10 +85,11 @@ fn facts(one: &InstanceView) -> Vec<String> {
     facts
 }
 
-/// Who last asked for something.
+/// Who last asked for something, or what did.
 fn asked(cause: &Cause<'_>, look: &Look) -> String {
-    let by_hand = cause.events.iter().rev().find(|event| event.by != "nexusd" && event.by != "-");
-    by_hand.map_or(String::new(), |event| {
+    let asked =
+        |event: &&EventView| !matches!(event.by.as_str(), "nexusd" | "-") || event.kind == "watch";
+    cause.events.iter().rev().find(asked).map_or(String::new(), |event| {
         let at = clock(&event.at, Some(cause.today), &look.zone);
         let line = plain(&format!("{at}  {} by {}  {}", event.kind, event.by, event.detail));
         format!("\nasked    {line}\n")

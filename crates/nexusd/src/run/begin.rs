@@ -22,6 +22,7 @@ use crate::sampling::Sampling;
 use crate::store::{Image, Store};
 use crate::strays::Strays;
 use crate::survivors::{self, Survivor};
+use crate::watching::Watching;
 
 /// Everything in place, nothing decided yet.
 pub(super) fn begin(
@@ -49,13 +50,13 @@ pub(super) fn begin(
     leave_the_unknown_alone(&intents, &mut reading.roll);
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);
-    let sampling = Sampling::new(holdings.link.cgroups(), own.clone());
     let mut daemon = Daemon {
         home,
         state,
+        sampling: Sampling::new(holdings.link.cgroups(), own.clone()),
         holdings,
         outputs,
-        sampling,
+        watching: Watching::new(own.clone()),
         store,
         journal,
         ops,
@@ -75,11 +76,11 @@ pub(super) fn begin(
         facts,
     };
     daemon.know(reading.notes, reading.failed, &image.runs);
-    daemon.keep_runs(&image.runs);
     unread.into_iter().for_each(|(child, note)| daemon.order(&Order::Note { child, note }));
     reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
     daemon.resume_outputs();
     if !daemon.holdings.link.stopping() {
+        daemon.watch_all();
         daemon.perform(actions, NOBODY);
     }
     Ok(daemon)

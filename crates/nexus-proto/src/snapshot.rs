@@ -110,6 +110,10 @@ pub struct AppView {
     pub generation: u64,
     /// The addresses that we hold for it, as written in the file.
     pub listen: Vec<String>,
+    /// Those of them that only its workers have: both of the pair were killed, and the kernel did
+    /// not let the next one fetch them. The next reload binds them anew.
+    #[serde(default)]
+    pub unadopted: Vec<String>,
     /// What is run: program and arguments.
     pub command: Vec<String>,
     /// Working directory.
@@ -277,7 +281,8 @@ pub struct EventView {
     /// RFC 3339, UTC, milliseconds.
     pub at: String,
     /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
-    /// `limit`, `watch`, `config`, `operator`, `daemon_start`, `promoted`, `adopt`, `save`. May grow.
+    /// `limit`, `watch`, `config`, `operator`, `daemon_start`, `promoted`, `adopt`, `left_alone`,
+    /// `upgraded`, `rolled_back`, `save`. May grow.
     pub kind: String,
     /// The app, if it is about one.
     #[cfg_attr(test, schemars(with = "Option<String>"))]

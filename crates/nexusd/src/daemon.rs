@@ -1,6 +1,6 @@
 //! The one task that owns the state: an event comes in, the core decides, and the doers do it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use nexus_core::{Action, Event, OpId, State, Time, step};
 use nexus_keeper::{Counters, Order, Trees};
@@ -58,6 +58,8 @@ pub(crate) struct Daemon {
     pub(crate) respawns: HashMap<u64, u64>,
     /// Why a child could not be started, beyond an errno.
     pub(crate) excuses: BTreeMap<u64, String>,
+    /// Sockets that only workers have: app and address.
+    pub(crate) unadopted: BTreeSet<(Name, String)>,
     /// Events that our own actions have brought about, to be taken before anything else.
     pub(crate) queue: VecDeque<Event>,
     pub(crate) course: Course,

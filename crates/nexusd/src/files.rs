@@ -73,14 +73,24 @@ pub(crate) fn journal() -> io::Result<OwnedFd> {
     Ok(memfd_create("nexus-journal", MFdFlags::MFD_CLOEXEC)?)
 }
 
+/// Whether an address may be somebody's already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Then it is refused.
+    Alone,
+    /// Workers of the same app serve on it, by a socket that is not ours any more: the new one is
+    /// bound beside it.
+    Beside,
+}
+
 /// A listening socket.
 ///
 /// # Errors
 /// What bind(2) and listen(2) say, with the address.
-pub(crate) fn bound(address: &Listen) -> io::Result<OwnedFd> {
+pub(crate) fn bound(address: &Listen, sharing: Sharing) -> io::Result<OwnedFd> {
     let result = match address {
-        Listen::Tcp(address) => tcp(*address),
-        Listen::Unix(path) => unix(path),
+        Listen::Tcp(address) => tcp(*address, sharing),
+        Listen::Unix(path) => unix(path, sharing),
     };
     result.map_err(|error| named(&crate::held::address(address), &error))
 }
@@ -98,11 +108,14 @@ pub(crate) fn plain(error: &io::Error) -> String {
     }
 }
 
-fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
+fn tcp(address: SocketAddr, sharing: Sharing) -> io::Result<OwnedFd> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(family, SockType::Stream, flags, None)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    if sharing == Sharing::Beside {
+        setsockopt(&fd, sockopt::ReusePort, &true)?;
+    }
     if address.is_ipv6() {
         setsockopt(&fd, sockopt::Ipv6V6Only, &true)?;
     }
@@ -111,6 +124,10 @@ fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
         SocketAddr::V6(v6) => bind(fd.as_raw_fd(), &SockaddrIn6::from(v6))?,
     }
     listen(&fd, Backlog::new(BACKLOG)?)?;
+    // Only now, so that whoever asked for an address that is taken is told so. It lets us bind a
+    // second one beside this, should it ever be in workers' hands only; both must have it then, and
+    // be of the same user.
+    setsockopt(&fd, sockopt::ReusePort, &true)?;
     Ok(fd)
 }
 
@@ -125,12 +142,12 @@ fn is_listened_on(path: &Path) -> io::Result<bool> {
 
 /// A socket file that nobody listens on any more is replaced; one that somebody listens on, or
 /// that is no socket, is refused.
-fn unix(path: &Path) -> io::Result<OwnedFd> {
+fn unix(path: &Path, sharing: Sharing) -> io::Result<OwnedFd> {
     if let Ok(meta) = path.symlink_metadata() {
         if !meta.file_type().is_socket() {
             return Err(io::Error::other("something that is no socket is there"));
         }
-        if is_listened_on(path)? {
+        if sharing == Sharing::Alone && is_listened_on(path)? {
             return Err(io::ErrorKind::AddrInUse.into());
         }
         std::fs::remove_file(path)?;

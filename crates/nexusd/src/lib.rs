@@ -54,6 +54,7 @@ mod sync;
 mod targets;
 mod template;
 mod trouble;
+mod unadopted;
 mod upgrade;
 mod vault;
 mod view;

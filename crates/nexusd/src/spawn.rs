@@ -211,7 +211,11 @@ impl Daemon {
             let held = Held::Socket(spec.name.clone(), address.clone());
             let id = match self.holdings.id(&held) {
                 Some(id) => id,
-                None => self.holdings.hold(held, files::bound(listen)?)?,
+                None => {
+                    let socket = files::bound(listen, self.sharing(&spec.name, &address))?;
+                    self.unadopted.remove(&(spec.name.clone(), address.clone()));
+                    self.holdings.hold(held, socket)?
+                }
             };
             // LISTEN_FDNAMES is separated by colons (sd_listen_fds(3)).
             sockets.push((id, address.replace(':', "_")));

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -14,10 +15,12 @@ use std::time::{Duration, Instant};
 
 use nexus_core::Intents;
 use nexus_spec::{Name, RunAs};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::records::Run;
 use crate::stat::start_ticks;
+use crate::survivors::LeftAlone;
 use crate::template;
 
 /// How long processes are waited for that are about to execute their program, or to end.
@@ -95,32 +98,97 @@ impl<'a> Strays<'a> {
     }
 
     /// End all whose child is not `kept`, and wait until they have ended. The cgroups of the home
-    /// show those who have overwritten their environment.
-    pub(crate) fn end(mut self, cgroups: Option<&Path>, kept: &HashSet<u64>) {
+    /// show those who have overwritten their environment. A mark can be forged: who runs as a user
+    /// that is neither ours nor any app's is left alone.
+    pub(crate) fn end(
+        mut self,
+        cgroups: Option<&Path>,
+        kept: &HashSet<u64>,
+        intents: &Intents,
+    ) -> Vec<LeftAlone> {
         let deadline = Instant::now() + WAIT_MAX;
+        let users = users(intents);
+        let foreign = |member: &Member| !users.contains(&member.uid);
+        let left_alone = self.members(kept).filter(|member| foreign(member)).map(leave).collect();
         loop {
-            self.by_child.retain(|child, _| !kept.contains(child));
+            self.by_child.retain(|child, members| {
+                members.retain(|member| !foreign(member));
+                !kept.contains(child) && !members.is_empty()
+            });
             let groups = populated(cgroups, kept);
             if self.by_child.is_empty() && groups.is_empty() {
-                return;
+                return left_alone;
             }
-            for (child, members) in &self.by_child {
-                members.iter().for_each(|member| end(*child, member));
-            }
+            let mut ending: Vec<OwnedFd> = self.members(kept).filter_map(end).collect();
             for group in groups {
                 tracing::warn!("{} is nobody's: it is ended", group.display());
+                ending.extend(members_of(&group));
                 // Before Linux 5.14 there is no such file; the marks are all there is to go by.
                 let _ = fs::write(group.join("cgroup.kill"), "1");
             }
-            if Instant::now() > deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 tracing::error!("what an earlier daemon left running does not end");
-                return;
+                return left_alone;
             }
-            sleep(LOOK_AGAIN);
+            await_ends(&ending, if ending.is_empty() { LOOK_AGAIN } else { left });
             // What forked meanwhile is seen by the next look.
             self.look();
         }
     }
+
+    /// Whose they are cannot be known: all but the `kept` are left alone.
+    pub(crate) fn leave(self, kept: &HashSet<u64>) -> Vec<LeftAlone> {
+        self.members(kept).map(leave).collect()
+    }
+
+    /// All whose child is not `kept`.
+    fn members(&self, kept: &HashSet<u64>) -> impl Iterator<Item = &Member> {
+        let others = self.by_child.iter().filter(|(child, _)| !kept.contains(child));
+        others.flat_map(|(_, members)| members)
+    }
+}
+
+fn leave(member: &Member) -> LeftAlone {
+    let place = member.place.as_ref().map(|(app, instance)| format!("`{app}/{instance}`"));
+    let place = place.unwrap_or_else(|| "this home".into());
+    LeftAlone {
+        pid: Some(member.pid),
+        why: format!("it bears the mark of {place}, and is of uid {}", member.uid),
+    }
+}
+
+/// Whose processes can be ours: our own, and those of every app's user.
+fn users(intents: &Intents) -> HashSet<u32> {
+    let apps = intents.apps.iter().filter_map(|app| template::ids(&app.spec.run_as).ok()?);
+    apps.map(|(uid, ..)| uid).chain([nix::unistd::geteuid().as_raw()]).collect()
+}
+
+/// Wait until all have ended, or no longer.
+fn await_ends(ending: &[OwnedFd], patience: Duration) {
+    let deadline = Instant::now() + patience;
+    let mut waiting: Vec<&OwnedFd> = ending.iter().collect();
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let wait = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut asked: Vec<PollFd<'_>> =
+            waiting.iter().map(|pidfd| PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)).collect();
+        // A signal is as good as an event: what has ended is looked at anew.
+        let ready = poll(&mut asked, wait).unwrap_or(1);
+        let ended: Vec<bool> = asked.iter().map(|one| one.any().unwrap_or(true)).collect();
+        let mut ended = ended.into_iter();
+        waiting.retain(|_| !ended.next().unwrap_or(true));
+        if ready == 0 || waiting.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Pidfds of all that is in a cgroup.
+fn members_of(group: &Path) -> Vec<OwnedFd> {
+    let pids = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let pids = pids.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?));
+    pids.filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()).collect()
 }
 
 fn pids() -> impl Iterator<Item = i32> {
@@ -159,19 +227,17 @@ fn may_be_of(uid: u32, run_as: &RunAs) -> bool {
     uid == own || apps == Some(uid)
 }
 
-fn end(child: u64, member: &Member) {
-    let Some(pid) = Pid::from_raw(member.pid) else { return };
-    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+/// Kill it; what tells of its end.
+fn end(member: &Member) -> Option<OwnedFd> {
+    let pidfd = pidfd_open(Pid::from_raw(member.pid)?, PidfdFlags::empty()).ok()?;
     // Between the look and this descriptor the number may have become another's.
-    if start_ticks(member.pid) == Some(member.start_ticks) {
-        tracing::warn!(
-            pid = member.pid,
-            child,
-            "is left of an earlier daemon and has no place: ended"
-        );
-        // One that ends by itself meanwhile is as good.
-        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+    if start_ticks(member.pid) != Some(member.start_ticks) {
+        return None;
     }
+    tracing::warn!(pid = member.pid, "is left of an earlier daemon and has no place: ended");
+    // One that ends by itself meanwhile is as good.
+    let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+    Some(pidfd)
 }
 
 /// Groups with living members that are no kept child's.
@@ -189,13 +255,20 @@ fn populated(cgroups: Option<&Path>, kept: &HashSet<u64>) -> Vec<PathBuf> {
 }
 
 /// A child that its keeper had let through just before it died has no mark until it executes its
-/// program, which it is about to do: wait for that.
+/// program, which it is about to do: wait for that. Its end is an event; that it executes is told to
+/// nobody, and looked for by time.
 fn wait_for_births(keeper: i32) {
     let deadline = Instant::now() + WAIT_MAX;
     let mut waited = false;
-    while Instant::now() < deadline && pids().any(|pid| pid != keeper && is_being_born(pid)) {
+    while Instant::now() < deadline {
+        let born = pids().filter(|pid| *pid != keeper && is_being_born(*pid));
+        let born = born.filter_map(|pid| pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok());
+        let born: Vec<OwnedFd> = born.collect();
+        if born.is_empty() {
+            break;
+        }
         waited = true;
-        sleep(LOOK_AGAIN);
+        await_ends(&born, LOOK_AGAIN);
     }
     if waited {
         // The kernel changes the name an instant before it shows the environment.

@@ -18,7 +18,9 @@ use nexus_spec::{AppSpec, Listen, LogFiles, Stdin};
 use nix::sys::socket::{SockaddrStorage, UnixAddr, getsockname, getsockopt, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use crate::held::{End, Held, Line, Stream, address};
+use crate::daemon::Daemon;
+use crate::facts::{Line, NOBODY};
+use crate::held::{self, End, Held, Stream, address};
 use crate::holdings::Holdings;
 use crate::note::Note;
 use crate::records::Run;
@@ -30,6 +32,23 @@ pub(crate) struct Survivor {
     pub(crate) note: Note,
 }
 
+/// A process that runs, and of which we cannot know that it is ours to keep or to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeftAlone {
+    pub(crate) pid: Option<i32>,
+    pub(crate) why: String,
+}
+
+/// What was found of a pair that is dead.
+#[derive(Default)]
+pub(crate) struct Found {
+    pub(crate) survivors: Vec<Survivor>,
+    /// Theirs is a place, but they could not be taken: by child.
+    pub(crate) left_alone: BTreeMap<u64, LeftAlone>,
+    /// They have no place any more.
+    pub(crate) placeless: Vec<LeftAlone>,
+}
+
 /// Take back all that still run and that the keeper does not have, and what belongs to those that it
 /// has and was lost.
 pub(crate) fn take_back(
@@ -39,10 +58,11 @@ pub(crate) fn take_back(
     intents: &Intents,
     home_id: &str,
     generation: impl Fn(u64) -> Option<u64>,
-) -> Vec<Survivor> {
+) -> Found {
     complete(holdings, runs, &known, intents);
     let missing = runs.values().filter(|run| !known(run.child));
-    let mut survivors = Vec::new();
+    let mut found = Found::default();
+    let leave = |run: &Run, why| LeftAlone { pid: Some(run.pid), why };
     for run in missing {
         let Some(stat) = stat::of(run.pid).filter(|stat| stat.start_ticks == run.start_ticks)
         else {
@@ -55,20 +75,33 @@ pub(crate) fn take_back(
             continue;
         }
         let (Some(app), Some(slot)) = (app, slot) else {
-            tracing::warn!(pid = run.pid, app = %run.app, "runs, but nothing is known of it");
+            let why = format!("a worker of `{}/{}`, which is not known", run.app, run.instance);
+            found.placeless.push(leave(run, why));
             continue;
         };
         match take(holdings, run, app, slot, (home_id, generation(run.child))) {
             Ok(survivor) => {
                 tracing::info!(pid = run.pid, app = %run.app, "taken back");
-                survivors.push(survivor);
+                found.survivors.push(survivor);
             }
             Err(error) => {
-                tracing::error!(pid = run.pid, app = %run.app, %error, "cannot be taken back");
+                let why = format!("a worker of `{}/{}`: {error}", run.app, run.instance);
+                found.left_alone.insert(run.child, leave(run, why));
             }
         }
     }
-    survivors
+    found
+}
+
+impl Daemon {
+    /// In the log, and among the events.
+    pub(crate) fn tell_left_alone(&mut self, left_alone: Vec<LeftAlone>) {
+        for LeftAlone { pid, why } in left_alone {
+            tracing::error!(pid, "left alone: {why}");
+            let detail = format!("runs on, and is left alone: {why}");
+            self.log(Line { pid, ..Line::new("left_alone", detail, NOBODY) });
+        }
+    }
 }
 
 /// Workers that were given back to us, but not all that belongs to them: a third holder had no room
@@ -83,7 +116,7 @@ fn complete(
         let app = intents.apps.iter().find(|app| app.spec.name == run.app);
         let Some(app) = app else { continue };
         let has = |stream| {
-            let line = Line::Instance(run.instance);
+            let line = held::Line::Instance(run.instance);
             let pipe = |end| Held::Pipe(run.app.clone(), line, stream, end);
             let whole = || [End::Read, End::Write].map(|end| holdings.id(&pipe(end)).is_some());
             is_nowhere(&app.spec, stream) || whole() == [true, true]
@@ -172,7 +205,7 @@ fn take(
 
 /// Open both ends of the pipe that is a worker's output.
 fn pipe(holdings: &mut Holdings, run: &Run, stream: Stream, number: u32) -> io::Result<()> {
-    let line = Line::Instance(run.instance);
+    let line = held::Line::Instance(run.instance);
     for (end, fd) in ends(run, number)? {
         holdings.hold(Held::Pipe(run.app.clone(), line, stream, end), fd)?;
     }

@@ -73,6 +73,7 @@ impl Daemon {
             uptime_ms: online.filter_map(|instance| instance.uptime_ms).min(),
             generation: app.generation(),
             listen: spec.listen.iter().map(address).collect(),
+            unadopted: self.served_by_workers_only(name),
             command,
             cwd: spec.cwd.display().to_string(),
             ready_when: words::ready_when(spec.ready, spec.ready_timeout),

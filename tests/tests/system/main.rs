@@ -32,6 +32,7 @@ mod openapi;
 mod output;
 mod project;
 mod readme;
+mod refused;
 mod reload;
 mod reload_fails;
 mod room;

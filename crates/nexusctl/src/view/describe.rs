@@ -5,7 +5,7 @@ use nexus_proto::{AppView, EventView, LogFile, WatchView};
 use nexus_spec::Door;
 
 use super::clock::clock;
-use super::list::{exit_of, status_text};
+use super::list::{exit_of, not_adopted, status_text};
 use super::table::{Cell, Column, Table};
 use crate::human::{ago, share, size, span};
 use crate::look::{Look, Role, role};
@@ -50,8 +50,12 @@ pub(crate) fn describe(app: &AppView, events: &[EventView], today: &str, look: &
 
 /// Why it is as it is, when something is wrong.
 fn answer(app: &AppView, look: &Look) -> String {
-    let Some(trouble) = &app.trouble else { return String::new() };
-    let mut text = format!("  why      {}\n", plain(&trouble.what));
+    let mut text = match not_adopted(app) {
+        Some(why) => format!("  note     {why}\n"),
+        None => String::new(),
+    };
+    let Some(trouble) = &app.trouble else { return text };
+    text.push_str(&format!("  why      {}\n", plain(&trouble.what)));
     let next = app.instances.iter().filter_map(|one| one.again_in_ms).min();
     if let Some(ms) = next.filter(|_| !trouble.what.contains("next try")) {
         text.push_str(&format!("  next     tried again in {}\n", span(ms)));

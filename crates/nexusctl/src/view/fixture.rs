@@ -65,6 +65,7 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         uptime_ms: up.then_some(187_200_000),
         generation: 3,
         listen: Vec::new(),
+        unadopted: Vec::new(),
         command: vec![
             "/usr/bin/node".into(),
             "/srv/app/server.js".into(),

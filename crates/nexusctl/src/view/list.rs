@@ -37,6 +37,7 @@ pub(crate) fn list(snapshot: &Snapshot, look: &Look, rows: Rows) -> Page {
     page.text.push_str(&format!("\n{}\n", summary(snapshot, &table_look)));
     for app in &snapshot.apps {
         page.text.push_str(&trouble(app, look));
+        page.text.push_str(&unadopted(app, look));
     }
     page
 }
@@ -229,6 +230,25 @@ fn summary(snapshot: &Snapshot, look: &Look) -> String {
 fn part(used: u64, whole: u64) -> String {
     const GIB: u64 = 1024 * 1024 * 1024;
     if whole < GIB { size(used) } else { format!("{:.1}", used as f64 / GIB as f64) }
+}
+
+/// Sockets that only its workers have, and the next command; empty when there are none.
+fn unadopted(app: &AppView, look: &Look) -> String {
+    let Some(why) = not_adopted(app) else { return String::new() };
+    let next = look.paint(Role::Note, &format!("nexusctl reload {}", app.name));
+    format!("\n{} {}: {why}\n  try:    {next}\n", look.symbol(app.status), app.name)
+}
+
+/// The same, in words.
+pub(crate) fn not_adopted(app: &AppView) -> Option<String> {
+    if app.unadopted.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "sockets not adopted: its workers serve on {}, and the kernel does not let nexusd have \
+         them; its next reload binds anew",
+        plain(&app.unadopted.join(", "))
+    ))
 }
 
 /// What is wrong, the last line of stderr, the next command; empty when nothing is.

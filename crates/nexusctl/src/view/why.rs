@@ -50,10 +50,14 @@ pub(crate) fn why(cause: &Cause<'_>, look: &Look) -> String {
         text.push_str(&format!("\nbecause  {}\n", plain(&trouble.what)));
         text.push_str(&lines(&trouble.last_lines, look));
     }
+    if let Some(why) = super::list::not_adopted(app) {
+        text.push_str(&format!("\nnote     {why}\n"));
+    }
     text.push_str(&asked(cause, look));
     text.push_str(&exits(cause, look));
     let next = match &app.trouble {
         Some(trouble) => plain(&trouble.try_next),
+        None if !app.unadopted.is_empty() => format!("nexusctl reload {}", app.name),
         None => format!("nexusctl events --app {}", app.name),
     };
     text.push_str(&format!("\ntry      {}\n", look.paint(Role::Note, &next)));

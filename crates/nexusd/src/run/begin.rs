@@ -1,6 +1,6 @@
 //! The beginning of a nexusd: what was handed down, what is on disk and what runs, put together.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 
 use nexus_core::{ChildId, Intents};
@@ -21,7 +21,7 @@ use crate::roll::{self, Reading};
 use crate::sampling::Sampling;
 use crate::store::{Image, Store};
 use crate::strays::Strays;
-use crate::survivors::{self, Survivor};
+use crate::survivors::{self, LeftAlone, Survivor};
 use crate::watching::Watching;
 
 /// Everything in place, nothing decided yet.
@@ -45,9 +45,9 @@ pub(super) fn begin(
     let unread = reading.make_ready(|child| image.runs.get(&child).is_some_and(|run| run.ready));
     // Of a pair that has just been founded: what runs here is an earlier one's.
     let cold = counters.nexusd_restarts == 0 && counters.keeper_restarts == 0;
-    take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, cold));
+    let mut left_alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, cold));
     let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
-    leave_the_unknown_alone(&intents, &mut reading.roll);
+    left_alone.extend(leave_the_unknown_alone(&intents, &mut reading.roll));
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);
     let mut daemon = Daemon {
@@ -67,6 +67,7 @@ pub(super) fn begin(
         pids: HashMap::new(),
         respawns: HashMap::new(),
         excuses: BTreeMap::new(),
+        unadopted: BTreeSet::new(),
         queue: VecDeque::new(),
         course: Course::Serve,
         shutdown: None,
@@ -76,6 +77,8 @@ pub(super) fn begin(
         facts,
     };
     daemon.know(reading.notes, reading.failed, &image.runs);
+    daemon.find_unadopted();
+    daemon.tell_left_alone(left_alone);
     unread.into_iter().for_each(|(child, note)| daemon.order(&Order::Note { child, note }));
     reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
     daemon.resume_outputs();
@@ -88,16 +91,18 @@ pub(super) fn begin(
 
 /// An app is forgotten only when nothing of it lives: whoever is left of one has lost its place on
 /// disk, and is not ended for that.
-fn leave_the_unknown_alone(intents: &nexus_core::Intents, roll: &mut nexus_core::Roll) {
+fn leave_the_unknown_alone(intents: &Intents, roll: &mut nexus_core::Roll) -> Vec<LeftAlone> {
+    let mut left_alone = Vec::new();
     let known = |app: &nexus_spec::Name| intents.apps.iter().any(|known| known.spec.name == *app);
     roll.living.retain(|entry| {
         let keep = known(&entry.app) || entry.ended.is_some();
         if !keep {
-            let pid = entry.pid.map(|pid| pid.0);
-            tracing::error!(app = %entry.app, pid, "a worker of no app is left alone");
+            let why = format!("a worker of `{}`, of which nothing is known", entry.app);
+            left_alone.push(LeftAlone { pid: entry.pid.map(|pid| pid.0), why });
         }
         keep
     });
+    left_alone
 }
 
 /// Find what outlived both of the last pair: those that are on disk, and, `cold`, those that are
@@ -108,7 +113,7 @@ fn take_back(
     image: &Image,
     intents: &Intents,
     (home_id, cold): (&str, bool),
-) {
+) -> Vec<LeftAlone> {
     let strays = cold.then(|| Strays::find(home_id, holdings.link.keeper_pid()));
     let mut runs = image.runs.clone();
     if let Some(strays) = &strays {
@@ -118,16 +123,22 @@ fn take_back(
     }
     let known = |child: u64| reading.notes.iter().any(|(known, ..)| *known == child);
     let generation = |child| strays.as_ref().and_then(|strays| strays.generation(child));
-    let survivors = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
-    for Survivor { entry, note } in survivors {
+    let found = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
+    for Survivor { entry, note } in found.survivors {
         reading.notes.push((entry.child.0, note, entry.pid.map(|pid| pid.0)));
         reading.roll.living.push(entry);
     }
     // Where the state could not be read, whose they are cannot be known: they are left alone.
-    if let Some(strays) = strays.filter(|_| image.aside.is_empty()) {
-        let kept = reading.notes.iter().map(|(child, ..)| *child).collect();
-        strays.end(holdings.link.cgroups(), &kept);
-    }
+    let kept = reading.notes.iter().map(|(child, ..)| *child);
+    let kept = kept.chain(found.left_alone.keys().copied()).collect();
+    let more = match strays {
+        Some(strays) if image.aside.is_empty() => {
+            strays.end(holdings.link.cgroups(), &kept, intents)
+        }
+        Some(strays) => strays.leave(&kept),
+        None => found.placeless,
+    };
+    found.left_alone.into_values().chain(more).collect()
 }
 
 /// NOTIFY_SOCKET of all workers: the one that is held, or a new one.

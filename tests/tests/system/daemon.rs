@@ -102,6 +102,31 @@ fn after_sigkill_of_both_the_next_start_adopts_the_workers() {
     assert_eq!(home.processes().len(), 3);
 }
 
+/// Its status is told where the kernel still can (it is a zombie yet), else it is unknown; it is never
+/// guessed.
+#[test]
+fn an_exit_while_both_are_dead_is_told_once_and_mended() {
+    let home = Home::new();
+    let line = "trap 'exit 7' USR1; echo set; while :; do sleep 1000 & wait; done";
+    home.write("ecosystem.toml", &shell("mortal", line, AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let log = home.path().join("logs/mortal-out.log");
+    wait_for(PROMPT, "its trap", || std::fs::read(&log).ok().filter(|text| !text.is_empty()));
+    let mortal = home.known("mortal");
+    kill_both(&home);
+    mortal.main().signal(Signal::SIGUSR1);
+    wait_for(PROMPT, "its end", || (!mortal.main().alive()).then_some(()));
+    home.ctl(&["list"]).ok();
+    let after = home.until("mortal", "its successor", |app| {
+        app.status() == "online" && app.restarts() == [1]
+    });
+    assert_eq!(after.ids(), mortal.ids());
+    assert_ne!(after.pids(), mortal.pids());
+    let told = home.events_of("mortal", "exit");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0]["exit"] == "code 7" || told[0]["exit"] == "unknown", "{told:?}");
+}
+
 /// Both at once: killing one of two only makes the other one take its place.
 fn kill_both(home: &Home) {
     let pair = [home.keeper().unwrap(), home.daemon().unwrap()];

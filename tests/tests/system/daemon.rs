@@ -117,9 +117,8 @@ fn an_exit_while_both_are_dead_is_told_once_and_mended() {
     mortal.main().signal(Signal::SIGUSR1);
     wait_for(PROMPT, "its end", || (!mortal.main().alive()).then_some(()));
     home.ctl(&["list"]).ok();
-    let after = home.until("mortal", "its successor", |app| {
-        app.status() == "online" && app.restarts() == [1]
-    });
+    let after = home
+        .until("mortal", "its successor", |app| app.status() == "online" && app.restarts() == [1]);
     assert_eq!(after.ids(), mortal.ids());
     assert_ne!(after.pids(), mortal.pids());
     let told = home.events_of("mortal", "exit");

@@ -94,8 +94,9 @@ pub(crate) fn take_back(
 }
 
 impl Daemon {
-    /// In the log, and among the events.
-    pub(crate) fn tell_left_alone(&mut self, left_alone: Vec<LeftAlone>) {
+    /// What was found and could not be taken: in the log, and among the events.
+    pub(crate) fn tell_found(&mut self, left_alone: Vec<LeftAlone>) {
+        self.find_unadopted();
         for LeftAlone { pid, why } in left_alone {
             tracing::error!(pid, "left alone: {why}");
             let detail = format!("runs on, and is left alone: {why}");

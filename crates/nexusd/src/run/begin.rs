@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 
 use nexus_core::{ChildId, Intents};
-use nexus_keeper::{Handoff, Link, Order};
+use nexus_keeper::{Counters, Handoff, Link, Order};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -43,11 +43,8 @@ pub(super) fn begin(
     let last_child = handoff.last_child.max(image.last_child);
     let mut reading = roll::read(handoff.children, last_child);
     let unread = reading.make_ready(|child| image.runs.get(&child).is_some_and(|run| run.ready));
-    // Of a pair that has just been founded: what runs here is an earlier one's.
-    let cold = counters.nexusd_restarts == 0 && counters.keeper_restarts == 0;
-    let mut left_alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, cold));
+    let left_alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, counters));
     let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
-    left_alone.extend(leave_the_unknown_alone(&intents, &mut reading.roll));
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);
     let mut daemon = Daemon {
@@ -77,8 +74,7 @@ pub(super) fn begin(
         facts,
     };
     daemon.know(reading.notes, reading.failed, &image.runs);
-    daemon.find_unadopted();
-    daemon.tell_left_alone(left_alone);
+    daemon.tell_found(left_alone);
     unread.into_iter().for_each(|(child, note)| daemon.order(&Order::Note { child, note }));
     reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
     daemon.resume_outputs();
@@ -105,15 +101,17 @@ fn leave_the_unknown_alone(intents: &Intents, roll: &mut nexus_core::Roll) -> Ve
     left_alone
 }
 
-/// Find what outlived both of the last pair: those that are on disk, and, `cold`, those that are
-/// not.
+/// Find what outlived both of the last pair: those that are on disk, and at a cold start those that
+/// are not.
 fn take_back(
     holdings: &mut Holdings,
     reading: &mut Reading,
     image: &Image,
     intents: &Intents,
-    (home_id, cold): (&str, bool),
+    (home_id, counters): (&str, Counters),
 ) -> Vec<LeftAlone> {
+    // Of a pair that has just been founded: what runs here is an earlier one's.
+    let cold = counters.nexusd_restarts == 0 && counters.keeper_restarts == 0;
     let strays = cold.then(|| Strays::find(home_id, holdings.link.keeper_pid()));
     let mut runs = image.runs.clone();
     if let Some(strays) = &strays {
@@ -138,7 +136,8 @@ fn take_back(
         Some(strays) => strays.leave(&kept),
         None => found.placeless,
     };
-    found.left_alone.into_values().chain(more).collect()
+    let unknown = leave_the_unknown_alone(intents, &mut reading.roll);
+    found.left_alone.into_values().chain(more).chain(unknown).collect()
 }
 
 /// NOTIFY_SOCKET of all workers: the one that is held, or a new one.

@@ -7,7 +7,7 @@
 
 use nexus_spec::{Name, Signal, Span};
 
-use crate::event::{Breach, Cause, ChildId, Exit, Failure, OpId, SlotId, SpawnError, Time};
+use crate::event::{Breach, Cause, ChildId, Exam, Exit, Failure, OpId, SlotId, SpawnError, Time};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,14 @@ pub enum Action {
     Acknowledge {
         /// Which.
         child: ChildId,
+    },
+    /// The answer to `Event::Examine`.
+    Examined {
+        /// Who was to be examined.
+        of: ChildId,
+        /// How the command ended, `NeverReady` after its time was over; `None` = it was not run, or
+        /// the worker has ended meanwhile.
+        exit: Option<Exit>,
     },
     /// SIGKILL to the whole tree. No pid: only the keeper knows what has been recycled. Repeated
     /// by a deadline until the tree is gone.
@@ -73,6 +81,15 @@ pub enum Action {
 pub enum Purpose {
     /// The app's `build` command; it has no slot.
     Build,
+    /// A check of an instance's worker.
+    Exam {
+        /// 0, 1, 2 … within the app.
+        instance: u16,
+        /// The slot's number in the home.
+        id: SlotId,
+        /// Which check.
+        exam: Exam,
+    },
     /// An instance of the app.
     Worker {
         /// 0, 1, 2 … within the app.

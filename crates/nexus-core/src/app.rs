@@ -109,6 +109,11 @@ impl App {
         spec_of(&self.spec, self.rollout.as_ref(), Some(generation))
     }
 
+    /// The spec of a slot's present worker, or of its next one.
+    pub(crate) fn spec_in(&self, slot: &Slot) -> &AppSpec {
+        spec_of(&self.spec, self.rollout.as_ref(), slot.moved_to)
+    }
+
     /// Two workers of one slot can run at once, also if the other one is of this spec (`None`: the
     /// stored one): they are handed the socket, and neither binds it itself.
     pub fn overlaps(&self, other: Option<&AppSpec>) -> bool {

@@ -98,12 +98,13 @@ fn put(turn: &mut Turn, name: &Name, instance: u16, record: SuccessorRecord, ent
     let Entry { child, pid, generation, started_at: since, .. } = *entry;
     let Some(app) = turn.state.apps.get(name) else { return };
     let spec = app.spec_at(generation);
-    let settle_at = since + worker::settling(spec.ready, spec.ready_timeout);
+    let settle_at = since + worker::settling(spec);
     let SuccessorRecord { moved_to, counts, .. } = record;
     let phase = match pid {
         Some(pid) => Phase::Warming { child, pid, since, settle_at },
         None => Phase::Spawning { child, ready: entry.ready },
     };
+    let phase = phase.extended(entry.until.unwrap_or(since), spec.ready.is_said());
     let heir = Some(ChildId(child.0 + 1));
     turn.state.alter(name, instance, |_, slot| {
         slot.successor = Some(Successor { phase, generation, moved_to, counts, heir });

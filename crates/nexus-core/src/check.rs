@@ -31,6 +31,7 @@ impl State {
                 return Err(format!("stray {child:?} is {:?}", stray.phase));
             }
         }
+        self.check_exams(&mut index)?;
         for slot in self.apps.values().flat_map(|app| app.slots.uncounted()) {
             let of_slot = |stray: &&crate::Stray| stray.slot == Some(slot.id);
             let leaving = self.strays.values().filter(of_slot).count();
@@ -40,6 +41,18 @@ impl State {
         same(&"index", "deadlines", &self.index.deadlines, &index.deadlines)?;
         same(&"index", "heirs", &self.index.heirs, &index.heirs)?;
         same(&"index", "ids", &self.index.ids, &index.ids)
+    }
+
+    /// Each is of a child that somebody knows, and is found by it.
+    fn check_exams(&self, index: &mut Index) -> Result<(), String> {
+        for (&child, examiner) in &self.exams {
+            index.moved(&Seat::Exam(child), Marks::default(), Marks::of_phase(examiner.phase));
+            if !self.index.children.contains_key(&examiner.of) {
+                return Err(format!("{child:?} examines nobody: {examiner:?}"));
+            }
+        }
+        let all = self.exams.iter().map(|(&child, examiner)| (examiner.of, child)).collect();
+        same(&"exams", "examined", &self.examined, &all)
     }
 
     pub(crate) fn check_if_small(&self) {

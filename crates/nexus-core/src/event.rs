@@ -67,6 +67,15 @@ pub enum SpawnError {
     Resources(i32),
 }
 
+/// Which of a worker's checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exam {
+    /// Whether it is ready.
+    Ready,
+    /// Whether it is well.
+    Health,
+}
+
 /// A new worker that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
@@ -133,6 +142,15 @@ pub enum Event {
         /// Whose.
         app: Name,
     },
+    /// A check of a child is a command, and is to be run.
+    Examine {
+        /// Whom it examines.
+        of: ChildId,
+        /// Which check.
+        exam: Exam,
+        /// A command that runs for longer is ended, and has failed.
+        patience: Span,
+    },
     /// A child's main process is gone; `at` is when.
     Exited {
         /// Which.
@@ -144,10 +162,17 @@ pub enum Event {
         /// Nothing of its tree was left when it went.
         tree_gone: bool,
     },
-    /// A child said that it is ready.
+    /// A child is ready: it said so, or a check did.
     Ready {
         /// Which.
         child: ChildId,
+    },
+    /// A child asks for more time: to become ready, or to end.
+    Extend {
+        /// Which.
+        child: ChildId,
+        /// It has at least until then.
+        until: Time,
     },
     /// The keeper carried out the `OnExit` of `old` in the daemon's absence: `new` was spawned in
     /// its place. Told after the `Exited` of `old`.

@@ -23,6 +23,7 @@ mod build;
 mod changes;
 mod check;
 mod event;
+mod exam;
 mod fleet;
 mod goal;
 mod memory;
@@ -46,8 +47,10 @@ pub use app::{App, Build, Counts};
 pub use build::BUILD_TIMEOUT;
 pub use changes::Changes;
 pub use event::{
-    Ask, Breach, Cause, ChildId, Event, Exit, Failure, Limit, OpId, Pid, SlotId, SpawnError, Time,
+    Ask, Breach, Cause, ChildId, Event, Exam, Exit, Failure, Limit, OpId, Pid, SlotId, SpawnError,
+    Time,
 };
+pub use exam::Examiner;
 pub use memory::{Excess, is_near};
 pub use phase::{Next, Phase, Want, explain};
 pub use record::{

@@ -71,7 +71,7 @@ pub enum Phase {
         pid: Pid,
         /// When it was spawned.
         since: Time,
-        /// When it counts as ready, or, with `Ready::Notify`, as never ready. A build: when it is
+        /// When it counts as ready, or, where something has to say so, as never ready. A build: when it is
         /// ended.
         settle_at: Time,
     },
@@ -112,6 +112,23 @@ impl Phase {
             Phase::Warming { settle_at, .. } => Some(settle_at),
             Phase::Errored | Phase::Idle | Phase::Online { .. } | Phase::Spawning { .. } => None,
         }
+    }
+
+    /// The same, with at least so much time to become ready, where something has to say so
+    /// (`said`), or to end by itself.
+    pub(crate) fn extended(mut self, until: Time, said: bool) -> Phase {
+        match &mut self {
+            Phase::Stopping { kill_at: at, .. } => *at = (*at).max(until),
+            Phase::Warming { settle_at: at, .. } if said => *at = (*at).max(until),
+            Phase::Backoff { .. }
+            | Phase::Errored
+            | Phase::Idle
+            | Phase::Online { .. }
+            | Phase::Reaping { .. }
+            | Phase::Spawning { .. }
+            | Phase::Warming { .. } => {}
+        }
+        self
     }
 
     /// The main process, while it lives and has been reported.

@@ -1,6 +1,6 @@
 //! After a death of the daemon: which of a slot's children serves, and what becomes of the others.
 
-use nexus_spec::{AppSpec, Name, Ready, Span};
+use nexus_spec::{AppSpec, Name, Span};
 
 use crate::action::{Action, Fact, Keep};
 use crate::event::{ChildId, Time};
@@ -90,13 +90,16 @@ fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry, unwanted: bo
         slot.generation = entry.generation;
         slot.heir = entry.respawn_of.is_none().then_some(ChildId(child.0 + 1));
         slot.next = Next::Run;
-        let settle_at = since + worker::settling(spec.ready, spec.ready_timeout);
+        let settle_at = since + worker::settling(spec);
         slot.phase = if unwanted && entry.ended.is_some() {
             Phase::Stopping { child, pid: None, since, kill_at }
         } else {
             match (pid, entry.ready) {
                 (None, ready) => Phase::Spawning { child, ready },
-                (Some(pid), false) => Phase::Warming { child, pid, since, settle_at },
+                (Some(pid), false) => {
+                    let phase = Phase::Warming { child, pid, since, settle_at };
+                    phase.extended(entry.until.unwrap_or(since), spec.ready.is_said())
+                }
                 (Some(pid), true) => {
                     let online_at = online_at(spec, entry).unwrap_or(since).min(until);
                     Phase::Online { child, pid, since, online_at }
@@ -170,11 +173,9 @@ fn is_late_heir(slot: &Slot, entry: &Entry, held: &[Entry]) -> bool {
 /// When it became ready, if it did. When a worker said so is not known any more: its spawn stands
 /// for it.
 fn online_at(spec: &AppSpec, entry: &Entry) -> Option<Time> {
-    match spec.ready {
-        Ready::Notify => entry.ready.then_some(entry.started_at),
-        Ready::Default | Ready::Delay(_) => {
-            Some(entry.started_at + worker::settling(spec.ready, spec.ready_timeout))
-        }
+    match spec.ready.is_said() {
+        true => entry.ready.then_some(entry.started_at),
+        false => Some(entry.started_at + worker::settling(spec)),
     }
 }
 

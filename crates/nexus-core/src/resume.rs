@@ -36,6 +36,8 @@ pub struct Entry {
     pub ready: bool,
     /// When it was spawned.
     pub started_at: Time,
+    /// It had asked for time until then.
+    pub until: Option<Time>,
     /// The child whose `OnExit` brought it about.
     pub respawn_of: Option<ChildId>,
     /// Its main process is gone, or never was. Telling the same exit again as an event, after
@@ -179,6 +181,8 @@ fn seat_of(state: &State, entry: &Entry) -> Option<Seat> {
             let build = state.app(entry.app.as_str())?.build.as_ref()?;
             (entry.child > build.plan.since).then(|| Seat::Build(entry.app.clone()))
         }
+        // It was begun by a daemon that is dead.
+        Purpose::Exam { .. } => None,
         Purpose::Worker { instance, id } => (state.slot(&entry.app, instance)?.id == id)
             .then(|| Seat::Worker(entry.app.clone(), instance)),
     }
@@ -187,7 +191,7 @@ fn seat_of(state: &State, entry: &Entry) -> Option<Seat> {
 /// There is no place for it.
 pub(crate) fn dismiss(turn: &mut Turn, entry: &Entry) {
     let slot = match entry.purpose {
-        Purpose::Build => None,
+        Purpose::Build | Purpose::Exam { .. } => None,
         Purpose::Worker { id, .. } => Some(id),
     };
     match entry.ended {

@@ -7,6 +7,7 @@ use nexus_spec::{AppSpec, Name};
 use crate::app::{App, Build, Counts, spec_of};
 use crate::changes::Changes;
 use crate::event::{ChildId, SlotId, Time};
+use crate::exam::Examiner;
 use crate::phase::Phase;
 use crate::record::{Intents, PendingAsk};
 use crate::slot::Slot;
@@ -18,6 +19,9 @@ use crate::successor::Successor;
 pub struct State {
     pub(crate) apps: BTreeMap<Name, App>,
     pub(crate) strays: BTreeMap<ChildId, Stray>,
+    pub(crate) exams: BTreeMap<ChildId, Examiner>,
+    /// Whom the exams are of.
+    pub(crate) examined: BTreeMap<ChildId, ChildId>,
     pub(crate) index: Index,
     pub(crate) last_child: u64,
     pub(crate) next_slot_id: u32,
@@ -29,6 +33,7 @@ pub(crate) enum Seat {
     Build(Name),
     /// What is put off about changes of files: has no child.
     Changes(Name),
+    Exam(ChildId),
     Stray(ChildId),
     /// Who is to take the place of that worker.
     Successor(Name, u16),
@@ -116,13 +121,22 @@ impl State {
     pub fn by_child(&self, child: ChildId) -> Option<(&Name, u16)> {
         match self.index.children.get(&child)? {
             Seat::Worker(name, instance) => Some((name, *instance)),
-            Seat::Build(_) | Seat::Changes(_) | Seat::Stray(_) | Seat::Successor(..) => None,
+            Seat::Build(_)
+            | Seat::Changes(_)
+            | Seat::Exam(_)
+            | Seat::Stray(_)
+            | Seat::Successor(..) => None,
         }
     }
 
     /// Children that hold no seat and are not gone yet.
     pub fn strays(&self) -> impl ExactSizeIterator<Item = (&ChildId, &Stray)> {
         self.strays.iter()
+    }
+
+    /// Commands that examine workers.
+    pub fn exams(&self) -> impl ExactSizeIterator<Item = (&ChildId, &Examiner)> {
+        self.exams.iter()
     }
 
     /// Everyone who waits for an answer.

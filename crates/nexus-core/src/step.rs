@@ -5,7 +5,7 @@ use crate::event::{ChildId, Event, Exit, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::state::{Seat, State};
 use crate::turn::Turn;
-use crate::{ask, breach, build, changes, stray, successor, worker};
+use crate::{ask, breach, build, changes, exam, stray, successor, worker};
 
 /// Decide. Reads nothing but its arguments: the same state, moment and event always give the same
 /// answer.
@@ -19,15 +19,26 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
             }
         }
         Event::Changed { app } => changes::changed(&mut turn, &app),
+        Event::Examine { of, exam, patience } => exam::begin(&mut turn, of, exam, patience),
         Event::Exited { child, exit, at, tree_gone } => {
             exited(&mut turn, child, exit, at, tree_gone);
         }
+        Event::Extend { child, until } => match seat(&turn, child) {
+            Some(Seat::Stray(_)) => stray::extend(&mut turn, child, until),
+            Some(Seat::Successor(name, instance)) => {
+                successor::extend(&mut turn, &name, instance, until);
+            }
+            Some(Seat::Worker(name, instance)) => {
+                worker::extend(&mut turn, &name, instance, until);
+            }
+            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_)) | None => {}
+        },
         Event::Ready { child } => match seat(&turn, child) {
             Some(Seat::Successor(name, instance)) => {
                 successor::said_ready(&mut turn, &name, instance);
             }
             Some(Seat::Worker(name, instance)) => worker::said_ready(&mut turn, &name, instance),
-            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Stray(_)) | None => {}
+            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_)) | None => {}
         },
         Event::Respawned { old, new, pid } => respawned(&mut turn, old, new, pid),
         Event::SpawnFailed { child, error } => {
@@ -50,8 +61,10 @@ fn seat(turn: &Turn, child: ChildId) -> Option<Seat> {
 
 /// The main process of a child is gone, or never was.
 pub(crate) fn exited(turn: &mut Turn, child: ChildId, exit: Exit, at: Time, tree_gone: bool) {
+    exam::abandon(turn, child);
     match seat(turn, child) {
         Some(Seat::Build(name)) => build::exited(turn, &name, exit, tree_gone),
+        Some(Seat::Exam(child)) => exam::exited(turn, child, exit, tree_gone),
         Some(Seat::Stray(_)) => stray::exited(turn, child, tree_gone),
         Some(Seat::Successor(name, instance)) => {
             successor::exited(turn, &name, instance, exit, at, tree_gone);
@@ -72,7 +85,7 @@ fn tree_gone(turn: &mut Turn, child: ChildId) {
         Some(Seat::Stray(_)) => stray::tree_gone(turn, child),
         Some(Seat::Worker(name, instance)) => worker::gone(turn, &name, instance),
         // Its main process lives: this is about nobody.
-        Some(Seat::Successor(..)) => {}
+        Some(Seat::Exam(_) | Seat::Successor(..)) => {}
         Some(Seat::Changes(_)) | None => turn.act(Action::Acknowledge { child }),
     }
 }
@@ -81,6 +94,7 @@ fn tree_gone(turn: &mut Turn, child: ChildId) {
 fn spawned(turn: &mut Turn, child: ChildId, pid: Pid) {
     match seat(turn, child) {
         Some(Seat::Build(name)) => build::spawned(turn, &name, pid),
+        Some(Seat::Exam(child)) => exam::spawned(turn, child, pid),
         Some(Seat::Successor(name, instance)) => successor::spawned(turn, &name, instance, pid),
         Some(Seat::Worker(name, instance)) => worker::spawned(turn, &name, instance, child, pid),
         Some(Seat::Changes(_) | Seat::Stray(_)) | None => {}
@@ -101,7 +115,7 @@ fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
     }
     let app = match &place {
         Some(Seat::Successor(name, _) | Seat::Worker(name, _)) => Some(name),
-        Some(Seat::Build(_) | Seat::Changes(_) | Seat::Stray(_)) | None => None,
+        Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_)) | None => None,
     };
     stray::dismiss(turn, new, app, None);
 }

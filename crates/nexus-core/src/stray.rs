@@ -84,6 +84,13 @@ pub(crate) fn tree_gone(turn: &mut Turn, child: ChildId) {
     }
 }
 
+/// It asks for more time to end.
+pub(crate) fn extend(turn: &mut Turn, child: ChildId, until: Time) {
+    if let Some(phase) = turn.state.strays.get(&child).map(|stray| stray.phase) {
+        put(turn, child, phase.extended(until, false));
+    }
+}
+
 /// Its deadline has passed.
 pub(crate) fn due(turn: &mut Turn, child: ChildId) {
     let Some(stray) = turn.state.strays.get(&child) else { return };

@@ -4,7 +4,7 @@
 //! A successor's number is higher than that of the worker beside it, always: a worker that ends
 //! while its successor is on the way is not started again, its successor takes the place at once.
 
-use nexus_spec::{Name, Ready, Span};
+use nexus_spec::{AppSpec, Name, Span};
 
 use crate::action::{Action, Fact, Keep, Milestone, Purpose, Why};
 use crate::event::{ChildId, Exit, Failure, Pid, SlotId, Time};
@@ -70,11 +70,11 @@ pub(crate) fn spawn(
 /// The keeper has it.
 pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, pid: Pid) {
     let now = turn.now;
-    let Some((ready, timeout)) = readiness(turn, name, instance) else { return };
+    let Some(patience) = spec(turn, name, instance).map(settling) else { return };
     let spawned = turn.state.alter(name, instance, |_, slot| {
         let successor = slot.successor.as_mut()?;
         let Phase::Spawning { child, ready: said } = successor.phase else { return None };
-        let settle_at = now + settling(ready, timeout);
+        let settle_at = now + patience;
         successor.phase = Phase::Warming { child, pid, since: now, settle_at };
         Some((child, said))
     });
@@ -87,7 +87,7 @@ pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, pid: Pid) {
 
 /// It says that it is ready.
 pub(crate) fn said_ready(turn: &mut Turn, name: &Name, instance: u16) {
-    if readiness(turn, name, instance).is_none_or(|(ready, _)| ready != Ready::Notify) {
+    if spec(turn, name, instance).is_none_or(|spec| !spec.ready.is_said()) {
         return;
     }
     turn.state.alter(name, instance, |_, slot| {
@@ -98,23 +98,31 @@ pub(crate) fn said_ready(turn: &mut Turn, name: &Name, instance: u16) {
     promote(turn, name, instance, turn.now);
 }
 
+/// It asks for more time.
+pub(crate) fn extend(turn: &mut Turn, name: &Name, instance: u16, until: Time) {
+    let Some(said) = spec(turn, name, instance).map(|spec| spec.ready.is_said()) else { return };
+    turn.state.alter(name, instance, |_, slot| {
+        if let Some(successor) = &mut slot.successor {
+            successor.phase = successor.phase.extended(until, said);
+        }
+    });
+}
+
 /// Its deadline has passed.
 pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
-    let Some((ready, _)) = readiness(turn, name, instance) else { return };
+    let Some(said) = spec(turn, name, instance).map(|spec| spec.ready.is_said()) else { return };
     let phase = turn.state.slot(name, instance).and_then(|slot| slot.successor).map(|s| s.phase);
     let Some(Phase::Warming { since, settle_at, .. }) = phase else { return };
-    match ready {
-        Ready::Default | Ready::Delay(_) => promote(turn, name, instance, settle_at),
-        Ready::Notify => {
-            let after = turn.now - since;
-            let Some((id, successor)) = take(turn, name, instance) else { return };
-            let Some(child) = successor.phase.child() else { return };
-            stray::dismiss(turn, child, Some(name), Some(id));
-            let exit = Exit::NeverReady;
-            let failure = Failure { instance, child, exit, after, at: turn.now };
-            failed(turn, name, failure, successor.counts);
-        }
+    if !said {
+        return promote(turn, name, instance, settle_at);
     }
+    let after = turn.now - since;
+    let Some((id, successor)) = take(turn, name, instance) else { return };
+    let Some(child) = successor.phase.child() else { return };
+    stray::dismiss(turn, child, Some(name), Some(id));
+    let exit = Exit::NeverReady;
+    let failure = Failure { instance, child, exit, after, at: turn.now };
+    failed(turn, name, failure, successor.counts);
 }
 
 /// Its main process is gone, or never was.
@@ -128,8 +136,7 @@ pub(crate) fn exited(
 ) {
     let Some(slot) = turn.state.slot(name, instance) else { return };
     let Some(Successor { phase, .. }) = slot.successor else { return };
-    let only_alive =
-        readiness(turn, name, instance).is_some_and(|(ready, _)| ready != Ready::Notify);
+    let only_alive = spec(turn, name, instance).is_some_and(|spec| !spec.ready.is_said());
     if let Phase::Warming { settle_at, .. } = phase
         && only_alive
         && settle_at <= at
@@ -278,10 +285,9 @@ fn take(turn: &mut Turn, name: &Name, instance: u16) -> Option<(SlotId, Successo
     Some(taken)
 }
 
-/// When it counts as ready; `None` = there is no successor.
-fn readiness(turn: &Turn, name: &Name, instance: u16) -> Option<(Ready, Span)> {
+/// What it was started with; `None` = there is no successor.
+fn spec<'a>(turn: &'a Turn, name: &Name, instance: u16) -> Option<&'a AppSpec> {
     let app = turn.state.apps.get(name)?;
     let successor = app.slots.get(instance)?.successor?;
-    let spec = app.spec_at(successor.generation);
-    Some((spec.ready, spec.ready_timeout))
+    Some(app.spec_at(successor.generation))
 }

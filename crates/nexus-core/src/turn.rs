@@ -7,7 +7,7 @@ use nexus_spec::{Name, Span};
 use crate::action::{Action, Fact, Keep, Outcome};
 use crate::event::{OpId, Time};
 use crate::state::{Seat, State};
-use crate::{build, changes, goal, rollout, stray, successor, worker};
+use crate::{build, changes, exam, goal, rollout, stray, successor, worker};
 
 /// The least time between two SIGKILLs to the same tree.
 pub(crate) const KILL_AGAIN_MIN: Span = Span(1_000);
@@ -76,6 +76,7 @@ impl<'a> Turn<'a> {
                 match seat {
                     Seat::Build(name) => build::due(self, &name),
                     Seat::Changes(name) => changes::advance(self, &name),
+                    Seat::Exam(child) => exam::due(self, child),
                     Seat::Stray(child) => stray::due(self, child),
                     Seat::Successor(name, instance) => successor::due(self, &name, instance),
                     Seat::Worker(name, instance) => worker::due(self, &name, instance),

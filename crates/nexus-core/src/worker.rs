@@ -1,6 +1,6 @@
 //! One worker's life: spawned, ready, told to stop, gone, and what follows.
 
-use nexus_spec::{Name, Ready, Span};
+use nexus_spec::{AppSpec, Name, Ready, Span};
 
 use crate::action::{Action, Fact, Keep, Purpose};
 use crate::event::{ChildId, Exit, Failure, Pid, Time};
@@ -50,7 +50,7 @@ pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, child: ChildI
     let ready = turn.state.alter(name, instance, |spec, slot| match &mut slot.phase {
         Phase::Spawning { ready, .. } => {
             let ready = *ready;
-            let settle_at = now + settling(spec.ready, spec.ready_timeout);
+            let settle_at = now + settling(spec);
             slot.phase = Phase::Warming { child, pid: told, since: now, settle_at };
             Some(ready)
         }
@@ -73,9 +73,9 @@ pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, child: ChildI
     }
 }
 
-/// It says that it is ready; that matters only where the spec asks for it.
+/// Something says that it is ready, it or a check; that matters only where the spec asks for it.
 pub(crate) fn said_ready(turn: &mut Turn, name: &Name, instance: u16) {
-    if turn.state.apps.get(name).is_none_or(|app| app.spec.ready != Ready::Notify) {
+    if spec(turn, name, instance).is_none_or(|spec| !spec.ready.is_said()) {
         return;
     }
     turn.state.alter(name, instance, |_, slot| {
@@ -96,6 +96,13 @@ pub(crate) fn online(turn: &mut Turn, name: &Name, instance: u16, online_at: Tim
         turn.note(Fact::Ready { app: name.clone(), instance, child, after });
         turn.touch(name, Some(instance));
     }
+}
+
+/// It asks for more time.
+pub(crate) fn extend(turn: &mut Turn, name: &Name, instance: u16, until: Time) {
+    turn.state.alter(name, instance, |spec, slot| {
+        slot.phase = slot.phase.extended(until, spec.ready.is_said());
+    });
 }
 
 /// What an exit was and what it led to.
@@ -150,10 +157,10 @@ pub(crate) fn exited(
 
 /// A worker that only had to stay alive was ready before its end, though no tick came between.
 fn settle_before(turn: &mut Turn, name: &Name, instance: u16, at: Time) {
-    let Some(app) = turn.state.apps.get(name).filter(|app| app.spec.ready != Ready::Notify) else {
+    if spec(turn, name, instance).is_none_or(|spec| spec.ready.is_said()) {
         return;
-    };
-    if let Some(Phase::Warming { settle_at, .. }) = app.slots.get(instance).map(|slot| slot.phase)
+    }
+    if let Some(Phase::Warming { settle_at, .. }) = turn.state.slot(name, instance).map(|s| s.phase)
         && settle_at <= at
     {
         online(turn, name, instance, settle_at);
@@ -246,18 +253,19 @@ pub(crate) fn gone(turn: &mut Turn, name: &Name, instance: u16) {
 
 /// Its deadline has passed.
 pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
-    let Some(app) = turn.state.apps.get(name) else { return };
-    let Some(phase) = app.slots.get(instance).map(|slot| slot.phase) else { return };
-    match (phase, app.spec.ready) {
-        (Phase::Backoff { .. }, _) => spawn(turn, name, instance),
-        (Phase::Warming { .. }, Ready::Notify) => never_ready(turn, name, instance),
-        (Phase::Warming { settle_at, .. }, Ready::Default | Ready::Delay(_)) => {
-            online(turn, name, instance, settle_at);
+    let Some(phase) = turn.state.slot(name, instance).map(|slot| slot.phase) else { return };
+    match phase {
+        Phase::Backoff { .. } => spawn(turn, name, instance),
+        Phase::Warming { settle_at, .. } => {
+            match spec(turn, name, instance).is_some_and(|spec| spec.ready.is_said()) {
+                true => never_ready(turn, name, instance),
+                false => online(turn, name, instance, settle_at),
+            }
         }
-        (Phase::Reaping { child, .. } | Phase::Stopping { child, .. }, _) => {
+        Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
             kill(turn, name, instance, child);
         }
-        (Phase::Errored | Phase::Idle | Phase::Online { .. } | Phase::Spawning { .. }, _) => {}
+        Phase::Errored | Phase::Idle | Phase::Online { .. } | Phase::Spawning { .. } => {}
     }
 }
 
@@ -304,12 +312,20 @@ pub(crate) fn terminate(turn: &mut Turn, name: &Name, instance: u16) {
 }
 
 /// From the spawn to readiness, or to the end of patience.
-pub(crate) fn settling(ready: Ready, ready_timeout: Span) -> Span {
-    match ready {
+pub(crate) fn settling(spec: &AppSpec) -> Span {
+    match spec.ready {
         Ready::Default => SETTLED_AFTER,
         Ready::Delay(span) => span,
-        Ready::Notify => ready_timeout,
+        Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
+            spec.ready_timeout
+        }
     }
+}
+
+/// What the slot's worker was started with: in a reload that may not be the app's own spec yet.
+fn spec<'a>(turn: &'a Turn, name: &Name, instance: u16) -> Option<&'a AppSpec> {
+    let app = turn.state.apps.get(name)?;
+    app.slots.get(instance).map(|slot| app.spec_in(slot))
 }
 
 /// Take a successor that the keeper has spawned, if the slot waits for one. The restart was counted
@@ -324,7 +340,7 @@ pub(crate) fn seat_heir(
     let now = turn.now;
     let seated = turn.state.alter(name, instance, |spec, slot| {
         let (Want::Up, Phase::Backoff { .. }) = (slot.want, slot.phase) else { return false };
-        let settle_at = now + settling(spec.ready, spec.ready_timeout);
+        let settle_at = now + settling(spec);
         slot.phase = Phase::Warming { child, pid, since: now, settle_at };
         slot.next = Next::Run;
         slot.heir = None;

@@ -116,6 +116,7 @@ fn one_life(state: &mut State, now: Time, child: ChildId) -> ChildId {
         | Action::Kill { .. }
         | Action::Note(_)
         | Action::Reply { .. }
+        | Action::Examined { .. }
         | Action::Terminate { .. }
         | Action::Undertake { .. } => None,
     });

@@ -37,8 +37,8 @@ pub use keeper::{adopt, run};
 pub use link::{Handoff, Link, QUEUE_MAX};
 pub use upgrade::{PROTOCOL, Step, Undone, Upgrade};
 pub use wire::{
-    CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Ended, Grants, HoldId, Kept, KeptState, LISTEN_MAX,
-    NOTE_MAX, OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
+    CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Channel, Ended, Grants, HoldId, Kept, KeptState,
+    LISTEN_MAX, NOTE_MAX, OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
 };
 
 /// Give back memory that this process need not keep while it has nothing to do: code that it has

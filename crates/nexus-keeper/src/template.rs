@@ -11,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::wire::{Grants, HoldId, LISTEN_MAX, TEMPLATE_MAX, Template};
+use crate::wire::{Channel, Grants, HoldId, LISTEN_MAX, TEMPLATE_MAX, Template};
 
 const MAGIC: [u8; 8] = *b"NXTMPL02";
 /// As written by the version before, without grants: an upgraded keeper still spawns from it.
@@ -64,7 +64,7 @@ impl Template {
         for group in &groups {
             out.extend_from_slice(&group.to_le_bytes());
         }
-        put_grants(&mut out, &self.grants);
+        put_grants(&mut out, &self.grants, self.channel);
         if out.len() > TEMPLATE_MAX {
             return Err(invalid("argv, environment and paths are longer than TEMPLATE_MAX"));
         }
@@ -112,8 +112,8 @@ fn decode(bytes: &[u8]) -> Option<Template> {
     let groups = get_len(rest)?;
     let groups: Option<Vec<u32>> =
         (0..groups).map(|_| take(rest).map(u32::from_le_bytes)).collect();
-    let grants = match bytes.starts_with(&MAGIC_1) {
-        true => Grants::default(),
+    let (grants, channel) = match bytes.starts_with(&MAGIC_1) {
+        true => (Grants::default(), Channel::None),
         false => get_grants(rest)?,
     };
     Some(Template {
@@ -125,6 +125,7 @@ fn decode(bytes: &[u8]) -> Option<Template> {
         ids: (has_ids != [0]).then_some((uid, gid, groups?)),
         grants,
         listen,
+        channel,
     })
 }
 
@@ -153,9 +154,14 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn put_grants(out: &mut Vec<u8>, grants: &Grants) {
+fn put_grants(out: &mut Vec<u8>, grants: &Grants, channel: Channel) {
     let Grants { nice, oom_score_adj, rlimits, no_new_privs } = grants;
-    let flags = u8::from(nice.is_some()) | u8::from(*no_new_privs) << 1;
+    let channel = match channel {
+        Channel::None => 0,
+        Channel::Ready => 1,
+        Channel::Node => 2,
+    };
+    let flags = u8::from(nice.is_some()) | u8::from(*no_new_privs) << 1 | channel << 2;
     out.extend_from_slice(&[flags, nice.unwrap_or(0).cast_unsigned()]);
     out.push(u8::from(oom_score_adj.is_some()));
     out.extend_from_slice(&oom_score_adj.unwrap_or(0).to_le_bytes());
@@ -167,7 +173,7 @@ fn put_grants(out: &mut Vec<u8>, grants: &Grants) {
     }
 }
 
-fn get_grants(rest: &mut &[u8]) -> Option<Grants> {
+fn get_grants(rest: &mut &[u8]) -> Option<(Grants, Channel)> {
     let [flags, nice] = take(rest)?;
     let [has_oom] = take(rest)?;
     let oom_score_adj = i16::from_le_bytes(take(rest)?);
@@ -176,12 +182,19 @@ fn get_grants(rest: &mut &[u8]) -> Option<Grants> {
         Some((resource, u64::from_le_bytes(take(rest)?), u64::from_le_bytes(take(rest)?)))
     };
     let rlimits = (0..get_len(rest)?).map(|_| limit(rest)).collect::<Option<_>>()?;
-    Some(Grants {
+    let channel = match flags >> 2 {
+        0 => Channel::None,
+        1 => Channel::Ready,
+        2 => Channel::Node,
+        _ => return None,
+    };
+    let grants = Grants {
         nice: (flags & 1 != 0).then_some(nice.cast_signed()),
         oom_score_adj: (has_oom != 0).then_some(oom_score_adj),
         rlimits,
         no_new_privs: flags & 2 != 0,
-    })
+    };
+    Some((grants, channel))
 }
 
 fn put_list(out: &mut Vec<u8>, list: &[Vec<u8>]) {
@@ -232,13 +245,14 @@ mod tests {
                 no_new_privs: true,
             },
             listen: vec![(HoldId(7), b"http".to_vec()), (HoldId(9), b"".to_vec())],
+            channel: Channel::Node,
         }
     }
 
     #[test]
     fn what_was_sealed_is_read_back() {
-        for template in [sample(), Template { umask: None, ids: None, listen: vec![], ..sample() }]
-        {
+        let bare = Template { umask: None, ids: None, listen: vec![], ..sample() };
+        for template in [sample(), bare, Template { channel: Channel::Ready, ..sample() }] {
             let memfd = template.seal().unwrap();
             assert_eq!(Template::unseal(memfd.as_fd()).unwrap(), template);
         }
@@ -262,10 +276,10 @@ mod tests {
 
     #[test]
     fn a_template_of_the_version_before_is_still_one() {
-        let plain = Template { grants: Grants::default(), ..sample() };
+        let plain = Template { grants: Grants::default(), channel: Channel::None, ..sample() };
         let mut bytes = plain.encode().unwrap();
         let mut grants = Vec::new();
-        put_grants(&mut grants, &Grants::default());
+        put_grants(&mut grants, &Grants::default(), Channel::None);
         bytes.truncate(bytes.len() - grants.len());
         assert_eq!(decode(&bytes), None);
         bytes[..8].copy_from_slice(&MAGIC_1);

@@ -49,6 +49,21 @@ pub struct Template {
     /// Sockets to inherit from descriptor 3 on, each with its LISTEN_FDNAMES name; at most
     /// [`LISTEN_MAX`].
     pub listen: Vec<(HoldId, Vec<u8>)>,
+    /// A descriptor to say something on, the next one after the sockets.
+    pub channel: Channel,
+}
+
+/// A descriptor of a child's own whose words arrive where NOTIFY_SOCKET of its environment leads
+/// (an abstract name), from a sender that has a name of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Channel {
+    /// None.
+    #[default]
+    None,
+    /// Its number is in NEXUS_READY_FD.
+    Ready,
+    /// The same as Node's channel to its parent: NODE_CHANNEL_FD, with messages in JSON.
+    Node,
 }
 
 /// What the kernel grants a child; what is not said is the caller's own.

@@ -66,6 +66,24 @@ impl Follow {
         Follow::begin(files, from.collect::<io::Result<_>>()?)
     }
 
+    /// Follow files from these places, one for each file.
+    ///
+    /// # Errors
+    /// As [`Follow::new`].
+    pub fn after(files: &[LogFile], places: &[u64]) -> io::Result<Follow> {
+        let from = files.iter().zip(places).map(|(file, place)| {
+            let open = Open::log(&file.path)?;
+            // Rotated or emptied meanwhile: all that is in it is newer.
+            let from = |open: &Open| {
+                let size = open.file.metadata()?.len();
+                Ok::<u64, io::Error>(if size < *place { 0 } else { *place })
+            };
+            let open = open.map(|open| from(&open).map(|from| (open, from))).transpose()?;
+            Ok(open.into_iter().collect())
+        });
+        Follow::begin(files, from.collect::<io::Result<_>>()?)
+    }
+
     pub(crate) fn begin(files: &[LogFile], from: Vec<Vec<(Open, u64)>>) -> io::Result<Follow> {
         let watch = Watch::new(files.iter().map(|file| file.path.as_path()))?;
         let followed = files

@@ -183,6 +183,9 @@ pub struct InstanceView {
     pub status: Status,
     /// The state in words, from want and phase.
     pub explain: String,
+    /// What it says of itself (`STATUS=` of `sd_notify(3)`), harmless on a terminal.
+    #[serde(default)]
+    pub says: Option<String>,
     /// Its main process.
     pub pid: Option<i32>,
     /// Which spawn this is, counted over the whole home.

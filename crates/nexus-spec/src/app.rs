@@ -173,6 +173,19 @@ impl AppSpec {
             || ((is_secret(name) || holds_password(value)) && !named(&self.not_secret))
     }
 
+    /// The value of a variable that its file gives a worker, by instance where it counts up;
+    /// `None`: its file gives it none of that name.
+    pub fn variable(&self, name: &str, instance: u16) -> Option<String> {
+        if name == self.instance_var || name == "NEXUS_INSTANCE" {
+            return Some(instance.to_string());
+        }
+        if self.increment_var.as_deref() == Some(name) {
+            let first = self.env.get(name).and_then(|value| value.trim().parse::<i64>().ok());
+            return Some(first.unwrap_or(0).saturating_add(i64::from(instance)).to_string());
+        }
+        self.env.get(name).cloned()
+    }
+
     /// An app with every documented default. `script` and `cwd` are taken as they are; `cwd` has
     /// to be absolute.
     pub fn default_for(name: Name, script: &Path, cwd: &Path) -> AppSpec {

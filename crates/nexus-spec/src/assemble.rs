@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::app::{AppSpec, interpreter_of};
 use crate::door::Door;
 use crate::environment::Source;
+use crate::fit;
 use crate::flaw::Code;
 use crate::log::LogFiles;
 use crate::name::Name;
@@ -24,16 +25,13 @@ impl Options {
         let mut wrongs = Wrongs::default();
         let cwd = wrongs.keep(self.directory(base_dir));
         self.ranges(&mut wrongs);
-        let script = wrongs.keep(self.script.as_deref().ok_or_else(|| {
-            let remedy = "write `script = \"...\"`: the program or the file to run";
-            Wrong::of("script", Code::Missing, "is missing", remedy)
-        }));
+        let script = wrongs.keep(self.written_script());
         let (Some(cwd), Some(script)) = (cwd, script) else { return Err(wrongs) };
         let (program, name) = (self.program(script, &cwd, exists), self.app_name(script, profile));
-        let Some((script, interpreter)) = wrongs.keep(program) else { return Err(wrongs) };
-        let Some(name) = wrongs.keep(name) else { return Err(wrongs) };
-        wrongs.unless(AppSpec {
-            namespace: self.namespace.clone().unwrap_or_else(|| AppSpec::NAMESPACE.to_owned()),
+        let (program, name) = (wrongs.keep(program), wrongs.keep(name));
+        let (Some((script, interpreter)), Some(name)) = (program, name) else { return Err(wrongs) };
+        let app = AppSpec {
+            namespace: self.namespace.as_deref().unwrap_or(AppSpec::NAMESPACE).to_owned(),
             args: self.args.clone(),
             interpreter,
             env: self.variables(profile),
@@ -41,7 +39,7 @@ impl Options {
             restart: self.restart.clone(),
             stop: self.stop,
             listen: self.listen.clone(),
-            ready: self.ready,
+            ready: self.ready.clone(),
             ready_timeout: self.ready_timeout.unwrap_or(AppSpec::READY_TIMEOUT),
             build: self.build.clone(),
             run_as: self.run_as.clone(),
@@ -72,7 +70,15 @@ impl Options {
             name,
             script,
             cwd,
-        })
+        };
+        wrongs.0.extend(fit::flaws(&app));
+        wrongs.unless(app)
+    }
+
+    fn written_script(&self) -> Result<&str, Wrong> {
+        let remedy = "write `script = \"...\"`: the program or the file to run";
+        let missing = || Wrong::of("script", Code::Missing, "is missing", remedy);
+        self.script.as_deref().ok_or_else(missing)
     }
 
     /// `env`, what a profile puts on top, and PORT below.

@@ -3,12 +3,14 @@
 
 mod app;
 mod assemble;
+mod check;
 mod conflicts;
 mod cron;
 mod difference;
 mod door;
 mod dotenv;
 mod environment;
+mod fit;
 mod flaw;
 mod given;
 mod instances;
@@ -40,6 +42,7 @@ mod write;
 mod wrong;
 
 pub use app::{AppSpec, RunAs, Stdin, interpreter_of};
+pub use check::{Check, Endpoint, Lookup};
 pub use cron::{Cron, Missed, Overlap, Schedule};
 pub use difference::Difference;
 pub use door::Door;
@@ -55,10 +58,10 @@ pub use name::{Name, NameFlaw};
 pub use options::{OptionFlaw, Options};
 pub use parse::Format;
 pub use project::{Project, Reading, project};
-pub use ready::{Ready, ReadyFlaw};
+pub use ready::Ready;
 pub use reference::reference;
 pub use restart::{Backoff, Restart, Stop};
-pub use rollout::{Canary, Check, Dependencies, Health, Rollout, Until};
+pub use rollout::{Canary, Dependencies, Health, Rollout, Until};
 pub use secret::{holds_password, is_secret};
 pub use settings::{Scope, Setting, settings};
 pub use signal::Signal;

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use regex_lite::Regex;
 use serde::{Deserialize, Serialize};
 
+use crate::check::Check;
 use crate::span::Span;
 
 /// What counts as ready.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
     /// Nothing was said: alive for one second.
@@ -15,45 +17,78 @@ pub enum Ready {
     Default,
     /// Alive for this long.
     Delay(Span),
+    /// The worker writes a newline on the descriptor NEXUS_READY_FD.
+    Fd,
+    /// A Node program calls `process.send('ready')`.
+    Ipc,
+    /// The worker writes a line that this pattern matches.
+    Log(String),
     /// The worker says `READY=1` on its NOTIFY_SOCKET (`sd_notify(3)`).
     Notify,
+    /// A check succeeds.
+    Probe(Check),
 }
-
-/// Why a text is not a readiness rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReadyFlaw {
-    /// A rule of ours that is not carried out yet.
-    NotYet,
-    /// No rule at all: a clause that says what is wrong.
-    Wrong(String),
-}
-
-/// How rules begin that are named but not carried out yet.
-const NOT_YET: [&str; 7] = ["fd", "ipc", "http://", "https://", "tcp://", "log:", "exec:"];
 
 impl Ready {
-    /// `default`, `notify` or `delay:TIME`.
+    /// `default`, `notify`, `fd`, `ipc`, `delay:TIME`, `http://…`, `tcp://…`, `log:/PATTERN/` or
+    /// `exec:COMMAND`.
     ///
     /// # Errors
-    /// When `text` is none of these.
-    pub fn parse(text: &str) -> Result<Ready, ReadyFlaw> {
+    /// A clause that says what is wrong.
+    pub fn parse(text: &str) -> Result<Ready, String> {
         match text {
             "default" => return Ok(Ready::Default),
             "notify" => return Ok(Ready::Notify),
+            "fd" => return Ok(Ready::Fd),
+            "ipc" => return Ok(Ready::Ipc),
             _ => {}
         }
+        let wrong = |clause: &str| Err(clause.to_owned());
         if let Some(time) = text.strip_prefix("delay:") {
-            let wrong = |clause| ReadyFlaw::Wrong(format!("has a delay that {clause}"));
+            let wrong = |clause| format!("has a delay that {clause}");
             return Span::parse(time).map(Ready::Delay).map_err(wrong);
         }
-        let begins = |rule: &&&str| match rule.ends_with(['/', ':']) {
-            true => text.starts_with(**rule),
-            false => text == **rule,
-        };
-        match NOT_YET.iter().find(begins) {
-            Some(_) => Err(ReadyFlaw::NotYet),
-            None => Err(ReadyFlaw::Wrong("is not a rule for readiness".to_owned())),
+        if let Some(pattern) = text.strip_prefix("log:") {
+            return log(pattern);
         }
+        if let Some(command) = text.strip_prefix("exec:") {
+            return match command.trim() {
+                "" => wrong("has no command after `exec:`"),
+                command => Ok(Ready::Probe(Check::Exec(command.to_owned()))),
+            };
+        }
+        let check = match text.strip_prefix("tcp://") {
+            Some(address) => Check::Tcp(address.to_owned()),
+            None if text.starts_with("http:") || text.starts_with("https:") => {
+                Check::Http(text.to_owned())
+            }
+            None => return wrong("is not a rule for readiness"),
+        };
+        // Whether its variables are there is seen with the app; what they hold, at each start.
+        check.endpoint(&|_| Some("1".to_owned())).map(|_| Ready::Probe(check))
+    }
+
+    /// Something has to say so, the worker or a check, within `ready_timeout`; otherwise it only
+    /// has to stay alive.
+    pub fn is_said(&self) -> bool {
+        match self {
+            Ready::Default | Ready::Delay(_) => false,
+            Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => true,
+        }
+    }
+}
+
+/// `/PATTERN/` or `/PATTERN/i`.
+fn log(text: &str) -> Result<Ready, String> {
+    let inner = text.strip_prefix('/').and_then(|rest| rest.rsplit_once('/'));
+    let pattern = match inner {
+        Some((pattern, "")) if !pattern.is_empty() => pattern.to_owned(),
+        Some((pattern, "i")) if !pattern.is_empty() => format!("(?i){pattern}"),
+        Some(_) | None => return Err("has no pattern between slashes after `log:`".to_owned()),
+    };
+    match Regex::new(&pattern) {
+        Ok(_) => Ok(Ready::Log(pattern)),
+        Err(error) => Err(format!("has a pattern that is none: {error}")),
     }
 }
 
@@ -63,7 +98,11 @@ impl fmt::Display for Ready {
         match self {
             Ready::Default => f.write_str("default"),
             Ready::Delay(span) => write!(f, "delay:{span}"),
+            Ready::Fd => f.write_str("fd"),
+            Ready::Ipc => f.write_str("ipc"),
+            Ready::Log(pattern) => write!(f, "log:/{pattern}/"),
             Ready::Notify => f.write_str("notify"),
+            Ready::Probe(check) => f.write_str(&check.written()),
         }
     }
 }
@@ -77,18 +116,38 @@ mod tests {
         for (text, ready) in [
             ("default", Ready::Default),
             ("notify", Ready::Notify),
+            ("fd", Ready::Fd),
+            ("ipc", Ready::Ipc),
             ("delay:2s", Ready::Delay(Span(2_000))),
             ("delay:0s", Ready::Delay(Span(0))),
+            ("log:/up/", Ready::Log("up".into())),
+            ("log:/a/b/", Ready::Log("a/b".into())),
+            ("exec:./check -x", Ready::Probe(Check::Exec("./check -x".into()))),
+            ("tcp://127.0.0.1:1", Ready::Probe(Check::Tcp("127.0.0.1:1".into()))),
+            (
+                "http://localhost:$PORT/ok",
+                Ready::Probe(Check::Http("http://localhost:$PORT/ok".into())),
+            ),
         ] {
-            assert_eq!(Ready::parse(text), Ok(ready));
+            assert_eq!(Ready::parse(text), Ok(ready.clone()));
             assert_eq!(ready.to_string(), text);
         }
-        for text in ["fd", "ipc", "http://127.0.0.1/ok", "tcp://127.0.0.1:1", "log:/up/", "exec:x"]
-        {
-            assert_eq!(Ready::parse(text), Err(ReadyFlaw::NotYet), "{text}");
-        }
-        for text in ["", "fdx", "delay:", "delay:soon", "NOTIFY"] {
-            assert!(matches!(Ready::parse(text), Err(ReadyFlaw::Wrong(_))), "{text}");
+        assert_eq!(Ready::parse("log:/Up/i"), Ok(Ready::Log("(?i)Up".into())));
+        for text in [
+            "",
+            "fdx",
+            "delay:",
+            "delay:soon",
+            "NOTIFY",
+            "log:up",
+            "log://",
+            "log:/(/",
+            "exec:",
+            "tcp://x:1",
+            "https://127.0.0.1/",
+            "http://127.0.0.1:99999/",
+        ] {
+            assert!(Ready::parse(text).is_err(), "{text}");
         }
     }
 }

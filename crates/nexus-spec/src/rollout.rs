@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::Check;
 use crate::name::Name;
 use crate::span::Span;
 
@@ -23,18 +24,6 @@ pub struct Health {
     pub successes: u16,
     /// `start_period`: failures within it after readiness do not count; default 0.
     pub start_period: Span,
-}
-
-/// What a check asks.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
-    /// `http`: an address that answers with 200 to 399.
-    Http(String),
-    /// `tcp`: a `HOST:PORT` that takes a connection.
-    Tcp(String),
-    /// `exec`: a shell command that exits with 0.
-    Exec(String),
 }
 
 /// What another app has to have reached before an app is started.

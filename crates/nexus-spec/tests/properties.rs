@@ -7,9 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use nexus_spec::{
-    AppSpec, Backoff, Bound, Door, Flaws, Format, Inherit, Instances, Limits, Listen, LogFiles,
-    Name, Pattern, Project, Reading, Ready, Restart, Rlimit, RunAs, Signal, Source, Span, Stop,
-    interpreter_of, project,
+    AppSpec, Backoff, Bound, Check, Door, Flaws, Format, Inherit, Instances, Limits, Listen,
+    LogFiles, Name, Pattern, Project, Reading, Ready, Restart, Rlimit, RunAs, Signal, Source, Span,
+    Stop, interpreter_of, project,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -86,7 +86,14 @@ fn restart() -> impl Strategy<Value = Restart> {
 }
 
 fn ready() -> impl Strategy<Value = Ready> {
-    prop_oneof![Just(Ready::Default), Just(Ready::Notify), span().prop_map(Ready::Delay)]
+    let command = "[a-z][a-z /-]{0,8}[a-z]".prop_map(|command| Ready::Probe(Check::Exec(command)));
+    prop_oneof![
+        Just(Ready::Default),
+        Just(Ready::Notify),
+        Just(Ready::Fd),
+        span().prop_map(Ready::Delay),
+        command
+    ]
 }
 
 /// Addresses that do not clash: each port and each path once.

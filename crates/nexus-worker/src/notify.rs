@@ -25,8 +25,9 @@ pub fn ready() -> io::Result<bool> {
     send("READY=1")
 }
 
-/// Tells what the worker is doing, in one line for people. Managers that show it do so (systemd's
-/// `systemctl status`); Nexus takes it and does not show it yet. Line breaks and other control characters become spaces; what exceeds 2 KiB is cut.
+/// Tells what the worker is doing, in one line for people: `nexusctl list` shows the first 256
+/// bytes, as `systemctl status` does. Line breaks and other control characters become spaces; what
+/// exceeds 2 KiB is cut.
 ///
 /// # Errors
 /// As [`ready`].

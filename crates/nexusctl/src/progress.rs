@@ -211,10 +211,12 @@ impl Progress {
 
 /// `notify within 30s`.
 fn rule(spec: &AppSpec) -> String {
-    match spec.ready {
+    match &spec.ready {
         Ready::Default => "alive for 1s".to_owned(),
         Ready::Delay(time) => format!("alive for {}", span(time.0)),
-        Ready::Notify => format!("notify within {}", span(spec.ready_timeout.0)),
+        said @ (Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_)) => {
+            format!("{said} within {}", span(spec.ready_timeout.0))
+        }
     }
 }
 

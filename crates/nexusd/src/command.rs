@@ -24,6 +24,8 @@ pub(crate) enum Command {
     Breach(nexus_core::ChildId, nexus_core::Breach),
     /// The last lines of a failing worker have been read.
     Detail(Detail),
+    /// A check has found something out about a worker.
+    Found(crate::probes::Found),
     /// What an `apply` would do.
     Diff(Apply, oneshot::Sender<Result<Diff, Problem>>),
     /// Whose environment is asked for.

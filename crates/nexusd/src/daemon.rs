@@ -16,6 +16,7 @@ use crate::journal::Journal;
 use crate::note::Note;
 use crate::ops::Ops;
 use crate::outputs::Outputs;
+use crate::probes::Probes;
 use crate::records::{Entry, Origin};
 use crate::sampling::Sampling;
 use crate::store::Store;
@@ -40,6 +41,7 @@ pub(crate) struct Daemon {
     pub(crate) outputs: Outputs,
     pub(crate) sampling: Sampling,
     pub(crate) watching: Watching,
+    pub(crate) probes: Probes,
     pub(crate) store: Store,
     pub(crate) journal: Journal,
     pub(crate) ops: Ops,
@@ -163,6 +165,7 @@ impl Daemon {
                 Action::Reply { op, app, outcome } => self.reply(op, app, outcome),
                 Action::Note(fact) => self.fact(fact, by),
                 Action::Acknowledge { .. }
+                | Action::Examined { .. }
                 | Action::Kill { .. }
                 | Action::Spawn { .. }
                 | Action::Terminate { .. }
@@ -190,11 +193,13 @@ impl Daemon {
                 }
                 self.order(&Order::Acknowledge { child: child.0 });
             }
+            Action::Examined { of, exit } => self.probes.exam_ends(of, exit),
             Action::Kill { child } => self.order(&Order::Kill { child: child.0 }),
             Action::Spawn { child, app, purpose, generation, on_exit } => {
                 self.spawn(child, &app, purpose, generation, on_exit);
             }
             Action::Terminate { child, signal } => {
+                self.probes.forget(child.0);
                 let app =
                     self.notes.get(&child.0).and_then(|note| self.state.app(note.app.as_str()));
                 let whole = app.is_some_and(|app| app.spec().stop.tree);

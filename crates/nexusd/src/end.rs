@@ -61,6 +61,7 @@ impl Daemon {
             }
             Command::Send(sending, reply) => drop(reply.send(self.send_text(sending))),
             Command::Signal(signalling, reply) => drop(reply.send(self.signal(signalling))),
+            Command::Found(found) => self.found(found),
             Command::Named(name, reply) => drop(reply.send(self.named(&name))),
             Command::Snapshot(reply) => drop(reply.send(self.snapshot().into())),
             Command::Watched { app, number, report } => self.watched(&app, number, report),

@@ -97,8 +97,7 @@ impl Daemon {
                 self.about(child, line)
             }
             Fact::Ready { app, instance, child, after } => {
-                self.mark_ready(child);
-                let detail = format!("ready after {}", words::span(after));
+                let detail = self.became_ready(child, after);
                 let line = Line::of("ready", app, Some(instance), detail, NOBODY);
                 self.about(child, line)
             }
@@ -154,11 +153,10 @@ impl Daemon {
         again_at: Option<Time>,
         asked: bool,
     ) -> String {
-        let how = self
-            .excuses
-            .get(&child.0)
-            .cloned()
-            .unwrap_or_else(|| format!("{} after {}", words::ended(exit), words::span(after)));
+        let how = self.excuses.get(&child.0).cloned().unwrap_or_else(|| {
+            let found = self.finding(child.0, exit);
+            format!("{} after {}{found}", words::ended(exit), words::span(after))
+        });
         let then = match (asked, again_at) {
             (true, _) => " (as asked)".to_owned(),
             (false, Some(_)) => words::again(again_at, clock::now()),
@@ -202,14 +200,17 @@ impl Daemon {
     /// A worker says so once: a new daemon need not wait for it again. The keeper keeps it with the
     /// child, but is perhaps killed before it reads that; so it is on disk as well, before the
     /// worker's word is consumed.
-    fn mark_ready(&mut self, child: ChildId) {
-        let Some(note) = self.notes.get_mut(&child.0) else { return };
-        note.ready = Some(child.0);
-        let note = note.bytes();
-        self.order(&Order::Note { child: child.0, note });
-        if let Some(run) = self.run(child.0) {
-            self.store.keep(Entry::Run(run));
+    fn became_ready(&mut self, child: ChildId, after: Span) -> String {
+        if let Some(note) = self.notes.get_mut(&child.0) {
+            note.ready = Some(child.0);
+            let note = note.bytes();
+            self.order(&Order::Note { child: child.0, note });
+            if let Some(run) = self.run(child.0) {
+                self.store.keep(Entry::Run(run));
+            }
         }
+        let by = self.ready_of(child).map_or_else(String::new, words::ready_by);
+        format!("ready after {}{by}", words::span(after))
     }
 
     /// A child's main process is there.

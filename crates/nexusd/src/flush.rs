@@ -61,7 +61,7 @@ impl Daemon {
         let naming = self.naming(spec);
         let (mut moved, mut at_rest) = (BTreeMap::new(), Vec::new());
         for line in lines {
-            let streams = if *line == Line::Build { &Stream::BOTH[..1] } else { &Stream::BOTH };
+            let streams = if line.is_one() { &Stream::BOTH[..1] } else { &Stream::BOTH };
             for stream in streams {
                 let path = naming.file(*line, *stream).0;
                 if moved.contains_key(&path) || at_rest.contains(&path) {

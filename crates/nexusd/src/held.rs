@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use nexus_core::Exam;
 use nexus_keeper::HoldId;
 use nexus_spec::{Listen, Name};
 
@@ -34,6 +35,8 @@ pub(crate) enum Held {
 pub(crate) enum Line {
     /// The build command's.
     Build,
+    /// That of commands that check workers.
+    Exam(Exam),
     /// One instance's.
     Instance(u16),
     /// All instances' together.
@@ -138,9 +141,16 @@ impl End {
 }
 
 impl Line {
+    /// Its two streams are one pipe and one file: their lines stay in order.
+    pub(crate) fn is_one(self) -> bool {
+        matches!(self, Line::Build | Line::Exam(_))
+    }
+
     fn parse(word: &str) -> Option<Line> {
         match word {
             "build" => Some(Line::Build),
+            "health" => Some(Line::Exam(Exam::Health)),
+            "ready" => Some(Line::Exam(Exam::Ready)),
             "merged" => Some(Line::Merged),
             number => number.parse().ok().map(Line::Instance),
         }
@@ -168,6 +178,8 @@ impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Line::Build => f.write_str("build"),
+            Line::Exam(Exam::Health) => f.write_str("health"),
+            Line::Exam(Exam::Ready) => f.write_str("ready"),
             Line::Instance(number) => write!(f, "{number}"),
             Line::Merged => f.write_str("merged"),
         }
@@ -285,6 +297,7 @@ mod tests {
             Held::Journal(app.clone(), Line::Instance(0), Stream::Out),
             Held::Stage(app.clone(), Line::Instance(0), Stream::Err, End::Read),
             Held::Socket(app.clone(), "unix:/run/with space.sock".into()),
+            Held::Template(app.clone(), Line::Exam(Exam::Health), 7),
             Held::Template(app, Line::Build, 7),
         ] {
             assert_eq!(Held::parse(held.to_string().as_bytes()), Some(held));

@@ -45,7 +45,7 @@ impl Home {
     /// Where an app's output goes unless its spec says otherwise. `plain` = without a number.
     pub(crate) fn log(&self, app: &Name, line: Line, stream: Stream, plain: bool) -> PathBuf {
         let file = match (line, stream) {
-            (Line::Build, _) => format!("{app}-build.log"),
+            (Line::Build | Line::Exam(_), _) => format!("{app}-{line}.log"),
             (Line::Merged, Stream::Out) => format!("{app}-out.log"),
             (Line::Merged, Stream::Err) => format!("{app}-error.log"),
             (Line::Instance(_), Stream::Out) if plain => format!("{app}-out.log"),

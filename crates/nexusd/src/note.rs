@@ -1,6 +1,6 @@
 //! The note that travels with a child: all that a new daemon must know about it.
 
-use nexus_core::Purpose;
+use nexus_core::{Exam, Purpose, SlotId};
 use nexus_spec::Name;
 use serde::{Deserialize, Serialize};
 
@@ -12,27 +12,93 @@ pub(crate) struct Note {
     /// The instance and the slot's id; neither for a build.
     #[serde(rename = "w")]
     pub(crate) worker: Option<(u16, u32)>,
+    /// A check's: the instance, the slot's id, and which it is.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    exam: Option<(u16, u32, ExamWord)>,
     /// The spec's generation.
     #[serde(rename = "g")]
     pub(crate) generation: u64,
     /// The child that has become ready: the keeper gives a successor the note of its predecessor.
     #[serde(rename = "y", default)]
     pub(crate) ready: Option<u64>,
+    /// What a child says of itself.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    said: Option<Said>,
+}
+
+/// What a child says of itself. With its number: the keeper gives a successor the note of its
+/// predecessor.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Said {
+    #[serde(rename = "c")]
+    child: u64,
+    /// Its status: harmless on a terminal, and short.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<String>,
+    /// It reads its configuration anew.
+    #[serde(rename = "l", default, skip_serializing_if = "is_not")]
+    pub(crate) reloading: bool,
+    /// It is going.
+    #[serde(rename = "e", default, skip_serializing_if = "is_not")]
+    pub(crate) stopping: bool,
+    /// It has asked for time until then, on the boot clock.
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<u64>,
+}
+
+fn is_not(flag: &bool) -> bool {
+    !flag
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum ExamWord {
+    #[serde(rename = "h")]
+    Health,
+    #[serde(rename = "r")]
+    Ready,
 }
 
 impl Note {
     pub(crate) fn new(app: Name, purpose: Purpose, generation: u64) -> Note {
-        let worker = match purpose {
-            Purpose::Build => None,
-            Purpose::Worker { instance, id } => Some((instance, id.0)),
+        let (worker, exam) = match purpose {
+            Purpose::Build => (None, None),
+            Purpose::Exam { instance, id, exam: Exam::Health } => {
+                (None, Some((instance, id.0, ExamWord::Health)))
+            }
+            Purpose::Exam { instance, id, exam: Exam::Ready } => {
+                (None, Some((instance, id.0, ExamWord::Ready)))
+            }
+            Purpose::Worker { instance, id } => (Some((instance, id.0)), None),
         };
-        Note { app, worker, generation, ready: None }
+        Note { app, worker, exam, generation, ready: None, said: None }
+    }
+
+    /// What this child says of itself.
+    pub(crate) fn said(&self, child: u64) -> Said {
+        let own = self.said.clone().filter(|said| said.child == child);
+        own.unwrap_or(Said { child, ..Said::default() })
+    }
+
+    /// It says something else of itself; whether that is new.
+    pub(crate) fn says(&mut self, said: Said) -> bool {
+        let new = self.said(said.child) != said;
+        if new {
+            self.said = Some(said);
+        }
+        new
     }
 
     pub(crate) fn purpose(&self) -> Purpose {
-        match self.worker {
-            None => Purpose::Build,
-            Some((instance, id)) => Purpose::Worker { instance, id: nexus_core::SlotId(id) },
+        match (self.worker, self.exam) {
+            (Some((instance, id)), _) => Purpose::Worker { instance, id: SlotId(id) },
+            (None, Some((instance, id, word))) => {
+                let exam = match word {
+                    ExamWord::Health => Exam::Health,
+                    ExamWord::Ready => Exam::Ready,
+                };
+                Purpose::Exam { instance, id: SlotId(id), exam }
+            }
+            (None, None) => Purpose::Build,
         }
     }
 

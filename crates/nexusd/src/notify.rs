@@ -1,4 +1,5 @@
-//! The socket on which workers say that they are ready (`sd_notify(3)`).
+//! The socket on which workers speak: `sd_notify(3)`, and the descriptors for a newline and for
+//! Node's messages, which lead here as well (`nexus_keeper::Channel`).
 //!
 //! One datagram socket with an abstract name serves all workers; the kernel says who sent what
 //! (SCM_CREDENTIALS). A datagram is peeked, acted on, then consumed: a daemon that is killed in
@@ -8,24 +9,49 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
+use nexus_spec::Span;
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, bind, recvmsg,
-    setsockopt, socket, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrLike, UnixAddr, bind,
+    recvmsg, setsockopt, socket, sockopt,
 };
 
 /// The longest datagram that is looked at.
 const DATAGRAM_MAX: usize = 4_096;
+/// The length of the address of a sender without a name (`unix(7)`), or more than that.
+const UNNAMED: u32 = size_of::<nix::libc::sa_family_t>() as u32;
 /// How many ancestors of a sender are looked at before it counts as nobody's.
 const ANCESTORS_MAX: usize = 32;
 
-/// What a worker said.
+/// The longest status text that is kept, in bytes.
+const STATUS_MAX: usize = 256;
+/// The longest time that one message asks for.
+const EXTEND_MAX: Span = Span(60 * 60 * 1_000);
+
+/// What somebody said.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Said {
     /// Who, by the kernel's word.
     pub(crate) pid: i32,
-    /// `READY=1` was in it.
-    pub(crate) ready: bool,
+    /// What, in the order of the message.
+    pub(crate) words: Vec<Word>,
+}
+
+/// One thing that a worker says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// `EXTEND_TIMEOUT_USEC=`: it needs so much time from now on.
+    Extend(Span),
+    /// A line that is no setting, on a descriptor of its own: a newline, or a message of Node's.
+    Line(String),
+    /// `READY=1`.
+    Ready,
+    /// `RELOADING=1`: it reads its configuration anew, and will say `READY=1` then.
+    Reloading,
+    /// `STATUS=`, in bounds and harmless on a terminal.
+    Status(String),
+    /// `STOPPING=1`.
+    Stopping,
 }
 
 /// A new socket and its abstract name, without the leading NUL.
@@ -79,9 +105,47 @@ fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Option<Said>> 
             pid = credentials.pid();
         }
     }
+    // By its length alone: nix does not read the name of a sender that has none.
+    let named = message.address.is_some_and(|sender| sender.len() > UNNAMED);
     let length = message.bytes;
-    let ready = data[..length].split(|&byte| byte == b'\n').any(|line| line == b"READY=1");
-    Ok(Some(Said { pid, ready }))
+    let words = match named {
+        true => lines(&data[..length]),
+        false => settings(&data[..length]),
+    };
+    Ok(Some(Said { pid, words }))
+}
+
+/// Complete lines of a descriptor of its own.
+fn lines(data: &[u8]) -> Vec<Word> {
+    let complete =
+        data.iter().rposition(|&byte| byte == b'\n').map_or(&data[..0], |at| &data[..at]);
+    let ended = data.contains(&b'\n');
+    let lines = complete.split(|&byte| byte == b'\n').filter(|_| ended);
+    lines.map(|line| Word::Line(String::from_utf8_lossy(line).into_owned())).collect()
+}
+
+/// What `sd_notify(3)` sends: a setting a line. What we do not act upon is passed over.
+fn settings(data: &[u8]) -> Vec<Word> {
+    let word = |line: &[u8]| {
+        let (key, value) = std::str::from_utf8(line).ok()?.split_once('=')?;
+        match (key, value) {
+            ("READY", "1") => Some(Word::Ready),
+            ("RELOADING", "1") => Some(Word::Reloading),
+            ("STOPPING", "1") => Some(Word::Stopping),
+            ("STATUS", text) => Some(Word::Status(shown(text))),
+            ("EXTEND_TIMEOUT_USEC", time) => {
+                let span = Span(time.parse::<u64>().ok()?.div_ceil(1_000));
+                Some(Word::Extend(span.min(EXTEND_MAX)))
+            }
+            _ => None,
+        }
+    };
+    data.split(|&byte| byte == b'\n').filter_map(word).collect()
+}
+
+fn shown(text: &str) -> String {
+    let cut = &text[..text.floor_char_boundary(STATUS_MAX)];
+    nexus_log::printable(cut.as_bytes(), false)
 }
 
 /// The one of `is_main` that is `pid` or an ancestor of it.
@@ -114,7 +178,8 @@ mod tests {
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         worker.send_to_addr(b"STATUS=x\nREADY=1\n", &address).unwrap();
         let me = std::process::id() as i32;
-        let said = Some(Said { pid: me, ready: true });
+        let words = vec![Word::Status("x".into()), Word::Ready];
+        let said = Some(Said { pid: me, words });
         assert_eq!(peek(socket.as_fd()).unwrap(), said);
         assert_eq!(peek(socket.as_fd()).unwrap(), said);
         consume(socket.as_fd()).unwrap();
@@ -137,7 +202,8 @@ mod tests {
             let bytes = [io::IoSlice::new(b"READY=1")];
             let to = Some(&address);
             sendmsg(sender.as_raw_fd(), &bytes, &rights, MsgFlags::empty(), to).unwrap();
-            assert_eq!(peek(socket.as_fd()).unwrap(), Some(Said { pid: 0, ready: true }));
+            let words = vec![Word::Ready];
+            assert_eq!(peek(socket.as_fd()).unwrap(), Some(Said { pid: 0, words }));
             consume(socket.as_fd()).unwrap();
             assert_eq!(peek(socket.as_fd()).unwrap(), None);
             assert_eq!(open_ones(), 1, "{count} descriptors");
@@ -145,9 +211,39 @@ mod tests {
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         for bytes in [Vec::new(), vec![b'x'; DATAGRAM_MAX * 2]] {
             sender.send_to_addr(&bytes, &address).unwrap();
-            assert!(peek(socket.as_fd()).unwrap().is_some_and(|said| !said.ready));
+            assert!(peek(socket.as_fd()).unwrap().is_some_and(|said| said.words.is_empty()));
             consume(socket.as_fd()).unwrap();
         }
+    }
+
+    #[test]
+    fn what_is_said_in_settings() {
+        let all = b"READY=1\nRELOADING=1\nSTOPPING=1\nREADY=2\nX\nEXTEND_TIMEOUT_USEC=1500\n";
+        let words = [
+            Word::Ready,
+            Word::Reloading,
+            Word::Stopping,
+            Word::Extend(Span(2)),
+            Word::Extend(EXTEND_MAX),
+            Word::Status("a [31mb".into()),
+        ];
+        let long = format!("EXTEND_TIMEOUT_USEC={}\nSTATUS=a\x1b[31mb\n", u64::MAX);
+        let said = settings(&[&all[..], long.as_bytes()].concat());
+        assert_eq!(said[..5], words[..5]);
+        let Word::Status(text) = &said[5] else { panic!("{said:?}") };
+        assert!(!text.contains('\x1b') && text.starts_with('a'), "{text:?}");
+        assert_eq!(settings(&[b'='; 300]), []);
+        let long = settings(format!("STATUS={}", "é".repeat(4_000)).as_bytes());
+        assert_eq!(long, [Word::Status("é".repeat(STATUS_MAX / 2))]);
+    }
+
+    #[test]
+    fn lines_of_a_descriptor_count_when_they_have_ended() {
+        let line = |text: &str| Word::Line(text.into());
+        assert_eq!(lines(b"\n"), [line("")]);
+        assert_eq!(lines(b"\"ready\"\n{}\nrest"), [line("\"ready\""), line("{}")]);
+        assert_eq!(lines(b"ready"), []);
+        assert_eq!(lines(b""), []);
     }
 
     #[test]

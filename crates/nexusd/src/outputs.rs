@@ -83,12 +83,9 @@ impl Outputs {
         owner: Option<&Ids>,
     ) -> io::Result<(HoldId, HoldId)> {
         let out = self.stream(holdings, naming, line, Stream::Out, owner)?;
-        // A build's two streams share one pipe: their lines stay in order.
-        let err = match line {
-            Line::Build => out,
-            Line::Instance(_) | Line::Merged => {
-                self.stream(holdings, naming, line, Stream::Err, owner)?
-            }
+        let err = match line.is_one() {
+            true => out,
+            false => self.stream(holdings, naming, line, Stream::Err, owner)?,
         };
         Ok((out, err))
     }
@@ -241,7 +238,7 @@ impl Outputs {
         let Some(file) = mover.and_then(|mover| mover.take_renewed(id)) else { return Ok(()) };
         let under = match line {
             Line::Instance(_) if merged(app) => Line::Merged,
-            Line::Build | Line::Instance(_) | Line::Merged => *line,
+            Line::Build | Line::Exam(_) | Line::Instance(_) | Line::Merged => *line,
         };
         holdings.hold(Held::File(app.clone(), under, *stream), file)?;
         Ok(())

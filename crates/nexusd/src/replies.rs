@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nexus_core::{ChildId, Failure, OpId, Outcome, Time};
+use nexus_core::{ChildId, Failure, OpId, Outcome, Purpose, Time};
 use nexus_proto::AppResult;
 use nexus_spec::{Name, Span};
 
@@ -71,6 +71,7 @@ impl Daemon {
             None => self.who_is_busy(&app, &outcome),
         };
         let mut result = words::result(app.clone(), &outcome, clock::now(), excuse.as_deref());
+        result.message.push_str(&self.found_about(&outcome));
         let Some(failed) = failed else { return self.answer(op, result) };
         let line = failed.line();
         let files = self.evidence(&app, line);
@@ -85,6 +86,25 @@ impl Daemon {
             self.store.keep(Entry::Operation(Box::new(op.clone())));
         }
         self.look_for_evidence(op, &app, failed, files, result);
+    }
+
+    /// What checks had found out about a worker that failed.
+    fn found_about(&self, outcome: &Outcome) -> String {
+        let (child, exit) = match *outcome {
+            Outcome::StartFailed { child, exit, .. } => (child, exit),
+            Outcome::RolledBack { failure: Some(Failure { child, exit, .. }), .. } => (child, exit),
+            Outcome::Aborted
+            | Outcome::AlreadyRunning
+            | Outcome::BuildFailed { .. }
+            | Outcome::Busy { .. }
+            | Outcome::CannotAbort
+            | Outcome::Conflict
+            | Outcome::Done
+            | Outcome::NotFound
+            | Outcome::RolledBack { failure: None, .. }
+            | Outcome::Superseded => return String::new(),
+        };
+        self.finding(child.0, exit)
     }
 
     /// Read the last lines once all that the worker wrote is in its files, then answer.
@@ -151,7 +171,9 @@ impl Daemon {
 
     fn build_excuse(&self, app: &Name) -> Option<String> {
         let is_build = |child: &&u64| {
-            self.notes.get(child).is_some_and(|note| note.app == *app && note.worker.is_none())
+            self.notes
+                .get(child)
+                .is_some_and(|note| note.app == *app && note.purpose() == Purpose::Build)
         };
         self.excuses.keys().find(is_build).and_then(|child| self.excuses.get(child)).cloned()
     }
@@ -163,9 +185,9 @@ impl Daemon {
             return vec![self.home.log(app, line, Stream::Out, false)];
         };
         let naming = self.naming(app.spec());
-        let streams: &[Stream] = match line {
-            Line::Build => &[Stream::Out],
-            Line::Instance(_) | Line::Merged => &[Stream::Err, Stream::Out],
+        let streams: &[Stream] = match line.is_one() {
+            true => &[Stream::Out],
+            false => &[Stream::Err, Stream::Out],
         };
         streams.iter().map(|&stream| naming.file(line, stream).0).collect()
     }

@@ -51,6 +51,7 @@ impl Daemon {
             Report::Running { child } => {
                 tracing::debug!(child, "runs its program");
                 self.sample(child);
+                self.probe(child);
             }
             Report::Spawned { child, pid } => {
                 self.lives(child, pid);
@@ -99,6 +100,7 @@ impl Daemon {
             self.pids.remove(&pid);
         }
         self.sampling.forget(child);
+        self.probes.forget(child);
     }
 
     /// A worker runs its program: from here on what it uses is its own.
@@ -150,10 +152,12 @@ impl Daemon {
     pub(crate) fn words(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
         for _ in 0..WORDS_MAX {
             let Some(said) = crate::notify::peek(socket)? else { return Ok(false) };
-            if said.ready {
+            if !said.words.is_empty() {
                 match self.sender(said.pid) {
-                    Some(child) => self.turn(Event::Ready { child }, NOBODY),
-                    None => tracing::warn!(pid = said.pid, "READY=1 from a process of nobody's"),
+                    Some(child) => said.words.into_iter().for_each(|word| self.heard(child, word)),
+                    None => {
+                        tracing::warn!(pid = said.pid, words = ?said.words, "from nobody's process");
+                    }
                 }
             }
             // Only now: had we been killed before, the next nexusd would have read it again.

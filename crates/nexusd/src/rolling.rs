@@ -1,6 +1,8 @@
 //! A reload that is under way, as it is kept on disk, and as it is told.
 
-use nexus_core::{Back, ChildId, Failure, LastExit, Milestone, OpId, Reload, SuccessorRecord, Why};
+use nexus_core::{
+    Back, ChildId, Exit, Failure, LastExit, Milestone, OpId, Reload, SuccessorRecord, Why,
+};
 use nexus_spec::{AppSpec, Name};
 use serde::{Deserialize, Serialize};
 
@@ -169,6 +171,9 @@ pub(crate) fn message(
     let why = match (failure, excuse) {
         (None, _) => "it was aborted".to_owned(),
         (Some(failure), Some(excuse)) => format!("new {app}/{} {excuse}", failure.instance),
+        (Some(Failure { instance, exit: Exit::NeverReady, after, .. }), None) => {
+            format!("new {app}/{instance} was not ready after {}", span(after))
+        }
         (Some(failure), None) => format!(
             "new {app}/{} {} after {}, before it was ready",
             failure.instance,

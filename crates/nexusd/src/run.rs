@@ -248,6 +248,13 @@ impl Daemon {
         self.keep_runs(kept);
     }
 
+    /// Files are watched again, and workers asked again.
+    fn look_at_all(&mut self) {
+        self.watch_all();
+        let living: Vec<u64> = self.pid_by_child.keys().copied().collect();
+        living.into_iter().for_each(|child| self.probe(child));
+    }
+
     /// Tell the keeper that from here on we decide.
     fn resume(&mut self) {
         let detail = format!(

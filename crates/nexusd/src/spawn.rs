@@ -4,9 +4,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use nexus_core::{ChildId, Event, OnExit, Purpose, SpawnError};
+use nexus_core::{ChildId, Event, Exam, OnExit, Purpose, SpawnError};
 use nexus_keeper::{HoldId, Order, Stage};
-use nexus_spec::{AppSpec, Name};
+use nexus_spec::{AppSpec, Check, Name, Ready};
 use nix::errno::Errno;
 
 use crate::daemon::Daemon;
@@ -81,6 +81,7 @@ impl Daemon {
             .ok_or_else(|| "it is not known".to_owned())?;
         let line = match purpose {
             Purpose::Build => Line::Build,
+            Purpose::Exam { exam, .. } => Line::Exam(exam),
             Purpose::Worker { instance, .. } => Line::Instance(instance),
         };
         let owner = template::ids(&spec.run_as)?;
@@ -91,12 +92,16 @@ impl Daemon {
         let naming = Naming { home: &self.home, spec: &spec, plain_zero, slots };
         let (stdout, stderr) =
             self.outputs.ensure(&mut self.holdings, naming, line, owner.as_ref())?;
+        if let Purpose::Worker { instance, .. } = purpose {
+            self.mark_log(child.0, &spec, instance);
+        }
         let stdin = match purpose {
-            Purpose::Build => None,
+            Purpose::Build | Purpose::Exam { .. } => None,
             Purpose::Worker { instance, .. } => self.stdin(&spec, instance, owner.as_ref())?,
         };
         let place = match purpose {
             Purpose::Build => "build".to_owned(),
+            Purpose::Exam { .. } => "exam".to_owned(),
             Purpose::Worker { instance, .. } => instance.to_string(),
         };
         let order = Order::Spawn {
@@ -119,11 +124,11 @@ impl Daemon {
     }
 
     /// The spec that a child runs with: a build may run for one that is not the app's own yet.
-    fn spec_of(&self, app: &Name, purpose: Purpose, generation: u64) -> Option<AppSpec> {
+    pub(crate) fn spec_of(&self, app: &Name, purpose: Purpose, generation: u64) -> Option<AppSpec> {
         let app = self.state.app(app.as_str())?;
         let planned = match purpose {
             Purpose::Build => app.build().and_then(|build| build.plan.change.as_ref()),
-            Purpose::Worker { .. } => None,
+            Purpose::Exam { .. } | Purpose::Worker { .. } => None,
         };
         Some(planned.map_or_else(|| app.spec_at(generation), |(spec, _)| spec).clone())
     }
@@ -153,6 +158,7 @@ impl Daemon {
     ) -> Result<HoldId, Excuse> {
         let kind = match purpose {
             Purpose::Build => Line::Build,
+            Purpose::Exam { exam, .. } => Line::Exam(exam),
             Purpose::Worker { .. } => Line::Merged,
         };
         let held = Held::Template(spec.name.clone(), kind, generation);
@@ -162,7 +168,7 @@ impl Daemon {
             return Ok(id);
         }
         let sockets = match purpose {
-            Purpose::Build => Vec::new(),
+            Purpose::Build | Purpose::Exam { .. } => Vec::new(),
             Purpose::Worker { .. } => self.sockets(spec)?,
         };
         let origin = self.origin_at(&spec.name, generation);
@@ -176,6 +182,11 @@ impl Daemon {
         let template = match (purpose, &spec.build) {
             (Purpose::Build, Some(command)) => template::build(spec, command, &around)?,
             (Purpose::Build, None) => return Err("it has no build command".to_owned().into()),
+            (Purpose::Exam { exam, .. }, _) => {
+                let command =
+                    command(spec, exam).ok_or_else(|| "it has no such check".to_owned())?;
+                template::exam(spec, command, &around)?
+            }
             (Purpose::Worker { .. }, _) => template::worker(spec, &around)?,
         };
         let sealed = template.seal()?;
@@ -251,15 +262,30 @@ impl Daemon {
 
 /// What one worker is born with beside its template, NUL-terminated each.
 pub(crate) fn carried(spec: &AppSpec, purpose: Purpose) -> Vec<u8> {
-    let Purpose::Worker { instance, id } = purpose else { return Vec::new() };
+    let (instance, id) = match purpose {
+        Purpose::Build => return Vec::new(),
+        Purpose::Exam { instance, id, .. } | Purpose::Worker { instance, id } => (instance, id),
+    };
     let var = &spec.instance_var;
     let mut env = format!("{var}={instance}\0NEXUS_INSTANCE={instance}\0pm_id={}\0", id.0);
     if let Some(var) = &spec.increment_var {
-        let first = spec.env.get(var).and_then(|value| value.trim().parse::<i64>().ok());
-        let value = first.unwrap_or(0).saturating_add(i64::from(instance));
+        let value = spec.variable(var, instance).unwrap_or_default();
         env.push_str(&format!("{var}={value}\0"));
     }
     env.into_bytes()
+}
+
+/// The command of a check, if it is one.
+fn command(spec: &AppSpec, exam: Exam) -> Option<&str> {
+    let check = match (exam, &spec.ready) {
+        (Exam::Ready, Ready::Probe(check)) => check,
+        (Exam::Ready, _) => return None,
+        (Exam::Health, _) => &spec.health.as_ref()?.check,
+    };
+    match check {
+        Check::Exec(command) => Some(command),
+        Check::Http(_) | Check::Tcp(_) => None,
+    }
 }
 
 /// NEXUS_WORKER of a child, but for its number.

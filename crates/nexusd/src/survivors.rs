@@ -191,6 +191,7 @@ fn take(
     let tag = format!("{home_id}:{}:{}", run.app, run.instance);
     holdings.link.take(run.child, run.pid, pidfd, tag.as_bytes(), &note.bytes())?;
     let entry = Entry {
+        until: None,
         child: ChildId(run.child),
         pid: Some(Pid(run.pid)),
         app: run.app.clone(),

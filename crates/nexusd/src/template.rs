@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use nexus_keeper::{Grants, HoldId, Template};
-use nexus_spec::{AppSpec, Bound, Limits, Rlimit, RunAs};
+use nexus_keeper::{Channel, Grants, HoldId, Template};
+use nexus_spec::{AppSpec, Bound, Limits, Ready, Rlimit, RunAs};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::sources::Sourced;
@@ -62,6 +62,13 @@ pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Templa
         ids,
         grants: grants(&spec.limits),
         listen: around.sockets.iter().map(|(id, name)| (*id, name.clone().into_bytes())).collect(),
+        channel: match spec.ready {
+            Ready::Fd => Channel::Ready,
+            Ready::Ipc => Channel::Node,
+            Ready::Default | Ready::Delay(_) | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
+                Channel::None
+            }
+        },
     })
 }
 
@@ -74,8 +81,29 @@ pub(crate) fn build(
     command: &str,
     around: &Surroundings<'_>,
 ) -> Result<Template, String> {
+    shell(spec, command, around, &TOOLCHAIN)
+}
+
+/// What a command that checks workers runs with: the app's rights, directory and environment.
+///
+/// # Errors
+/// As [`worker`].
+pub(crate) fn exam(
+    spec: &AppSpec,
+    command: &str,
+    around: &Surroundings<'_>,
+) -> Result<Template, String> {
+    shell(spec, command, around, &[])
+}
+
+fn shell(
+    spec: &AppSpec,
+    command: &str,
+    around: &Surroundings<'_>,
+    toolchain: &[&str],
+) -> Result<Template, String> {
     let ids = ids(&spec.run_as)?;
-    let mut env = variables(spec, around, ids.as_ref(), &TOOLCHAIN)?;
+    let mut env = variables(spec, around, ids.as_ref(), toolchain)?;
     env.insert("NEXUS_HOME".into(), around.home.display().to_string());
     env.insert("NEXUS_APP".into(), spec.name.to_string());
     Ok(Template {
@@ -87,6 +115,7 @@ pub(crate) fn build(
         ids,
         grants: grants(&spec.limits),
         listen: Vec::new(),
+        channel: Channel::None,
     })
 }
 

@@ -76,7 +76,7 @@ impl Daemon {
             unadopted: self.served_by_workers_only(name),
             command,
             cwd: spec.cwd.display().to_string(),
-            ready_when: words::ready_when(spec.ready, spec.ready_timeout),
+            ready_when: words::ready_when(&spec.ready, spec.ready_timeout),
             stop_signal: words::signal(spec.stop.signal.0),
             stop_tree: spec.stop.tree,
             door: spec.door,
@@ -103,13 +103,16 @@ impl Daemon {
         let exit = slot.last_exit;
         let said = exit.map(|exit| {
             let excuse = self.excuses.get(&exit.child.0);
-            excuse.cloned().unwrap_or_else(|| words::exit(exit.exit))
+            let found = || self.finding(exit.child.0, exit.exit);
+            excuse.cloned().unwrap_or_else(|| words::exit(exit.exit) + &found())
         });
+        let (says, about) = self.said(slot.phase.child());
         InstanceView {
             id: slot.id.0,
             instance: slot.instance,
             status: status(slot.want, slot.phase),
-            explain: slot.explain().to_owned(),
+            explain: format!("{}{about}", slot.explain()),
+            says,
             pid: slot.phase.pid().map(|pid| pid.0),
             child: slot.phase.child().map(|child| child.0),
             generation: slot.phase.child().map(|_| slot.generation),
@@ -147,7 +150,8 @@ impl Daemon {
         })?;
         let exit = slot.last_exit?;
         let how = self.excuses.get(&exit.child.0).cloned().unwrap_or_else(|| {
-            format!("{} after {}", words::ended(exit.exit), words::span(exit.lived))
+            let found = self.finding(exit.child.0, exit.exit);
+            format!("{} after {}{found}", words::ended(exit.exit), words::span(exit.lived))
         });
         let times = match slot.past.exits.len() {
             0 | 1 => String::new(),

@@ -89,11 +89,24 @@ pub(crate) fn again(again_at: Option<Time>, now: Time) -> String {
 }
 
 /// When a worker of a spec counts as ready.
-pub(crate) fn ready_when(ready: Ready, timeout: Span) -> String {
+pub(crate) fn ready_when(ready: &Ready, timeout: Span) -> String {
     match ready {
         Ready::Default => "default (alive for 1s)".into(),
-        Ready::Delay(delay) => format!("delay:{}", span(delay)),
-        Ready::Notify => format!("notify within {}", span(timeout)),
+        Ready::Delay(delay) => format!("delay:{}", span(*delay)),
+        Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
+            format!("{ready} within {}", span(timeout))
+        }
+    }
+}
+
+/// ` (notify)`: what a worker counted as ready by.
+pub(crate) fn ready_by(ready: &Ready) -> String {
+    match ready {
+        Ready::Default => " (alive)".into(),
+        Ready::Delay(_) => " (alive so long)".into(),
+        Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
+            format!(" ({ready})")
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod names;
 mod openapi;
 mod output;
 mod project;
+mod readiness;
 mod readme;
 mod refused;
 mod reload;

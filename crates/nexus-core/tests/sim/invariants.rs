@@ -51,7 +51,8 @@ impl World {
         }
         let strays: BTreeSet<ChildId> = self.state.strays().map(|(&child, _)| child).collect();
         let builds = self.state.apps().filter_map(|(_, app)| app.build()?.phase.child());
-        let builds: BTreeSet<ChildId> = builds.collect();
+        let exams = self.state.exams().map(|(&child, _)| child);
+        let builds: BTreeSet<ChildId> = builds.chain(exams).collect();
         let mut serving: BTreeMap<SlotId, ChildId> = BTreeMap::new();
         for kept in self.keeper.kept.values().filter(|kept| kept.lives()) {
             let child = kept.entry.child;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{
-    Breach, ChildId, Ended, Entry, Event, Exit, Limit, OnExit, Pid, Purpose, Roll, SlotId,
+    Breach, ChildId, Ended, Entry, Event, Exam, Exit, Limit, OnExit, Pid, Purpose, Roll, SlotId,
     SpawnError, Time,
 };
 use nexus_spec::{Name, Span};
@@ -17,7 +17,9 @@ use crate::rng::Rng;
 pub(crate) enum Fate {
     Born(ChildId),
     Breaches(ChildId),
+    Checked(ChildId),
     Dies(ChildId, Death),
+    Extends(ChildId),
     Ready(ChildId),
     Respawn(ChildId),
     TreeEnds(ChildId),
@@ -60,7 +62,7 @@ impl Kept {
 
     pub(crate) fn slot(&self) -> Option<SlotId> {
         match self.entry.purpose {
-            Purpose::Build => None,
+            Purpose::Build | Purpose::Exam { .. } => None,
             Purpose::Worker { id, .. } => Some(id),
         }
     }
@@ -130,6 +132,7 @@ impl Keeper {
             generation,
             ready: false,
             started_at: now,
+            until: None,
             respawn_of,
             ended: None,
         };
@@ -162,7 +165,17 @@ impl Keeper {
                 let death = if rng.chance(65) { Death::Finish } else { Death::Crash };
                 self.later(born + Span(rng.below(400)), Fate::Dies(child, death));
             }
+            Purpose::Exam { .. } => {
+                let death = if rng.chance(65) { Death::Finish } else { Death::Crash };
+                self.later(born + Span(rng.below(150)), Fate::Dies(child, death));
+            }
             Purpose::Worker { .. } => {
+                for _ in 0..rng.below(3) {
+                    self.later(born + Span(rng.below(2_000)), Fate::Checked(child));
+                }
+                if rng.chance(20) {
+                    self.later(born + Span(rng.below(300)), Fate::Extends(child));
+                }
                 if rng.chance(80) {
                     self.later(born + Span(rng.below(200)), Fate::Ready(child));
                 }
@@ -242,7 +255,21 @@ impl Keeper {
                     self.report(rng, now, Event::Breach { child, breach });
                 }
             }
+            Fate::Checked(of) => {
+                if self.kept.get(&of).is_some_and(|kept| kept.alive) {
+                    let exam = if rng.chance(50) { Exam::Ready } else { Exam::Health };
+                    let patience = Span(100);
+                    self.report(rng, now, Event::Examine { of, exam, patience });
+                }
+            }
             Fate::Dies(child, death) => self.dies(rng, now, child, death),
+            Fate::Extends(child) => {
+                let until = now + Span(rng.below(400));
+                if let Some(kept) = self.kept.get_mut(&child).filter(|kept| kept.alive) {
+                    kept.entry.until = kept.entry.until.max(Some(until));
+                    self.report(rng, now, Event::Extend { child, until });
+                }
+            }
             Fate::Ready(child) => {
                 let kept = self.kept.get_mut(&child).filter(|kept| kept.alive);
                 let Some(kept) = kept else { return };

@@ -36,6 +36,8 @@ pub(crate) struct World {
     /// Operations that the daemon begins by itself.
     undertakings: Vec<(Name, Cause)>,
     pub(crate) turns: u64,
+    /// Whose exams have not been answered.
+    examined: BTreeSet<ChildId>,
     /// When the daemon is back, while it is dead.
     back_at: Option<Time>,
     /// In percent, at every turn.
@@ -59,6 +61,7 @@ impl World {
             last_op: 0,
             undertakings: Vec::new(),
             turns: 0,
+            examined: BTreeSet::new(),
             back_at: None,
             mortality: 2,
             trace: traced.then(Vec::new),
@@ -144,6 +147,8 @@ impl World {
     }
 
     fn comes_back(&mut self) {
+        // Whoever waited for an exam has died with the daemon.
+        self.examined.clear();
         self.note(|| "the daemon is back".into());
         self.back_at = None;
         let mut roll = self.keeper.roll();
@@ -216,7 +221,18 @@ impl World {
             Event::Exited { child, .. } | Event::SpawnFailed { child, .. } => vec![child],
             _ => Vec::new(),
         };
-        let actions = step(&mut self.state, self.now, event);
+        let exam = match event {
+            Event::Examine { of, .. } => Some(of),
+            _ => None,
+        };
+        // One that is being examined is told at once that it is not examined again.
+        let first = exam.is_none_or(|of| self.examined.insert(of));
+        let mut actions = step(&mut self.state, self.now, event);
+        if !first {
+            let answer = Action::Examined { of: exam.unwrap(), exit: None };
+            let at = actions.iter().position(|action| *action == answer).unwrap();
+            actions.remove(at);
+        }
         self.carry_out(ended, asked, &running, &moved, actions);
         if self.keeper.reports.is_empty() {
             self.contract.settles();
@@ -301,6 +317,9 @@ impl World {
         let World { rng, now, keeper, .. } = self;
         match action {
             Action::Acknowledge { child } => keeper.acknowledge(child),
+            Action::Examined { of, .. } => {
+                assert!(self.examined.remove(&of), "examined twice, or unasked: {of:?}");
+            }
             Action::Kill { child } => keeper.kill(rng, *now, child),
             Action::Keep(_) | Action::Note(_) | Action::Reply { .. } => {}
             Action::Spawn { child, app, purpose, generation, on_exit } => {

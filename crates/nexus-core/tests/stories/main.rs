@@ -9,6 +9,8 @@ mod build;
 mod changes;
 mod crash;
 mod delete;
+mod effects;
+mod exam;
 mod reload;
 mod restart;
 mod scale;

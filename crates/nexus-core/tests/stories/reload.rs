@@ -355,3 +355,23 @@ fn an_incumbent_that_is_being_drained_is_not_resurrected() {
         ",
     );
 }
+
+#[test]
+fn the_new_spec_says_when_its_workers_are_ready_also_where_the_old_one_stops_first() {
+    tell(
+        api(),
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        55    tick            | op1 done
+        60    reload saying   | term15 #1
+        70    #1 exits 0      | ack #1, spawn #3 0
+        75    #3 spawned      |
+        80    #3 ready        | op2 done
+        90    reload saying   | term15 #3
+        95    #3 exits 0      | ack #3, spawn #5 0
+        96    #5 spawned      |
+        396   tick            | op3 rolled back: 0 #5 NeverReady, 0 replaced, 0 stuck
+        ",
+    );
+}

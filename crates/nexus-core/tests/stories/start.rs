@@ -191,3 +191,39 @@ fn nobody_knows_the_app() {
         ",
     );
 }
+
+#[test]
+fn a_worker_that_asks_for_time_gets_it_to_become_ready_and_to_end() {
+    tell(
+        notify(),
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        200   #1 extends 900  |
+        201   #1 extends 300  |
+        305   tick            |
+        500   resume #1=0,until900 |
+        899   tick            |
+        900   tick            | op1 failed 0 #1 NeverReady again 900, term15 #1
+        901   #1 extends 2000 |
+        1400  tick            |
+        2000  tick            | kill #1
+        2001  #1 dies 9       | ack #1, spawn #3 0
+        ",
+    );
+}
+
+#[test]
+fn time_that_is_asked_for_keeps_nobody_from_being_ready() {
+    tell(
+        api(),
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        6     #1 extends 900  |
+        54    tick            |
+        55    tick            | op1 done
+        56    #1 ready        |
+        ",
+    );
+}

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use nexus_core::{
-    Action, Ask, Breach, Cause, ChildId, Ended, Entry, Event, Exit, Fact, Failure, Keep, Limit,
-    Milestone, OpId, Outcome, Pid, Purpose, Roll, SpawnError, State, Time, resume, step,
+    Action, Ask, Breach, Cause, ChildId, Ended, Entry, Event, Exam, Exit, Limit, OpId, Pid,
+    Purpose, Roll, SlotId, SpawnError, State, Time, resume, step,
 };
 use nexus_spec::{
     AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Size, Span, Stop,
 };
+
+use crate::effects::effect;
 
 const ENOENT: i32 = 2;
 const EAGAIN: i32 = 11;
@@ -177,6 +179,10 @@ impl Stage {
         for word in how {
             match *word {
                 "other" => ask.spec = Some((Box::new(self.other()), 1)),
+                "saying" => {
+                    let spec = AppSpec { ready: Ready::Notify, ..self.spec.clone() };
+                    ask.spec = Some((Box::new(spec), 1));
+                }
                 "replacing" => ask.replace = true,
                 "both" => ask.parallel = 2,
                 _ => {
@@ -219,6 +225,9 @@ impl Stage {
         let place = parts.next().expect("a place");
         let app = self.spec.name.clone();
         let purpose = match place.parse() {
+            Err(_) if place == "exam" => {
+                Purpose::Exam { instance: 0, id: SlotId(0), exam: Exam::Health }
+            }
             Err(_) => Purpose::Build,
             Ok(instance) => {
                 let slot = self.state.app("api").and_then(|app| app.slot(instance));
@@ -234,6 +243,7 @@ impl Stage {
             generation: 1,
             ready: false,
             started_at: Time(0),
+            until: None,
             respawn_of: None,
             ended: None,
         };
@@ -244,6 +254,8 @@ impl Stage {
                 entry.pid = None;
             } else if part == "tree" {
                 entry.ended.as_mut().expect("ended first").tree_gone = false;
+            } else if let Some(until) = part.strip_prefix("until") {
+                entry.until = Some(Time(until.parse().expect("a time")));
             } else if let Some(generation) = part.strip_prefix("gen") {
                 entry.generation = generation.parse().expect("a generation");
             } else if let Some(old) = part.strip_prefix("of") {
@@ -279,6 +291,7 @@ fn reported(now: Time, child: u64, words: &[&str]) -> Event {
     match *words {
         ["spawned"] => Event::Spawned { child, pid: Pid(1) },
         ["ready"] => Event::Ready { child },
+        ["extends", until] => Event::Extend { child, until: Time(until.parse().expect("a time")) },
         ["uses", measured] => {
             let measured = measured.parse().expect("bytes");
             let breach = Breach { limit: Limit::Memory, measured, allowed: 100, lasted: Span(0) };
@@ -291,6 +304,7 @@ fn reported(now: Time, child: u64, words: &[&str]) -> Event {
         ["tree", "gone"] => Event::TreeGone { child },
         ["missing"] => Event::SpawnFailed { child, error: SpawnError::Permanent(ENOENT) },
         ["no", "room"] => Event::SpawnFailed { child, error: SpawnError::Resources(EAGAIN) },
+        ["is", "examined"] => Event::Examine { of: child, exam: Exam::Health, patience: Span(100) },
         ["respawned", new] => {
             Event::Respawned { old: child, new: ChildId(number(new)), pid: Pid(1) }
         }
@@ -300,96 +314,4 @@ fn reported(now: Time, child: u64, words: &[&str]) -> Event {
 
 fn number(word: &str) -> u64 {
     word.strip_prefix('#').and_then(|word| word.parse().ok()).expect("a child is #number")
-}
-
-fn effect(action: &Action) -> String {
-    match action {
-        Action::Acknowledge { child } => format!("ack #{}", child.0),
-        Action::Keep(keep) => match keep {
-            Keep::App(_) => "keep app".into(),
-            Keep::Gone(_) => "keep gone".into(),
-            Keep::Pending(_) => "keep pending".into(),
-            Keep::Slot(_, instance) => format!("keep slot {instance}"),
-        },
-        Action::Kill { child } => format!("kill #{}", child.0),
-        Action::Note(fact) => fact_word(fact),
-        Action::Reply { op, outcome, .. } => format!("op{} {}", op.0, answer(outcome)),
-        Action::Spawn { child, purpose, on_exit, .. } => {
-            let place = match purpose {
-                Purpose::Build => "build".into(),
-                Purpose::Worker { instance, .. } => instance.to_string(),
-            };
-            let absent = match (&on_exit.next, on_exit.delay) {
-                (None, _) => " alone".into(),
-                (Some(_), Span(0)) => String::new(),
-                (Some(_), Span(delay)) => format!(" +{delay}"),
-            };
-            format!("spawn #{} {place}{absent}", child.0)
-        }
-        Action::Terminate { child, signal } => format!("term{} #{}", signal.0, child.0),
-        Action::Undertake { cause, .. } => format!("undertake {cause:?}"),
-    }
-}
-
-fn answer(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Aborted => "aborted".into(),
-        Outcome::AlreadyRunning => "already running".into(),
-        Outcome::Busy { with } => format!("busy with op{}", with.0),
-        Outcome::CannotAbort => "cannot abort".into(),
-        Outcome::RolledBack { failure, replaced, stuck } => {
-            let why = failure.map_or("aborted".into(), failed);
-            format!("rolled back: {why}, {replaced} replaced, {stuck} stuck")
-        }
-        Outcome::BuildFailed { exit } => format!("build failed {exit:?}"),
-        Outcome::Conflict => "conflict".into(),
-        Outcome::Done => "done".into(),
-        Outcome::NotFound => "not found".into(),
-        Outcome::StartFailed { instance, child, exit, again_at, .. } => {
-            let again = again_at.map_or("never".into(), |at| at.0.to_string());
-            format!("failed {instance} #{} {exit:?} again {again}", child.0)
-        }
-        Outcome::Superseded => "superseded".into(),
-    }
-}
-
-fn failed(failure: Failure) -> String {
-    let Failure { instance, child, exit, .. } = failure;
-    format!("{instance} #{} {exit:?}", child.0)
-}
-
-fn fact_word(fact: &Fact) -> String {
-    match fact {
-        Fact::Built { exit, .. } => format!("(built {exit:?})"),
-        Fact::Breached { breach, after, .. } => {
-            format!("(breach {} of {} after {})", breach.measured, breach.allowed, after.0)
-        }
-        Fact::BuildStarted { .. } => "(build)".into(),
-        Fact::Deleted { .. } => "(deleted)".into(),
-        Fact::Errored { exits, .. } => format!("(errored after {exits})"),
-        Fact::Exited { after, asked: true, .. } => format!("(ended after {})", after.0),
-        Fact::Exited { after, .. } => format!("(exited after {})", after.0),
-        Fact::HeldBack { after, until, .. } => format!("(held to {} after {after})", until.0),
-        Fact::Killed { .. } => "(killed)".into(),
-        Fact::Reload { generation, milestone, .. } => match milestone {
-            Milestone::Begun { instances, overlaps } => {
-                let how = if *overlaps { "beside" } else { "stop first" };
-                format!("(reload {instances} to g{generation}, {how})")
-            }
-            Milestone::Done => format!("(reloaded g{generation})"),
-            Milestone::KeptOld(failure) => format!("(kept: {})", failed(*failure)),
-            Milestone::RolledBack { replaced, stuck, .. } => {
-                format!("(rolled back: {replaced} replaced, {stuck} stuck)")
-            }
-            Milestone::RollingBack(_) => "(rolling back)".into(),
-        },
-        Fact::Replaced { old, child, why, .. } => {
-            format!("(#{} by #{}: {why:?})", old.0, child.0)
-        }
-        Fact::Reset { .. } => "(reset)".into(),
-        Fact::Scaled { from, to, .. } => format!("(scaled {from} to {to})"),
-        Fact::Ready { after, .. } => format!("(ready after {})", after.0),
-        Fact::Started { .. } => "(started)".into(),
-        Fact::Stopping { .. } => "(stopping)".into(),
-    }
 }

@@ -16,13 +16,14 @@ use std::path::Path;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid};
 
 use crate::arena::Arena;
 use crate::handoff::Limits;
 use crate::sys::{files, process, socket};
-use crate::wire::{Grants, LISTEN_MAX, Stage, TAG_MAX, Template};
+use crate::wire::{Channel, Grants, LISTEN_MAX, Stage, TAG_MAX, Template};
 
 /// What the child needs to know.
 pub(super) struct Birth<'a> {
@@ -83,7 +84,11 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     for (socket, place) in sockets.iter().zip(3..) {
         files::place(socket.as_raw_fd(), place).map_err(at(Stage::Descriptors))?;
     }
-    let first_free = 3 + sockets.len() as RawFd;
+    let mut first_free = 3 + sockets.len() as RawFd;
+    if template.channel != Channel::None {
+        channel(&template, first_free).map_err(at(Stage::Descriptors))?;
+        first_free += 1;
+    }
     std::mem::forget(given); // closed by number on the next line
     keep_only(first_free, &gate).map_err(at(Stage::Descriptors))?;
     let command = process::Command::new(&template.argv, &environment(birth, &template));
@@ -150,6 +155,26 @@ fn streams(stdin: Option<&OwnedFd>, stdout: &OwnedFd, stderr: &OwnedFd) -> std::
     Ok(())
 }
 
+/// A socket of its own, with a name that the kernel chooses: by that its words are told from those
+/// of `sd_notify(3)`, whose senders have none.
+fn channel(template: &Template, place: RawFd) -> std::io::Result<()> {
+    let of_notify =
+        |variable: &Vec<u8>| variable.strip_prefix(b"NOTIFY_SOCKET=@").map(<[u8]>::to_vec);
+    let name = template.env.iter().find_map(of_notify).ok_or(Errno::EDESTADDRREQ)?;
+    let socket = nix::sys::socket::socket(
+        AddressFamily::Unix,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    nix::sys::socket::bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
+    nix::sys::socket::connect(socket.as_raw_fd(), &UnixAddr::new_abstract(&name)?)?;
+    let lifted = files::dup_from(socket.as_raw_fd(), LIFTED)?;
+    // It may have the very number that it is to get.
+    drop(socket);
+    files::place(lifted.as_raw_fd(), place)
+}
+
 /// A pipe is opened anew, before our rights are dropped: file status flags belong to the opened
 /// description, and a dead worker's O_NONBLOCK must not reach its successor. Read-write, so that
 /// even the death of both of the pair is no EPIPE for the worker. Anything else (a file has its
@@ -189,6 +214,15 @@ fn environment(birth: &Birth<'_>, template: &Template) -> Vec<Vec<u8>> {
         set(format!("LISTEN_FDS={}", template.listen.len()).as_bytes());
         set(format!("LISTEN_PID={}", std::process::id()).as_bytes());
         set(&[b"LISTEN_FDNAMES=", names.join(&b':').as_slice()].concat());
+    }
+    let number = 3 + template.listen.len();
+    match template.channel {
+        Channel::None => {}
+        Channel::Ready => set(format!("NEXUS_READY_FD={number}").as_bytes()),
+        Channel::Node => {
+            set(format!("NODE_CHANNEL_FD={number}").as_bytes());
+            set(b"NODE_CHANNEL_SERIALIZATION_MODE=json");
+        }
     }
     env
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use nexus_keeper::{Ended, Grants, Handoff, HoldId, Link, OnExit, Order, Report, Template};
+use nexus_keeper::{
+    Channel, Ended, Grants, Handoff, HoldId, Link, OnExit, Order, Report, Template,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::contract::Contract;
@@ -121,6 +123,7 @@ impl Puppet {
             ids: None,
             grants: Grants::default(),
             listen: Vec::new(),
+            channel: Channel::None,
         }
     }
 

@@ -10,7 +10,7 @@ use crate::given::{Given, What};
 use crate::instances::Instances;
 use crate::listen::Listen;
 use crate::read;
-use crate::ready::{Ready, ReadyFlaw};
+use crate::ready::Ready;
 use crate::restart::Stop;
 use crate::signal::Signal;
 use crate::wrong::{Wrong, Wrongs};
@@ -104,9 +104,13 @@ pub(super) static ROWS: [Setting; 7] = [
     },
     Setting {
         key: "ready",
-        takes: "\"notify\", \"delay:2s\" or \"default\"",
+        takes: "\"notify\", \"fd\", \"ipc\", \"http://127.0.0.1:$PORT/up\", \"tcp://127.0.0.1:$PORT\", \
+                \"log:/listening on/\", \"exec:./check\", \"delay:2s\" or \"default\"",
         default: "default",
-        doc: "What counts as ready: READY=1 on NOTIFY_SOCKET, or alive for a time, else 1 s.",
+        doc: "What counts as ready: READY=1 on NOTIFY_SOCKET, a newline on NEXUS_READY_FD, \
+              `process.send('ready')` of a Node program, an \
+              answer of the worker, a line of its output, a command that succeeds, or alive for a \
+              time, else 1 s.",
         also: &["readiness"],
         own: false,
         work: Work::Done {
@@ -191,12 +195,7 @@ fn addresses(given: &Given) -> Result<Vec<Listen>, Wrongs> {
 }
 
 fn ready(given: &Given) -> Result<Ready, Wrong> {
-    let remedy = "write \"notify\", \"delay:2s\" or \"default\"";
-    Ready::parse(read::text(given)?).map_err(|flaw| match flaw {
-        ReadyFlaw::Wrong(clause) => Wrong::value(given, clause, remedy),
-        ReadyFlaw::NotYet => {
-            let problem = "has a rule that is not carried out yet";
-            Wrong { code: Code::NotYet, ..Wrong::value(given, problem, remedy) }
-        }
-    })
+    let remedy = "write \"notify\", \"fd\", \"http://127.0.0.1:$PORT/up\", \"tcp://127.0.0.1:$PORT\", \
+                  \"log:/listening on/\", \"exec:./check\" or \"delay:2s\"";
+    Ready::parse(read::text(given)?).map_err(|clause| Wrong::value(given, clause, remedy))
 }

@@ -35,7 +35,6 @@ static NOT_YET: &[Later] = &[
     (Scope::App, "pid_file", ""),
     (Scope::App, "autostart", ""),
     (Scope::App, "shutdown_with_message", "write `stop_signal`"),
-    (Scope::App, "wait_ready", "write `ready = \"notify\"`"),
     (Scope::App, "cron_restart", ""),
     (Scope::App, "post_update", ""),
     (Scope::App, "exec_timeout", ""),

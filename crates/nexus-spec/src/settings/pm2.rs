@@ -4,11 +4,12 @@ use super::Setting;
 use crate::flaw::Code;
 use crate::given::Given;
 use crate::read;
+use crate::ready::Ready;
 use crate::restart::Backoff;
 use crate::span::Span;
 use crate::wrong::Wrong;
 
-pub(super) static ROWS: [Setting; 7] = [
+pub(super) static ROWS: [Setting; 8] = [
     Setting::new(
         "name_prefix",
         "a string",
@@ -72,6 +73,19 @@ pub(super) static ROWS: [Setting; 7] = [
         |_| None,
     )
     .default("0"),
+    Setting::new(
+        "wait_ready",
+        "true or false",
+        "The same as `ready = \"ipc\"`.",
+        |options, given| {
+            if read::boolean(given)? {
+                options.ready = Ready::Ipc;
+            }
+            Ok(())
+        },
+        |_| None,
+    )
+    .default("false"),
     Setting::new(
         "listen_timeout",
         "a length of time",

@@ -3,10 +3,12 @@
 use toml::Value;
 
 use super::{NONE, Setting, time};
+
+use crate::check::Check;
 use crate::given::{Given, What};
 use crate::name::Name;
 use crate::read;
-use crate::rollout::{Canary, Check, Dependencies, Health, Until};
+use crate::rollout::{Canary, Dependencies, Health, Until};
 use crate::span::Span;
 use crate::wrong::{Wrong, Wrongs};
 
@@ -139,8 +141,8 @@ fn health(given: &Given) -> Result<Health, Wrongs> {
         let named = |wrong: Wrong| wrong.of_key(&key.text);
         let text = || read::some_text(value).map(str::to_owned);
         let check = match key.text.as_str() {
-            "http" => text().and_then(|address| http(value, address)),
-            "tcp" => text().map(Check::Tcp),
+            "http" => text().and_then(|address| reaching(value, Check::Http(address))),
+            "tcp" => text().and_then(|address| reaching(value, Check::Tcp(address))),
             "exec" => text().map(Check::Exec),
             other => {
                 wrongs.keep(figure(&mut health, other, value).map_err(|wrong| {
@@ -163,14 +165,12 @@ fn health(given: &Given) -> Result<Health, Wrongs> {
     wrongs.unless(health)
 }
 
-fn http(given: &Given, address: String) -> Result<Check, Wrong> {
-    match address.starts_with("http://") || address.starts_with('/') {
-        true => Ok(Check::Http(address)),
-        false => Err(Wrong::value(
-            given,
-            "is no address of HTTP",
-            "write \"http://127.0.0.1:3001/health\"",
-        )),
+/// A check whose address can be asked. Whether its variables are there is seen with the app.
+fn reaching(given: &Given, check: Check) -> Result<Check, Wrong> {
+    let remedy = "write `http = \"http://127.0.0.1:3001/health\"` or `tcp = \"127.0.0.1:3001\"`";
+    match check.endpoint(&|_| Some("1".to_owned())) {
+        Ok(_) => Ok(check),
+        Err(clause) => Err(Wrong::value(given, clause, remedy)),
     }
 }
 

@@ -123,7 +123,7 @@ fn what_is_typed_refuses_what_cannot_be() {
         ("overlap = 'both'", "`overlap` is no rule for overlapping runs"),
         ("health = {}", "`health` asks not exactly one of `http`, `tcp` and `exec`"),
         (
-            "health = { tcp = ':1', exec = 'x' }",
+            "health = { tcp = '127.0.0.1:1', exec = 'x' }",
             "`health` asks not exactly one of `http`, `tcp` and `exec`",
         ),
         ("health = { tcp = ':1', every = 1 }", "unknown key `health.every`"),

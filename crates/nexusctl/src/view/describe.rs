@@ -89,11 +89,19 @@ fn instances(app: &AppView, look: &Look) -> String {
     table.column(Column::left("LAST EXIT", 4), rows.iter().map(|one| Cell::new(exit_of(one))));
     let uptime = |ms: Option<u64>| Cell::new(ms.map(span).unwrap_or_default());
     table.column(Column::right("UPTIME", 7), rows.iter().map(|one| uptime(one.uptime_ms)));
-    let explain = rows.iter().map(|one| Cell::new(plain(&one.explain)));
+    let explain = rows.iter().map(|one| Cell::new(plain(&state(one))));
     table.column(Column::left("STATE", 8), explain);
     let room = look.width.map(|width| width.saturating_sub(2));
     let page = table.render(&Look { width: room, ..look.clone() });
     page.text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// In our words, then in its own.
+fn state(one: &nexus_proto::InstanceView) -> String {
+    match &one.says {
+        Some(says) => format!("{}: {says}", one.explain),
+        None => one.explain.clone(),
+    }
 }
 
 fn settings(app: &AppView, look: &Look) -> String {

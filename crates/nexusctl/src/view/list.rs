@@ -73,6 +73,11 @@ fn by_app(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
     add(Column::right("UPTIME", 5), &|app| Cell::new(app.uptime_ms.map(span).unwrap_or_default()));
     add(Column::left("LISTEN", 6), &|app| Cell::new(listen(app)));
     add(Column::left("PID", 8), &|app| Cell::new(pids(app)));
+    if apps.iter().any(|app| says(app).is_some()) {
+        add(Column::flexible("SAYS", 7, Flex::End), &|app| {
+            Cell::new(says(app).map(plain).unwrap_or_default())
+        });
+    }
     if wide {
         add(Column::right("LIMIT", 9), &|app| {
             Cell::new(app.memory_max_bytes.map(size).unwrap_or_default())
@@ -123,6 +128,11 @@ fn by_instance(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
         Cell::new(one.uptime_ms.map(span).unwrap_or_default())
     });
     add(Column::left("LAST EXIT", 7), &|_, one| Cell::new(exit_of(one)));
+    if rows.iter().any(|(_, one)| one.says.is_some()) {
+        add(Column::flexible("SAYS", 8, Flex::End), &|_, one| {
+            Cell::new(one.says.as_deref().map(plain).unwrap_or_default())
+        });
+    }
     if wide {
         add(Column::left("TREE", 9), &|_, one| Cell::new(plain(&one.tree)));
         add(Column::flexible("STATE", 10, Flex::End), &|_, one| Cell::new(plain(&one.explain)));
@@ -158,6 +168,11 @@ fn listen(app: &AppView) -> String {
         0 => first,
         more => format!("{first} +{more}"),
     }
+}
+
+/// What the first of its instances that says something says.
+fn says(app: &AppView) -> Option<&str> {
+    app.instances.iter().find_map(|one| one.says.as_deref())
 }
 
 fn pids(app: &AppView) -> String {

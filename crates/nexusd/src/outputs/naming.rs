@@ -27,7 +27,7 @@ impl Naming<'_> {
         let log = &self.spec.log;
         let under = match line {
             Line::Instance(_) if log.merge_logs => Line::Merged,
-            Line::Build | Line::Instance(_) | Line::Merged => line,
+            Line::Build | Line::Exam(_) | Line::Instance(_) | Line::Merged => line,
         };
         let plain = matches!(under, Line::Instance(0)) && self.plain_zero;
         let given = match stream {
@@ -42,7 +42,7 @@ impl Naming<'_> {
             (Some(path), Line::Merged) => path.clone(),
             (Some(path), Line::Instance(_)) if plain => path.clone(),
             (Some(path), Line::Instance(number)) => numbered(path, number),
-            (Some(_), Line::Build) | (None, _) => {
+            (Some(_), Line::Build | Line::Exam(_)) | (None, _) => {
                 self.home.log(&self.spec.name, under, stream, plain)
             }
         };

@@ -17,6 +17,7 @@ use crate::home::Home;
 use crate::journal::Journal;
 use crate::ops::Ops;
 use crate::outputs::Outputs;
+use crate::probes::Probes;
 use crate::roll::{self, Reading};
 use crate::sampling::Sampling;
 use crate::store::{Image, Store};
@@ -40,8 +41,7 @@ pub(super) fn begin(
     let notify = notify_socket(&mut holdings)?;
     let (intents, origins) = image.intents();
     let (home_id, counters) = (home.id(), handoff.counters);
-    let last_child = handoff.last_child.max(image.last_child);
-    let mut reading = roll::read(handoff.children, last_child);
+    let mut reading = roll::read(handoff.children, handoff.last_child.max(image.last_child));
     let unread = reading.make_ready(|child| image.runs.get(&child).is_some_and(|run| run.ready));
     let left_alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, counters));
     let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
@@ -54,6 +54,7 @@ pub(super) fn begin(
         holdings,
         outputs,
         watching: Watching::new(own.clone()),
+        probes: Probes::new(own.clone()),
         store,
         journal,
         ops,
@@ -79,7 +80,7 @@ pub(super) fn begin(
     reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
     daemon.resume_outputs();
     if !daemon.holdings.link.stopping() {
-        daemon.watch_all();
+        daemon.look_at_all();
         daemon.perform(actions, NOBODY);
     }
     Ok(daemon)

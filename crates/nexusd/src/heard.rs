@@ -1,0 +1,86 @@
+//! What workers say of themselves.
+
+use nexus_core::{ChildId, Event};
+use nexus_keeper::Order;
+use nexus_spec::Ready;
+
+use crate::clock;
+use crate::daemon::Daemon;
+use crate::facts::NOBODY;
+use crate::note::Said;
+use crate::notify::Word;
+
+/// What a Node program's `process.send('ready')` comes as.
+const NODE_READY: &str = "\"ready\"";
+
+impl Daemon {
+    /// One thing that a child has said.
+    pub(crate) fn heard(&mut self, child: ChildId, word: Word) {
+        match word {
+            Word::Extend(span) => {
+                let until = clock::now() + span;
+                self.says(child, |said| said.until = said.until.max(Some(until.0)));
+                self.turn(Event::Extend { child, until }, NOBODY);
+            }
+            Word::Line(line) => match self.ready_of(child) {
+                Some(Ready::Fd) => self.turn(Event::Ready { child }, NOBODY),
+                Some(Ready::Ipc) if line == NODE_READY => self.turn(Event::Ready { child }, NOBODY),
+                Some(
+                    Ready::Default
+                    | Ready::Delay(_)
+                    | Ready::Ipc
+                    | Ready::Log(_)
+                    | Ready::Notify
+                    | Ready::Probe(_),
+                )
+                | None => {}
+            },
+            Word::Ready => {
+                self.says(child, |said| said.reloading = false);
+                if self.ready_of(child) == Some(&Ready::Notify) {
+                    self.turn(Event::Ready { child }, NOBODY);
+                }
+            }
+            Word::Reloading => self.says(child, |said| said.reloading = true),
+            Word::Status(text) => {
+                let status = Some(text).filter(|text| !text.is_empty());
+                self.says(child, |said| said.status = status);
+            }
+            Word::Stopping => self.says(child, |said| said.stopping = true),
+        }
+    }
+
+    /// What has to happen before a child counts as ready.
+    pub(crate) fn ready_of(&self, child: ChildId) -> Option<&Ready> {
+        let note = self.notes.get(&child.0)?;
+        Some(&self.state.app(note.app.as_str())?.spec_at(note.generation).ready)
+    }
+
+    /// What a child says is kept with it, so that a new daemon knows it, too.
+    fn says(&mut self, child: ChildId, change: impl FnOnce(&mut Said)) {
+        let Some(note) = self.notes.get_mut(&child.0) else { return };
+        let mut said = note.said(child.0);
+        change(&mut said);
+        if note.says(said) {
+            let note = note.bytes();
+            self.order(&Order::Note { child: child.0, note });
+            self.publish();
+        }
+    }
+
+    /// What a worker says of itself: its status, and what it is about.
+    pub(crate) fn said(&self, child: Option<ChildId>) -> (Option<String>, &'static str) {
+        let note = child.and_then(|child| Some((self.notes.get(&child.0)?, child)));
+        let Some(Said { status, stopping, reloading, .. }) =
+            note.map(|(note, child)| note.said(child.0))
+        else {
+            return (None, "");
+        };
+        let about = match (stopping, reloading) {
+            (true, _) => "; it says that it is stopping",
+            (false, true) => "; it says that it reads its configuration anew",
+            (false, false) => "",
+        };
+        (status, about)
+    }
+}

@@ -1,0 +1,104 @@
+//! The loop's side of checks: when they begin, and what is done with what they find out.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use nexus_core::{ChildId, Event, Exit};
+use nexus_log::LogFile;
+use nexus_spec::{AppSpec, LogFiles, Ready};
+
+use crate::clock;
+use crate::daemon::{Course, Daemon};
+use crate::facts::NOBODY;
+use crate::held::{Held, Line, Stream};
+use crate::probes::{Found, From, Subject};
+
+/// What was written so long before a worker's birth may have been stamped after it: the index of a
+/// log has a time for each 100 ms at most.
+const STAMP_MARGIN: Duration = Duration::from_millis(200);
+
+impl Daemon {
+    /// A task has found something out about a worker.
+    pub(crate) fn found(&mut self, found: Found) {
+        // Who is ending decides nothing any more; the next nexusd asks anew.
+        if self.course != Course::Serve || self.shutdown.is_some() {
+            return;
+        }
+        match found {
+            Found::Exam(of, exam, patience, done) => {
+                self.probes.exam_begins(of, done);
+                self.turn(Event::Examine { of, exam, patience }, NOBODY);
+            }
+            Found::NotYet(child, finding) => self.probes.note(child.0, finding),
+            Found::Ready(child) => self.turn(Event::Ready { child }, NOBODY),
+        }
+    }
+
+    /// A worker runs its program: find out when it is ready.
+    pub(crate) fn probe(&mut self, child: u64) {
+        let Some(note) = self.notes.get(&child).filter(|note| note.ready != Some(child)).cloned()
+        else {
+            return;
+        };
+        let Some((instance, _)) = note.worker else { return };
+        let Some(spec) = self.spec_of(&note.app, note.purpose(), note.generation) else { return };
+        let log = matches!(spec.ready, Ready::Log(_)).then(|| {
+            let from = self.probes.place(child).map_or_else(|| since(self, child), From::Offsets);
+            (self.log_files(&spec, instance), from)
+        });
+        self.probes.until_ready(Subject { child: ChildId(child), instance, log }, &spec);
+    }
+
+    /// Remember where the logs of a worker that is about to be ordered end, if its readiness is a
+    /// line in one of them.
+    pub(crate) fn mark_log(&mut self, child: u64, spec: &AppSpec, instance: u16) {
+        if !matches!(spec.ready, Ready::Log(_)) {
+            return;
+        }
+        let under = self.naming(spec).file(Line::Instance(instance), Stream::Out).1;
+        let end = |stream: Stream| {
+            let file = Held::File(spec.name.clone(), under, stream);
+            let size = self.holdings.fd(&file).and_then(|fd| nix::sys::stat::fstat(fd).ok());
+            size.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0))
+        };
+        let ends = self.kept(spec, instance).map(end).collect();
+        self.probes.begins_at(child, ends);
+    }
+
+    fn log_files(&self, spec: &AppSpec, instance: u16) -> Vec<LogFile> {
+        let naming = self.naming(spec);
+        let file = |stream: Stream| LogFile {
+            path: naming.file(Line::Instance(instance), stream).0,
+            label: spec.name.to_string(),
+            stream: match stream {
+                Stream::Out => nexus_log::Stream::Out,
+                Stream::Err => nexus_log::Stream::Err,
+            },
+        };
+        self.kept(spec, instance).map(file).collect()
+    }
+
+    /// Those of its two streams that have a file.
+    fn kept<'a>(&'a self, spec: &'a AppSpec, instance: u16) -> impl Iterator<Item = Stream> + 'a {
+        let naming = self.naming(spec);
+        let nowhere = Path::new(LogFiles::NOWHERE);
+        let path = move |stream| naming.file(Line::Instance(instance), stream).0;
+        Stream::BOTH.into_iter().filter(move |&stream| path(stream) != nowhere)
+    }
+
+    /// `; http://127.0.0.1:3001/up: Connection refused`: what is known beside how a worker failed.
+    pub(crate) fn finding(&self, child: u64, exit: Exit) -> String {
+        self.probes.finding(child, exit).map_or_else(String::new, |found| format!("; {found}"))
+    }
+}
+
+/// A worker that was ordered by a nexusd that is gone.
+fn since(daemon: &Daemon, child: u64) -> From {
+    let birth = daemon
+        .state
+        .by_child(ChildId(child))
+        .and_then(|(app, instance)| daemon.state.app(app.as_str())?.slot(instance)?.phase.since());
+    let birth = birth.map_or(0, clock::unix_ms_of);
+    let since = UNIX_EPOCH + Duration::from_millis(birth);
+    From::Since(since.checked_sub(STAMP_MARGIN).unwrap_or(UNIX_EPOCH))
+}

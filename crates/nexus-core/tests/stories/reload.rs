@@ -371,7 +371,7 @@ fn the_new_spec_says_when_its_workers_are_ready_also_where_the_old_one_stops_fir
         90    reload saying   | term15 #3
         95    #3 exits 0      | ack #3, spawn #5 0
         96    #5 spawned      |
-        396   tick            | op3 rolled back: 0 #5 NeverReady, 0 replaced, 0 stuck
+        396   tick            | op3 failed 0 #5 NeverReady again 396, term15 #5
         ",
     );
 }

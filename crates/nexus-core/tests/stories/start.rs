@@ -208,7 +208,7 @@ fn a_worker_that_asks_for_time_gets_it_to_become_ready_and_to_end() {
         901   #1 extends 2000 |
         1400  tick            |
         2000  tick            | kill #1
-        2001  #1 dies 9       | ack #1, spawn #3 0
+        2001  #1 dies 9       | ack #1, spawn #3 0 +100
         ",
     );
 }

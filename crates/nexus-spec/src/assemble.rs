@@ -28,8 +28,8 @@ impl Options {
         let script = wrongs.keep(self.written_script());
         let (Some(cwd), Some(script)) = (cwd, script) else { return Err(wrongs) };
         let (program, name) = (self.program(script, &cwd, exists), self.app_name(script, profile));
-        let (program, name) = (wrongs.keep(program), wrongs.keep(name));
-        let (Some((script, interpreter)), Some(name)) = (program, name) else { return Err(wrongs) };
+        let Some((script, interpreter)) = wrongs.keep(program) else { return Err(wrongs) };
+        let Some(name) = wrongs.keep(name) else { return Err(wrongs) };
         let app = AppSpec {
             namespace: self.namespace.as_deref().unwrap_or(AppSpec::NAMESPACE).to_owned(),
             args: self.args.clone(),

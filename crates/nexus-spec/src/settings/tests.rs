@@ -126,7 +126,7 @@ fn what_is_typed_refuses_what_cannot_be() {
             "health = { tcp = '127.0.0.1:1', exec = 'x' }",
             "`health` asks not exactly one of `http`, `tcp` and `exec`",
         ),
-        ("health = { tcp = ':1', every = 1 }", "unknown key `health.every`"),
+        ("health = { tcp = '127.0.0.1:1', every = 1 }", "unknown key `health.every`"),
         ("health.http = 'ftp://x'", "`health.http` is no address of HTTP"),
         ("depends_on = { db = 'up' }", "`depends_on.db` is nothing to wait for"),
         ("canary = '0%'", "`canary` is not between 1% and 100%"),

@@ -10,6 +10,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("gzip", "gzip"),           // reads rotated logs back
     ("mkfs.ext4", "e2fsprogs"), // the file system on it
     ("mount", "mount"),
+    ("prlimit", "util-linux"),  // fewer descriptors for one that runs
     ("ps", "procps"),           // the names that an operator sees
     ("promtool", "prometheus"), // reads our metrics as Prometheus does
     ("python3", "python3"),     // a worker that is not ours

@@ -1,10 +1,11 @@
 //! A daemon for commands that need one: found, or started.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -126,7 +127,7 @@ fn spawn(context: &Context) -> std::io::Result<(Child, PipeReader)> {
     home.create()?;
     let (reader, writer) = std::io::pipe()?;
     fcntl(writer.as_fd(), FcntlArg::F_SETFD(FdFlag::empty()))?;
-    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(home.daemon_log())?;
+    let log = daemon_log(&home.daemon_log())?;
     // Not by its path: that may be another build by now.
     let mut command = Command::new("/proc/self/exe");
     // What a service manager said to us, or we to a worker that runs this, is not for the daemon.
@@ -144,6 +145,15 @@ fn spawn(context: &Context) -> std::io::Result<(Child, PipeReader)> {
         .stderr(log)
         .spawn()?;
     Ok((child, reader))
+}
+
+/// Where the daemon's first and last words go. Never into what a link names: whoever planted it.
+fn daemon_log(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+    options
+        .open(path)
+        .map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// One line, or what came until the other end closed or the patience was over.

@@ -1,5 +1,6 @@
 //! Writing to stdout and stderr: the result to one, all else to the other.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 
@@ -65,9 +66,34 @@ pub(crate) fn json<T: serde::Serialize>(value: &T, indented: bool) -> Result<(),
     let text =
         if indented { serde_json::to_string_pretty(value) } else { serde_json::to_string(value) };
     match text {
-        Ok(text) => result(&format!("{text}\n")),
+        Ok(text) => result(&format!("{}\n", spelled_out(&text))),
         Err(error) => {
             Err(Failure::new(Exit::Internal, "cannot write JSON").cause(error.to_string()))
         }
+    }
+}
+
+/// JSON leaves some characters as they are that a terminal obeys, or that turn round what is read:
+/// they can only stand in strings, and are spelled out there.
+pub(crate) fn spelled_out(text: &str) -> Cow<'_, str> {
+    let obeyed = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(obeyed) {
+        return text.into();
+    }
+    let spell = |c: char| if obeyed(c) { format!("\\u{:04x}", u32::from(c)) } else { c.into() };
+    text.chars().map(spell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_spelled_out_and_stays_the_same_text() {
+        let text = "a\u{9b}31m\u{202e}b\u{7f}é";
+        let json = serde_json::to_string(text).unwrap();
+        let spelled = spelled_out(&json);
+        assert_eq!(spelled, "\"a\\u009b31m\\u202eb\\u007fé\"");
+        assert_eq!(serde_json::from_str::<String>(&spelled).unwrap(), text);
     }
 }

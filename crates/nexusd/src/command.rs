@@ -179,6 +179,8 @@ pub(crate) struct Front {
     pub(crate) board: crate::sampling::Board,
     /// The home's state folder.
     pub(crate) state: std::path::PathBuf,
+    /// Places for those who follow something.
+    pub(crate) streams: std::sync::Arc<tokio::sync::Semaphore>,
 }
 
 impl Front {

@@ -153,6 +153,8 @@ impl Ops {
             && op.upgrade.is_none()
         {
             op.view.state = OpState::Ended;
+            // As the list has them, whoever was done first.
+            op.view.results.sort_by(|one, other| one.app.cmp(&other.app));
             op.ended_at = Some(crate::clock::unix_ms());
         }
     }

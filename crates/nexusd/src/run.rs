@@ -35,7 +35,10 @@ const REPORTS_MAX: usize = 64;
 pub fn run(handoff: RawFd) -> io::Result<()> {
     let (link, handoff) = Link::inherit(handoff)?;
     let home = Home::new(handoff.home.clone());
-    crate::own_log::start(&home.own_log())?;
+    // Without a log of our own we are still wanted: what can be said goes to stderr.
+    if let Err(error) = crate::own_log::start(&home.own_log()) {
+        eprintln!("nexusd: {}: {error}: nothing is logged", home.own_log().display());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)
@@ -65,6 +68,7 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
             synced: daemon.store.done(),
             board: daemon.sampling.board(),
             state: daemon.home.state(),
+            streams: std::sync::Arc::new(tokio::sync::Semaphore::new(crate::api::STREAMS_MAX)),
         };
         if daemon.holdings.link.stopping() {
             // The last nexusd was stopping all: nothing is started any more.

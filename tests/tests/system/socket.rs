@@ -132,21 +132,58 @@ fn half_and_slow_requests_hold_nobody_up_and_are_cut() {
     unimpressed(&home, daemon.0, before);
 }
 
+/// Open files of this process: as many as it may have, for a great many clients.
+fn many_files() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+}
+
 #[test]
-fn more_clients_than_there_is_room_for_wait_and_are_served() {
+fn ten_thousand_clients_that_say_nothing_keep_nobody_out() {
     let home = calm();
     let daemon = home.daemon().unwrap();
     let before = daemon.resident().unwrap();
+    many_files();
     let mut idle: Vec<UnixStream> = Vec::new();
-    for _ in 0..600 {
-        // The backlog may be full too: then those who came have been let in or wait.
-        match home.connect() {
-            Ok(stream) => idle.push(stream),
-            Err(_) => break,
-        }
+    while idle.len() < 10_000 {
+        idle.push(home.connect().unwrap());
     }
-    drop(idle);
+    // Behind all of them in the queue, and answered at once.
+    let asked = std::time::Instant::now();
+    home.ctl(&["list"]).ok();
+    assert!(asked.elapsed() < PROMPT / 4, "{:?}", asked.elapsed());
     unimpressed(&home, daemon.0, before);
+    assert!(daemon.descriptors().unwrap() < 700, "{:?}", daemon.descriptors());
+    drop(idle);
+    wait_for(PROMPT, "their places", || (daemon.descriptors()? < 100).then_some(()));
+}
+
+#[test]
+fn a_thousand_clients_that_never_read_cost_little_and_keep_nobody_out() {
+    let home = calm();
+    let line = "i=0; while :; do i=$((i+1)); echo $i some words of a log; done";
+    home.write("talk.toml", &shell("talk", line, AT_ONCE));
+    home.ctl(&["start", "talk.toml", "-q"]).ok();
+    let daemon = home.daemon().unwrap();
+    let before = daemon.resident().unwrap();
+    many_files();
+    let mut deaf = Vec::new();
+    for number in 0..1_000 {
+        let path = if number % 2 == 0 { "/v1/logs?follow=true" } else { "/v1/events?follow=true" };
+        let mut stream = home.connect().unwrap();
+        stream.write_all(request("GET", path, "", "").as_bytes()).unwrap();
+        deaf.push(stream);
+    }
+    // The last of them has its answer: whoever follows too much is told so.
+    let mut last = String::new();
+    let _cut = deaf.last_mut().unwrap().read_to_string(&mut last);
+    assert!(last.contains("NX0502") && last.contains("384"), "{last}");
+    let asked = std::time::Instant::now();
+    home.ctl(&["restart", "calm", "-q"]).ok();
+    home.ctl(&["logs", "talk", "-n", "3"]).ok();
+    assert!(asked.elapsed() < PROMPT / 2, "{:?}", asked.elapsed());
+    unimpressed(&home, daemon.0, before + (32 << 20));
 }
 
 /// `curl` of the version as `nobody`.

@@ -50,9 +50,10 @@ fn cases(page: &str) -> Vec<(usize, &str)> {
     rows.collect()
 }
 
-/// Names of tests: what stands between backquotes and has a low line in it.
+/// Names of tests: what stands between backquotes and has a low line or a blank in it.
 fn named(cell: &str) -> impl Iterator<Item = &str> {
-    cell.split('`').skip(1).step_by(2).filter(|word| word.contains('_') && !word.contains('.'))
+    let name = |word: &&str| word.contains(['_', ' ']) && !word.contains(['.', '=']);
+    cell.split('`').skip(1).step_by(2).filter(name)
 }
 
 #[test]

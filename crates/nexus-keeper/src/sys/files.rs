@@ -32,7 +32,12 @@ pub(crate) fn set_cloexec(fd: RawFd, on: bool) -> io::Result<()> {
 /// A duplicate, close-on-exec, with a number of at least `from`.
 pub(crate) fn dup_from(fd: RawFd, from: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: F_DUPFD_CLOEXEC touches no memory of ours.
-    let new = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, from) }.into())?;
+    let new = check(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, from) }.into());
+    let new = new.map_err(|error| match error.raw_os_error() {
+        // `from` is beyond the limit that somebody has set since: that is a want of descriptors.
+        Some(libc::EINVAL) => io::Error::from_raw_os_error(libc::EMFILE),
+        _ => error,
+    })?;
     // SAFETY: just created, owned by nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(new as RawFd) })
 }

@@ -37,6 +37,12 @@ pub(crate) fn document(kind: &'static str, body: Body) -> Response {
     with_type(StatusCode::OK, kind, body)
 }
 
+/// More follow something than there are places for.
+pub(crate) fn no_stream_left() -> Response {
+    let title = format!("{} clients follow logs or events already", super::STREAMS_MAX);
+    problem(&Problem::new(Code::TooMuch, title).help("end some of them, or ask without `follow`"))
+}
+
 /// JSON lines, as they come.
 pub(crate) fn lines(queue: mpsc::Receiver<Bytes>) -> Response {
     let frames = futures_util::stream::unfold(queue, async |mut queue| {

@@ -1,5 +1,7 @@
 //! `GET /v1/events`: the journal, and what is added to it.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -14,7 +16,7 @@ use crate::journal::Journal;
 
 /// Events of one answer, unless fewer are asked for.
 const LAST_MAX: usize = 10_000;
-/// Lines that may wait for a client that follows; a slower one is cut.
+/// Lines that may wait for a client that follows; for a slower one the reading waits.
 const QUEUE_MAX: usize = 256;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -65,8 +67,12 @@ pub(super) async fn events(State(front): State<Front>, wanted: Query<Wanted>) ->
 
 /// What is there, then what comes, one JSON line each.
 fn follow(front: Front, wanted: Wanted, past: Vec<EventView>) -> Response {
+    let Ok(place) = Arc::clone(&front.streams).try_acquire_owned() else {
+        return answer::no_stream_left();
+    };
     let (lines, queue) = mpsc::channel::<Bytes>(QUEUE_MAX);
     tokio::spawn(async move {
+        let _place = place;
         let mut newest = front.events.clone();
         let mut seen = past.last().map_or(*newest.borrow(), |event| event.id);
         for event in &past {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
@@ -94,8 +95,12 @@ pub(super) async fn logs(
             answer::json(StatusCode::OK, &document)
         }
         Ok(Ok(Past { lines, sources, follow: Some(follow), .. })) => {
+            let Ok(place) = Arc::clone(&front.streams).try_acquire_owned() else {
+                return answer::no_stream_left();
+            };
             let (sender, queue) = mpsc::channel::<Bytes>(QUEUE_MAX);
             tokio::spawn(async move {
+                let _place = place;
                 if let Err(error) = go_on(lines, sources, follow, &sender).await {
                     tracing::warn!(%error, "logs are not followed any more");
                 }

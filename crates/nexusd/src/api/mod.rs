@@ -6,6 +6,7 @@ mod figures;
 mod logs;
 mod openapi;
 mod routes;
+mod seats;
 mod table;
 mod upgrade;
 mod wish;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -22,13 +23,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use nexus_proto::{Code, Problem};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tower_service::Service;
 
 use crate::command::Front;
+use seats::{Requests, Seats};
 
-/// Connections at once; more wait in the socket's backlog.
-const CONNECTIONS_MAX: usize = 512;
+pub(crate) use seats::STREAMS_MAX;
+
 /// From the first byte of a request to the end of its headers; a client that is slower is cut.
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest request line and headers together, in bytes.
@@ -52,19 +53,21 @@ pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> 
     listener.set_nonblocking(true)?;
     let listener = UnixListener::from_std(listener)?;
     let routes = routes::routes(front);
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = Seats::new();
     // Of a lasting want of descriptors the log tells once.
     let mut refused = false;
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return Ok(()) };
         match listener.accept().await {
             Ok((stream, _)) => {
                 refused = false;
-                let routes = routes.clone();
-                tokio::spawn(async move {
-                    connection(stream, routes).await;
+                let Some(place) = seats.place().await else { return Ok(()) };
+                let (routes, requests) = (routes.clone(), Requests::default());
+                let of_it = requests.clone();
+                let task = tokio::spawn(async move {
+                    connection(stream, routes, of_it).await;
                     drop(place);
                 });
+                seats.seat(requests, task.abort_handle());
             }
             Err(error) => {
                 if !std::mem::replace(&mut refused, true) {
@@ -76,22 +79,24 @@ pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> 
     }
 }
 
-async fn connection(stream: UnixStream, routes: axum::Router) {
+async fn connection(stream: UnixStream, routes: axum::Router, requests: Requests) {
     crate::quiet::busy();
     let peer = admit(&stream).await;
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let peer = peer.clone();
         let mut routes = routes.clone();
+        let asked = requests.one();
         async move {
-            match peer {
+            let answer = match peer {
                 Ok(peer) => {
                     let mut request = request.map(Body::new);
                     request.extensions_mut().insert(peer);
                     let answer = routes.call(request).await?;
-                    Ok::<_, Infallible>(answer::of_us(answer::refusal(answer).await))
+                    answer::refusal(answer).await
                 }
-                Err(problem) => Ok(answer::of_us(answer::problem(&problem))),
-            }
+                Err(problem) => answer::problem(&problem),
+            };
+            Ok::<_, Infallible>(answer::of_us(answer).map(|body| asked.with(body)))
         }
     });
     let served = hyper::server::conn::http1::Builder::new()

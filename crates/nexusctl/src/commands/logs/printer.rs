@@ -137,7 +137,7 @@ fn json_line(source: &Source, shown: &Shown) -> String {
         "msg": String::from_utf8_lossy(&record.bytes),
         "json": object,
     });
-    format!("{line}\n")
+    format!("{}\n", out::spelled_out(&line.to_string()))
 }
 
 fn unix_ms(time: SystemTime) -> Option<i64> {

@@ -19,6 +19,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("journalctl", "systemd"),
     ("unshare", "util-linux"),
     ("ip", "iproute2"),
+    ("ss", "iproute2"), // how long the queue of a socket may be
 ];
 
 /// See to it that every program is there: as root by apt-get, else by a sentence that says how.

@@ -10,7 +10,6 @@ use crate::door::Door;
 use crate::environment::{Inherit, Pattern, Source};
 use crate::instances::Instances;
 use crate::limits::Limits;
-use crate::listen::Listen;
 use crate::log::LogFiles;
 use crate::memory::Memory;
 use crate::name::Name;
@@ -19,6 +18,7 @@ use crate::restart::{Restart, Stop};
 use crate::rollout::{Dependencies, Health, Rollout};
 use crate::secret::{holds_password, is_secret};
 use crate::size::Size;
+use crate::socket::Socket;
 use crate::span::Span;
 use crate::watch::Watch;
 
@@ -49,7 +49,7 @@ pub struct AppSpec {
     pub stop: Stop,
     /// Addresses bound once by us and handed to every worker as LISTEN_FDS (`sd_listen_fds(3)`);
     /// default none.
-    pub listen: Vec<Listen>,
+    pub listen: Vec<Socket>,
     /// What counts as ready; default alive for one second.
     pub ready: Ready,
     /// A worker that is not ready after this long has failed to start; default 30 s. Has no

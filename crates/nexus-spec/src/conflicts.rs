@@ -77,7 +77,8 @@ fn addresses(apps: &[Drafted]) -> Vec<Clash> {
         if listen.len() != places.len() {
             continue;
         }
-        for (address, at) in listen.iter().zip(places) {
+        for (socket, at) in listen.iter().zip(places) {
+            let address = &socket.address;
             let asked = Asked { address, at, app: index };
             let known = seen.entry(key(address)).or_default();
             match known.iter().find(|earlier| earlier.address.conflicts(address)) {

@@ -30,7 +30,8 @@ fn asked(app: &AppSpec, key: &str, check: &Check) -> Option<Wrong> {
     };
     let port = endpoint.addresses.first()?.port();
     let shared = |listen: &Listen| matches!(listen, Listen::Tcp(at) if at.port() == port);
-    let shared = app.listen.iter().find(|listen| shared(listen))?;
+    let mut addresses = app.listen.iter().map(|socket| &socket.address);
+    let shared = addresses.find(|listen| shared(listen))?;
     let problem = format!("asks {shared}, which all workers share: any of them may answer");
     let remedy = match key {
         "ready" => "write \"notify\" or \"fd\", or ask a port that each worker has for itself",

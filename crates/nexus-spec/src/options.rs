@@ -11,7 +11,6 @@ use crate::environment::{Inherit, Pattern, Source};
 use crate::given::Given;
 use crate::instances::Instances;
 use crate::limits::Limits;
-use crate::listen::Listen;
 use crate::log::LogFiles;
 use crate::memory::Memory;
 use crate::name::Name;
@@ -20,6 +19,7 @@ use crate::restart::{Restart, Stop};
 use crate::rollout::{Dependencies, Health, Rollout};
 use crate::settings;
 use crate::size::Size;
+use crate::socket::Socket;
 use crate::span::Span;
 use crate::wrong::Wrong;
 
@@ -51,7 +51,7 @@ pub struct Options {
     pub(crate) instances: Instances,
     pub(crate) restart: Restart,
     pub(crate) stop: Stop,
-    pub(crate) listen: Vec<Listen>,
+    pub(crate) listen: Vec<Socket>,
     pub(crate) ready: Ready,
     pub(crate) ready_timeout: Option<Span>,
     pub(crate) build: Option<String>,

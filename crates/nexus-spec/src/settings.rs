@@ -18,6 +18,7 @@ mod program;
 mod restart;
 mod rollout;
 mod schedule;
+mod sockets;
 mod watch;
 
 use std::fmt;

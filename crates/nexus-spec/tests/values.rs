@@ -88,8 +88,8 @@ fn every_option_means_what_it_says() {
     wanted.stop.signal = Signal(2);
     wanted.stop.kill_timeout = Span(250);
     wanted.listen = vec![
-        Listen::parse("tcp://127.0.0.1:3001").unwrap(),
-        Listen::parse("unix:/run/x.sock").unwrap(),
+        Listen::parse("tcp://127.0.0.1:3001").unwrap().into(),
+        Listen::parse("unix:/run/x.sock").unwrap().into(),
     ];
     wanted.ready = Ready::Delay(Span(2_000));
     wanted.ready_timeout = Span(5_000);
@@ -258,7 +258,7 @@ fn an_app_that_the_first_version_stored_is_read_with_the_defaults_of_what_it_did
         Path::new("/srv"),
     );
     same.env.insert("PORT".into(), "3001".into());
-    same.listen.push(Listen::parse("tcp://127.0.0.1:3001").unwrap());
+    same.listen.push(Listen::parse("tcp://127.0.0.1:3001").unwrap().into());
     assert_eq!(stored, same);
     let again = serde_json::to_string(&stored).unwrap();
     assert_eq!(serde_json::from_str::<AppSpec>(&again).unwrap(), stored);

@@ -132,6 +132,9 @@ impl Daemon {
         by: &'a str,
     ) -> Line<'a> {
         self.origin_of_reload(&app, milestone);
+        if matches!(milestone, Milestone::Done | Milestone::RolledBack { .. }) {
+            self.close_unnamed(&app);
+        }
         let (kind, detail) = rolling::told(milestone, generation);
         match milestone {
             Milestone::KeptOld(Failure { instance, child, exit, .. }) => {

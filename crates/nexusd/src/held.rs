@@ -5,7 +5,7 @@ use std::fmt;
 
 use nexus_core::Exam;
 use nexus_keeper::HoldId;
-use nexus_spec::{Listen, Name};
+use nexus_spec::Name;
 
 /// One descriptor that the pair holds, by meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -210,14 +210,6 @@ impl fmt::Display for Held {
     }
 }
 
-/// The address as a note and as people write it.
-pub(crate) fn address(listen: &Listen) -> String {
-    match listen {
-        Listen::Tcp(address) => format!("tcp://{address}"),
-        Listen::Unix(path) => format!("unix:{}", path.display()),
-    }
-}
-
 /// Which numbers the held descriptors have.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -258,6 +250,22 @@ impl Index {
     /// All that is held for an app.
     pub(crate) fn of_app(&self, app: &Name) -> Vec<Held> {
         self.by_app.get(app).cloned().unwrap_or_default()
+    }
+
+    /// The app whose socket has this address.
+    pub(crate) fn app_on(&self, address: &str) -> Option<Name> {
+        self.by_meaning.keys().find_map(|held| match held {
+            Held::Socket(app, of) if of == address => Some(app.clone()),
+            Held::Control
+            | Held::Notify(..)
+            | Held::Pipe(..)
+            | Held::Stdin(..)
+            | Held::File(..)
+            | Held::Journal(..)
+            | Held::Stage(..)
+            | Held::Socket(..)
+            | Held::Template(..) => None,
+        })
     }
 
     /// All apps of which something is held.

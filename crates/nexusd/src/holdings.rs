@@ -115,6 +115,11 @@ impl Holdings {
         self.index.of_app(app)
     }
 
+    /// The app whose socket has this address.
+    pub(crate) fn app_on(&self, address: &str) -> Option<Name> {
+        self.index.app_on(address)
+    }
+
     pub(crate) fn apps(&self) -> Vec<Name> {
         self.index.apps()
     }

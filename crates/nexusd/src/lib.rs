@@ -46,6 +46,7 @@ mod saved;
 mod service;
 mod shutdown;
 mod signals;
+mod sockets;
 mod sources;
 mod spawn;
 mod stat;

@@ -20,7 +20,7 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::daemon::Daemon;
 use crate::facts::{Line, NOBODY};
-use crate::held::{self, End, Held, Stream, address};
+use crate::held::{self, End, Held, Stream};
 use crate::holdings::Holdings;
 use crate::note::Note;
 use crate::records::Run;
@@ -242,9 +242,10 @@ fn ends(run: &Run, number: u32) -> io::Result<[(End, OwnedFd); 2]> {
 
 /// Fetch the listening sockets that the spec names and that are not held yet.
 fn sockets(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) -> io::Result<()> {
-    let held = |listen: &Listen| Held::Socket(spec.name.clone(), address(listen));
+    let held = |listen: &Listen| Held::Socket(spec.name.clone(), listen.to_string());
+    let addresses = spec.listen.iter().map(|socket| &socket.address);
     let mut missing: Vec<&Listen> =
-        spec.listen.iter().filter(|listen| holdings.id(&held(listen)).is_none()).collect();
+        addresses.filter(|listen| holdings.id(&held(listen)).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }

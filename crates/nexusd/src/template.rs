@@ -191,7 +191,11 @@ pub(crate) fn ids(run_as: &RunAs) -> Result<Option<Ids>, String> {
     Ok(Some((uid.as_raw(), gid.as_raw(), groups)))
 }
 
-fn user(written: &str) -> Result<User, String> {
+/// An account by name or number.
+///
+/// # Errors
+/// A sentence, when there is none.
+pub(crate) fn user(written: &str) -> Result<User, String> {
     let found = match written.parse() {
         Ok(number) => User::from_uid(Uid::from_raw(number)),
         Err(_) => User::from_name(written),
@@ -201,7 +205,11 @@ fn user(written: &str) -> Result<User, String> {
         .ok_or_else(|| format!("there is no user `{written}`"))
 }
 
-fn group(written: &str) -> Result<Gid, String> {
+/// A group by name or number.
+///
+/// # Errors
+/// A sentence, when there is none.
+pub(crate) fn group(written: &str) -> Result<Gid, String> {
     if let Ok(number) = written.parse() {
         return Ok(Gid::from_raw(number));
     }

@@ -6,8 +6,8 @@ use nexus_spec::Name;
 
 use crate::daemon::Daemon;
 use crate::facts::{Line, NOBODY};
-use crate::files::Sharing;
-use crate::held::{Held, address};
+use crate::held::Held;
+use crate::sockets::Sharing;
 
 impl Daemon {
     /// At the beginning: whatever is not held, and is served.
@@ -15,7 +15,7 @@ impl Daemon {
         let mut found = Vec::new();
         for (name, app) in self.state.apps() {
             let held = |address: &String| Held::Socket(name.clone(), address.clone());
-            let missing = app.spec().listen.iter().map(address);
+            let missing = app.spec().listen.iter().map(|socket| socket.address.to_string());
             let missing = missing.filter(|address| self.holdings.id(&held(address)).is_none());
             let missing: Vec<String> = missing.collect();
             if !missing.is_empty() && self.has_workers(name) {

@@ -9,7 +9,7 @@ use nexus_spec::{Name, Span};
 
 use crate::clock;
 use crate::daemon::Daemon;
-use crate::held::{Line, Stream, address};
+use crate::held::{Line, Stream};
 use crate::words;
 
 impl Daemon {
@@ -72,7 +72,7 @@ impl Daemon {
             memory_hold_ms: spec.memory.hold.0,
             uptime_ms: online.filter_map(|instance| instance.uptime_ms).min(),
             generation: app.generation(),
-            listen: spec.listen.iter().map(address).collect(),
+            listen: spec.listen.iter().map(|socket| socket.address.to_string()).collect(),
             unadopted: self.served_by_workers_only(name),
             command,
             cwd: spec.cwd.display().to_string(),

@@ -21,6 +21,7 @@ mod hung_fuse;
 mod in_flight;
 mod instances;
 mod limits;
+mod listen;
 mod log_lines;
 mod logs;
 mod logs_api;

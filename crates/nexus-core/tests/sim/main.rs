@@ -32,7 +32,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         1 => Ready::Delay(Span(rng.below(100))),
         _ => Ready::Notify,
     };
-    let passed = Listen::parse("tcp://127.0.0.1:80").unwrap();
+    let passed = Listen::parse("tcp://127.0.0.1:80").unwrap().into();
     AppSpec {
         args: vec![rng.below(3).to_string()],
         instances: Instances::Count(1),

@@ -48,7 +48,7 @@ pub(crate) fn notify() -> AppSpec {
 
 /// With a socket that we pass: a new worker can run beside the old one.
 pub(crate) fn passed() -> AppSpec {
-    AppSpec { listen: vec![Listen::parse("tcp://127.0.0.1:80").unwrap()], ..notify() }
+    AppSpec { listen: vec![Listen::parse("tcp://127.0.0.1:80").unwrap().into()], ..notify() }
 }
 
 pub(crate) fn built() -> AppSpec {

@@ -2,21 +2,17 @@
 
 use toml::Value;
 
-use super::{Setting, Work, time};
+use super::{Setting, Work, sockets, time};
 use crate::app::AppSpec;
 use crate::door::Door;
 use crate::flaw::Code;
 use crate::given::{Given, What};
 use crate::instances::Instances;
-use crate::listen::Listen;
 use crate::read;
 use crate::ready::Ready;
 use crate::restart::Stop;
 use crate::signal::Signal;
-use crate::wrong::{Wrong, Wrongs};
-
-/// The most addresses of one app: each is a descriptor in every one of its workers.
-const LISTEN_MAX: usize = 64;
+use crate::wrong::Wrong;
 
 pub(super) static ROWS: [Setting; 7] = [
     Setting {
@@ -86,18 +82,18 @@ pub(super) static ROWS: [Setting; 7] = [
     .default("false"),
     Setting {
         key: "listen",
-        takes: "\"tcp://127.0.0.1:3001\", \"unix:/run/x.sock\", or an array of such",
+        takes: "\"tcp://127.0.0.1:3001\", \"unix:/run/x.sock\", a table `{ address, name, backlog, mode, user, group }`, or an array of such",
         default: "none",
         doc: "Addresses bound and kept for the app, handed to every worker as LISTEN_FDS.",
         also: &[],
         own: true,
         work: Work::Done {
             set: |options, given| {
-                options.listen = addresses(given)?;
+                options.listen = sockets::sockets(given)?;
                 Ok(())
             },
             get: |app| {
-                let items = app.listen.iter().map(|address| address.to_string().into());
+                let items = app.listen.iter().map(sockets::value);
                 (!app.listen.is_empty()).then(|| Value::Array(items.collect()))
             },
         },
@@ -172,26 +168,6 @@ fn signal(given: &Given) -> Result<Signal, Wrong> {
     parsed.map_err(|clause| {
         Wrong::value(given, clause, "write a name such as \"SIGTERM\" or \"SIGINT\"")
     })
-}
-
-fn addresses(given: &Given) -> Result<Vec<Listen>, Wrongs> {
-    let count = read::items(given).len();
-    if count > LISTEN_MAX {
-        let problem = format!("has {count} addresses; an app has at most {LISTEN_MAX}");
-        return Err(Wrong::value(given, problem, "leave some of them out").into());
-    }
-    let mut wrongs = Wrongs::default();
-    let mut addresses = Vec::new();
-    for item in read::items(given) {
-        let address =
-            read::text(item).map_err(|wrong| read::in_array(given, item, wrong)).and_then(|text| {
-                let remedy =
-                    "write \"tcp://127.0.0.1:3001\", \"tcp://[::1]:3001\" or \"unix:/run/x.sock\"";
-                Listen::parse(text).map_err(|clause| Wrong::value(item, clause, remedy))
-            });
-        addresses.extend(wrongs.keep(address));
-    }
-    wrongs.unless(addresses)
 }
 
 fn ready(given: &Given) -> Result<Ready, Wrong> {

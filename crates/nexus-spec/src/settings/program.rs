@@ -153,7 +153,7 @@ pub(super) static ROWS: [Setting; 11] = [
         own: false,
         work: Work::Done {
             set: |options, given| {
-                options.run_as.user = Some(account(given)?);
+                options.run_as.user = Some(read::account(given)?);
                 Ok(())
             },
             get: |app| app.run_as.user.as_deref().map(Value::from),
@@ -168,7 +168,7 @@ pub(super) static ROWS: [Setting; 11] = [
         own: false,
         work: Work::Done {
             set: |options, given| {
-                options.run_as.group = Some(account(given)?);
+                options.run_as.group = Some(read::account(given)?);
                 Ok(())
             },
             get: |app| app.run_as.group.as_deref().map(Value::from),
@@ -183,7 +183,7 @@ pub(super) static ROWS: [Setting; 11] = [
         own: false,
         work: Work::Done {
             set: |options, given| {
-                options.run_as.umask = Some(umask(given)?);
+                options.run_as.umask = Some(read::mode(given)?);
                 Ok(())
             },
             get: |app| app.run_as.umask.map(|mask| format!("{mask:03o}").into()),
@@ -238,48 +238,4 @@ fn interpreter(given: &Given) -> Result<Vec<String>, Wrongs> {
         }
         Some(_) => Ok(words),
     }
-}
-
-/// A user or a group, by name or number; whether it exists is seen at each spawn.
-fn account(given: &Given) -> Result<String, Wrong> {
-    if matches!(given.what, What::Int(..) | What::HugeInt) {
-        // The highest id is the kernel's "no change" (`setresuid(2)`).
-        return Ok(read::integer(given, 0, i64::from(u32::MAX) - 1)?.to_string());
-    }
-    if !matches!(given.what, What::Text(_) | What::Flag(_)) {
-        return Err(Wrong::form(given, "a string or a number"));
-    }
-    let text = read::some_text(given)?;
-    let odd = |c: char| c.is_control() || c.is_whitespace() || ":/,".contains(c);
-    if text.contains(odd) || text.starts_with(['-', '+']) {
-        return Err(Wrong::value(given, "is no name of an account", ""));
-    }
-    Ok(text.to_owned())
-}
-
-/// Octal digits. A decimal number is refused: `umask = 27` would silently be 033.
-fn umask(given: &Given) -> Result<u32, Wrong> {
-    let mask = match &given.what {
-        What::Text(text) | What::Flag(text) => {
-            let digits = text.strip_prefix("0o").unwrap_or(text);
-            match digits.is_empty() || digits.contains(|c: char| !c.is_digit(8)) {
-                true => return Err(Wrong::value(given, "is not an octal number", "")),
-                false => i64::from_str_radix(digits, 8).unwrap_or(i64::MAX),
-            }
-        }
-        What::Int(value, 8) => *value,
-        What::Int(0, _) => 0,
-        What::Int(value, _) => {
-            let problem = "is a decimal number, where octal is meant";
-            return Err(Wrong::value(given, problem, format!("write \"{value:03}\"")));
-        }
-        What::HugeInt => i64::MAX,
-        What::Float(_) | What::Bool(_) | What::Date | What::List(_) | What::Table(_) => {
-            return Err(Wrong::form(given, "a string of octal digits"));
-        }
-    };
-    u32::try_from(mask)
-        .ok()
-        .filter(|mask| *mask <= 0o777)
-        .ok_or_else(|| Wrong::value(given, "is beyond 777", ""))
 }

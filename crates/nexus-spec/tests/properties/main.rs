@@ -2,18 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
+mod sockets;
+
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use nexus_spec::{
-    AppSpec, Backoff, Bound, Check, Door, Flaws, Format, Inherit, Instances, Limits, Listen,
-    LogFiles, Name, Pattern, Project, Reading, Ready, Restart, Rlimit, RunAs, Signal, Source, Span,
-    Stop, interpreter_of, project,
+    AppSpec, Backoff, Bound, Check, Door, Flaws, Format, Inherit, Instances, Limits, LogFiles,
+    Name, Pattern, Project, Reading, Ready, Restart, Rlimit, RunAs, Signal, Source, Span, Stop,
+    interpreter_of, project,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
+
+use sockets::listen;
 
 fn read(text: &str) -> Result<Project, Flaws> {
     project(text, Path::new("ecosystem.toml"), Path::new("/srv/shop"), &|_| false)
@@ -94,17 +97,6 @@ fn ready() -> impl Strategy<Value = Ready> {
         span().prop_map(Ready::Delay),
         command
     ]
-}
-
-/// Addresses that do not clash: each port and each path once.
-fn listen() -> impl Strategy<Value = Vec<Listen>> {
-    let tcp = btree_map(1_u16.., any::<IpAddr>(), 0..3);
-    let unix = proptest::collection::btree_set("/[a-zé /]{0,20}x", 0..3);
-    (tcp, unix).prop_map(|(tcp, unix)| {
-        let tcp = tcp.into_iter().map(|(port, ip)| Listen::Tcp(SocketAddr::new(ip, port)));
-        let unix = unix.into_iter().filter(|path| !path.starts_with("//"));
-        tcp.chain(unix.map(|path| Listen::Unix(path.into()))).collect()
-    })
 }
 
 fn run_as() -> impl Strategy<Value = RunAs> {

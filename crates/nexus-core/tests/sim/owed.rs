@@ -205,6 +205,12 @@ impl World {
             }
             Why::Ended => {}
         }
+        // After the roll was read it has ended, and the keeper has put another in its place: that
+        // was of one that was to take a place, and is of one that has it.
+        let mut kept = self.keeper.kept.values();
+        if kept.any(|kept| kept.entry.respawn_of == Some(*child)) {
+            self.truth.respawned(id, *child, false);
+        }
     }
 
     /// A worker has taken the place of one that had ended by itself.

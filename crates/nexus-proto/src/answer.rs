@@ -38,6 +38,9 @@ pub struct Version {
     /// The keeper's version.
     #[serde(default)]
     pub keeper_version: String,
+    /// `cgroup` or `sweep`: how the trees of workers are found.
+    #[serde(default)]
+    pub trees: String,
     /// Version of the files in `state`; 0 = not said.
     #[serde(default)]
     pub state_format: u32,

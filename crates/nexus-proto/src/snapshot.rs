@@ -52,6 +52,9 @@ pub struct DaemonView {
     /// The keeper's version.
     #[serde(default)]
     pub keeper_version: String,
+    /// `cgroup` or `sweep`: how the trees of workers are found.
+    #[serde(default)]
+    pub trees: String,
 }
 
 /// The machine.

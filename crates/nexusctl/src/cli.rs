@@ -31,7 +31,7 @@ Run       start  stop  restart  reload  scale  delete  apply  diff
           signal  send  wait  abort  reset
 Look      list  monit  status  describe  logs  why  events  env  pid  id  jlist
 Keep up   save  resurrect  flush  startup  unstartup  daemon  update
-          kill
+          doctor  kill
 Begin     init  check  completion  man
 
 Examples:
@@ -78,6 +78,7 @@ Keep up:
   unstartup  Undo startup; what runs, runs on
   daemon     Run, stop, upgrade or ask the daemon
   update     Another version in the place of the daemon (daemon upgrade)
+  doctor     What is wrong with the daemon and its surroundings, with remedies
   kill       Stop all apps, then the daemon
 Begin:
   init       Write a commented ecosystem.toml of what is found here (ecosystem)
@@ -260,6 +261,8 @@ pub(crate) enum Verb {
     Daemon(Daemon),
     /// Another version in the place of the daemon; every app runs on
     Update(Upgrade),
+    /// What is wrong with the daemon and its surroundings, with a remedy each; exit 1 if anything fails
+    Doctor,
 }
 
 /// `stop`, `restart`, `delete`.

@@ -8,6 +8,7 @@ mod completion;
 mod confirm;
 mod context;
 mod dialect;
+mod doctor;
 mod draft;
 mod ensure;
 mod exit;

@@ -31,6 +31,7 @@ impl Daemon {
                 keeper_restarts: self.facts.keeper_restarts,
                 service: self.holdings.service.as_ref().and_then(|s| s.unit()).map(str::to_owned),
                 keeper_version: self.holdings.link.keeper_version(),
+                trees: self.trees().into(),
             },
             host: HostView {
                 name: String::new(),
@@ -136,10 +137,15 @@ impl Daemon {
             cpu_time_ms: None,
             memory_bytes: None,
             logs: Stream::BOTH.map(log).into(),
-            tree: match self.facts.trees {
-                Trees::Cgroup => "cgroup".into(),
-                Trees::Sweep => "sweep".into(),
-            },
+            tree: self.trees().into(),
+        }
+    }
+
+    /// How trees are found.
+    fn trees(&self) -> &'static str {
+        match self.facts.trees {
+            Trees::Cgroup => "cgroup",
+            Trees::Sweep => "sweep",
         }
     }
 

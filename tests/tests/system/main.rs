@@ -10,6 +10,7 @@ mod beginning;
 mod cold;
 mod crash;
 mod daemon;
+mod doctor;
 mod doors;
 mod dressed;
 mod exec;

@@ -107,6 +107,9 @@ fn sockets_that_cannot_be_fetched_are_told_of_and_bound_anew_by_the_next_reload(
     home.write("ecosystem.toml", &app("api", &plain.worker.display().to_string(), &args, &more));
     plain.ctl(&["start"]).ok();
     let before = home.known("api").identity();
+    // It is said beforehand.
+    let said = plain.refused(&["doctor"]).stdout;
+    assert!(said.contains("listening sockets cannot be taken back"), "{said}");
     let load = Load::start(port, 2, 1);
     plain.kill_both();
     let list = plain.refused(&["list"]).ok();

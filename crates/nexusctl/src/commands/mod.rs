@@ -7,6 +7,7 @@ mod completion;
 mod daemon;
 mod delete;
 mod describe;
+mod doctor;
 mod env;
 mod events;
 mod flush;
@@ -83,6 +84,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Completion(args) => completion::run(&args),
         Verb::Man(args) => man::run(context, &args),
         Verb::Daemon(args) => daemon::run(context, &args),
+        Verb::Doctor => doctor::run(&context.as_it_is()),
         Verb::Update(args) => upgrade::run(context, &args),
     }
 }

@@ -151,6 +151,7 @@ pub(crate) fn snapshot() -> Snapshot {
             keeper_restarts: 0,
             service: None,
             keeper_version: "0.1.0".into(),
+            trees: "cgroup".into(),
         },
         host: HostView {
             name: "prod-api-01".into(),

@@ -48,6 +48,7 @@ pub(super) async fn version(State(front): State<Front>) -> Response {
             "api": nexus_proto::API,
             "protocol": nexus_keeper::PROTOCOL,
             "keeper_version": daemon.keeper_version,
+            "trees": daemon.trees,
             "state_format": crate::lines::VERSION,
             "home": daemon.home,
             "pid": daemon.pid,

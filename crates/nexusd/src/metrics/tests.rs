@@ -23,6 +23,7 @@ fn empty() -> Snapshot {
             keeper_restarts: 0,
             service: None,
             keeper_version: "1.2.3".into(),
+            trees: "cgroup".into(),
         },
         host: HostView {
             name: String::new(),

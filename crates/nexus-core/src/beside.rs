@@ -52,7 +52,10 @@ pub(crate) fn seat(
     seat_worker(turn, name, instance, held);
     next.iter().for_each(|entry| dismiss(turn, entry));
     let first = next.first()?;
-    Some(News::Failed { failure: failure(instance, first, turn.now), counts: record.counts })
+    Some(News::Failed {
+        failure: failure(instance, first, turn.now),
+        counts: record.counts.is_some(),
+    })
 }
 
 /// Act on what has become of an app's successors.

@@ -1,9 +1,9 @@
 //! A worker that has gone beyond a limit is replaced, and that counts as a restart.
 
-use nexus_spec::Name;
+use nexus_spec::{AppSpec, Name, Span};
 
 use crate::action::{Fact, Keep};
-use crate::event::{Breach, Exit};
+use crate::event::{Breach, Exit, Limit, Time};
 use crate::phase::Phase;
 use crate::restart::Verdict;
 use crate::turn::Turn;
@@ -12,6 +12,10 @@ use crate::{successor, worker};
 /// An online worker is beyond a limit.
 pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Breach) {
     let now = turn.now;
+    if breach.limit == Limit::Health {
+        turn.state.alter(name, instance, |_, slot| slot.healthy = Some(false));
+        turn.touch(name, Some(instance));
+    }
     let Some(app) = turn.state.apps.get(name) else { return };
     let Some(slot) = app.slots.get(instance) else { return };
     // Whoever replaces it already does; the next measurement comes soon enough.
@@ -23,7 +27,7 @@ pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Brea
     }
     let told = turn.state.alter(name, instance, |spec, slot| {
         let child = slot.phase.child().filter(|_| slot.phase.is_online())?;
-        Some(worker::judge(&spec.restart, slot, child, Exit::OverLimit, now))
+        Some(worker::judge(&spec.restart, slot, child, Exit::OverLimit(breach.limit), now))
     });
     let Some(Some(told)) = told else { return };
     let (child, after) = (told.last.child, told.last.lived);
@@ -33,6 +37,42 @@ pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Brea
     worker::judged(turn, name, instance, &told);
 }
 
+/// Its check has found it well.
+pub(crate) fn well(turn: &mut Turn, name: &Name, instance: u16) {
+    turn.state.alter(name, instance, |_, slot| slot.healthy = Some(true));
+    turn.touch(name, Some(instance));
+}
+
+/// It says that it is alive.
+pub(crate) fn alive(turn: &mut Turn, name: &Name, instance: u16) {
+    let now = turn.now;
+    turn.state.alter(name, instance, |spec, slot| {
+        if let Phase::Online { hung_at, .. } = &mut slot.phase {
+            *hung_at = watched(spec, now);
+        }
+    });
+}
+
+/// When a worker that says nothing more counts as hung.
+pub(crate) fn watched(spec: &AppSpec, now: Time) -> Option<Time> {
+    spec.watchdog.map(|span| now + span)
+}
+
+/// It has not said for too long that it is alive. Looked at again in as much time: this may be a
+/// bad moment to replace it, or its successor may fail.
+pub(crate) fn silent(turn: &mut Turn, name: &Name, instance: u16) {
+    let now = turn.now;
+    let allowed = turn.state.alter(name, instance, |spec, slot| {
+        if let Phase::Online { hung_at, .. } = &mut slot.phase {
+            *hung_at = watched(spec, now);
+        }
+        spec.watchdog
+    });
+    let Some(Some(Span(allowed))) = allowed else { return };
+    let (limit, measured) = (Limit::Watchdog, allowed);
+    breached(turn, name, instance, Breach { limit, measured, allowed, lasted: Span(0) });
+}
+
 /// Start its successor beside it, unless it is to be given up.
 fn overlap(turn: &mut Turn, name: &Name, instance: u16, breach: Breach) -> bool {
     let now = turn.now;
@@ -40,7 +80,8 @@ fn overlap(turn: &mut Turn, name: &Name, instance: u16, breach: Breach) -> bool 
         let Phase::Online { child, since, online_at, .. } = slot.phase else { return None };
         let mut past = slot.past.clone();
         let online_for = Some(now - online_at);
-        match past.judge(&spec.restart, now, Exit::OverLimit, online_for, child) {
+        let exit = Exit::OverLimit(breach.limit);
+        match past.judge(&spec.restart, now, exit, online_for, child) {
             Verdict::Again { .. } => slot.past = past,
             Verdict::GiveUp | Verdict::Stay => return None,
         }
@@ -48,6 +89,6 @@ fn overlap(turn: &mut Turn, name: &Name, instance: u16, breach: Breach) -> bool 
     });
     let Some(Some((child, after))) = judged else { return false };
     turn.note(Fact::Breached { app: name.clone(), instance, child, breach, after });
-    successor::spawn(turn, name, instance, None, true);
+    successor::spawn(turn, name, instance, None, Some(breach.limit));
     true
 }

@@ -51,8 +51,8 @@ pub enum Exit {
     NeverReady,
     /// It never ran.
     NotSpawned(SpawnError),
-    /// It went beyond a limit, and we replaced it.
-    OverLimit,
+    /// It went beyond this limit, and we replaced it.
+    OverLimit(Limit),
     /// It is gone and the kernel could not say how. Counts as a crash, matches no stop code.
     Unknown,
 }
@@ -94,8 +94,12 @@ pub struct Failure {
 /// What a worker went beyond.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
+    /// Failures of its health check in a row.
+    Health,
     /// The memory of its whole tree, in bytes.
     Memory,
+    /// The time since it last said that it is alive, in milliseconds.
+    Watchdog,
 }
 
 /// A worker has gone beyond a limit for as long as its spec allows: the figures that say so.
@@ -121,6 +125,11 @@ pub enum Cause {
 /// Everything that can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// A child says that it is alive (`WATCHDOG=1`).
+    Alive {
+        /// Which.
+        child: ChildId,
+    },
     /// A client wants something.
     Asked {
         /// To be answered by `Action::Reply` with the same number.
@@ -164,6 +173,12 @@ pub enum Event {
     },
     /// A child is ready: it said so, or a check did.
     Ready {
+        /// Which.
+        child: ChildId,
+    },
+    /// A child's health check has found it well, for the first time or again. That it is not well is
+    /// a breach.
+    Well {
         /// Which.
         child: ChildId,
     },

@@ -26,6 +26,7 @@ mod event;
 mod exam;
 mod fleet;
 mod goal;
+mod health;
 mod memory;
 mod phase;
 mod record;
@@ -51,6 +52,7 @@ pub use event::{
     Time,
 };
 pub use exam::Examiner;
+pub use health::{Beat, Pulse};
 pub use memory::{Excess, is_near};
 pub use phase::{Next, Phase, Want, explain};
 pub use record::{

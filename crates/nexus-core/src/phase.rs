@@ -36,6 +36,8 @@ pub enum Phase {
         since: Time,
         /// When it became ready.
         online_at: Time,
+        /// When it counts as hung, unless it says before that it is alive.
+        hung_at: Option<Time>,
     },
     /// The main process is gone, the rest of its tree not yet. Nothing is spawned in its place
     /// before.
@@ -110,7 +112,8 @@ impl Phase {
             Phase::Backoff { until } => Some(until),
             Phase::Reaping { kill_at, .. } | Phase::Stopping { kill_at, .. } => Some(kill_at),
             Phase::Warming { settle_at, .. } => Some(settle_at),
-            Phase::Errored | Phase::Idle | Phase::Online { .. } | Phase::Spawning { .. } => None,
+            Phase::Online { hung_at, .. } => hung_at,
+            Phase::Errored | Phase::Idle | Phase::Spawning { .. } => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use nexus_spec::{AppSpec, Name};
 
-use crate::event::{ChildId, Failure, OpId, SlotId};
+use crate::event::{ChildId, Failure, Limit, OpId, SlotId};
 use crate::phase::{Next, Want};
 use crate::restart::Past;
 use crate::slot::LastExit;
@@ -74,8 +74,8 @@ pub struct SuccessorRecord {
     pub child: ChildId,
     /// The slot's `moved_to`, once it has taken the place.
     pub moved_to: Option<u64>,
-    /// To take the place is a restart that nobody asked for.
-    pub counts: bool,
+    /// To take the place is a restart that nobody asked for: the other one went beyond this limit.
+    pub counts: Option<Limit>,
 }
 
 /// A reload that is under way: every worker of its scope is replaced, and if one of the new ones

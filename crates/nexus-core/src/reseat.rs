@@ -8,7 +8,7 @@ use crate::phase::{Next, Phase, Want};
 use crate::resume::{Ended, Entry, dismiss};
 use crate::slot::{LastExit, Slot};
 use crate::turn::Turn;
-use crate::worker;
+use crate::{breach, worker};
 
 /// Give one slot the child that it had, or what follows when it has none. `held` is in the order
 /// of the children's numbers.
@@ -102,7 +102,8 @@ fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry, unwanted: bo
                 }
                 (Some(pid), true) => {
                     let online_at = online_at(spec, entry).unwrap_or(since).min(until);
-                    Phase::Online { child, pid, since, online_at }
+                    let hung_at = breach::watched(spec, now);
+                    Phase::Online { child, pid, since, online_at, hung_at }
                 }
             }
         };

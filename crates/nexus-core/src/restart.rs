@@ -52,12 +52,12 @@ impl Past {
             Exit::Code(_)
             | Exit::NeverReady
             | Exit::NotSpawned(SpawnError::Resources(_))
-            | Exit::OverLimit
+            | Exit::OverLimit(_)
             | Exit::Signal(_)
             | Exit::Unknown => {}
         }
         // A limit in the spec is a wish that it be replaced, whatever follows its own exits.
-        if !rule.auto && exit != Exit::OverLimit {
+        if !rule.auto && !matches!(exit, Exit::OverLimit(_)) {
             return Verdict::Stay;
         }
         if online_for.is_some_and(|online| online >= rule.backoff.reset_after) {

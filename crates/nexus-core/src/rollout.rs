@@ -126,7 +126,7 @@ fn standing(app: &App, instance: u16) -> Option<Standing> {
     let (rollout, slot) = (app.rollout.as_ref()?, app.slots.get(instance)?);
     let target = rollout.target();
     // One that is on its way because of a breach is not of this reload.
-    let successor = slot.successor.filter(|successor| !successor.counts);
+    let successor = slot.successor.filter(|successor| successor.counts.is_none());
     Some(match (slot.moved_to == target, successor) {
         (_, Some(_)) => Standing::Underway,
         (true, None) if rollout.reload.back.is_some() => Standing::Done,
@@ -154,7 +154,7 @@ fn begin_move(turn: &mut Turn, name: &Name, instance: u16) {
     let target = rollout.target();
     let other = rollout.reload.change.as_ref().map(|(spec, _)| &**spec);
     if slot.want == Want::Up && slot.phase.is_running() && app.overlaps(other) {
-        return successor::spawn(turn, name, instance, target, false);
+        return successor::spawn(turn, name, instance, target, None);
     }
     worker::terminate(turn, name, instance);
     let spawn = turn.state.alter(name, instance, |_, slot| {
@@ -255,7 +255,7 @@ fn dismiss_successors(turn: &mut Turn, name: &Name) {
     let scope = turn.state.apps.get(name).map_or(0..0, |app| app.scope(None));
     for instance in scope {
         let successor = turn.state.slot(name, instance).and_then(|slot| slot.successor);
-        if successor.is_some_and(|successor| !successor.counts) {
+        if successor.is_some_and(|successor| successor.counts.is_none()) {
             successor::dismiss(turn, name, instance);
         }
     }
@@ -337,7 +337,7 @@ pub(crate) fn resume(turn: &mut Turn, name: &Name) {
         let Some(slot) = turn.state.slot(name, instance) else { return };
         let astray = slot.successor.is_some_and(|successor| match target {
             Some(target) => successor.moved_to != target,
-            None => !successor.counts,
+            None => successor.counts.is_none(),
         });
         if astray {
             successor::dismiss(turn, name, instance);

@@ -35,6 +35,9 @@ pub struct Slot {
     pub settled: ChildId,
     /// The spec's generation of the present child, or of the last one.
     pub generation: u64,
+    /// Whether its health check finds the present child well; `None` = it has none, or there is no
+    /// answer yet.
+    pub healthy: Option<bool>,
     /// Who is to take the present child's place once ready: in a reload, or after a breach.
     pub successor: Option<Successor>,
     /// The generation of the reload that its worker belongs to; `None` = it is the app's own. If
@@ -85,6 +88,7 @@ impl Slot {
             last_exit: record.last_exit,
             settled: record.settled,
             generation: record.generation,
+            healthy: None,
             successor: None,
             moved_to: record.moved_to,
             leaving: 0,

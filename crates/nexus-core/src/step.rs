@@ -12,6 +12,11 @@ use crate::{ask, breach, build, changes, exam, stray, successor, worker};
 pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
     let mut turn = Turn::new(state, now);
     match event {
+        Event::Alive { child } => {
+            if let Some(Seat::Worker(name, instance)) = seat(&turn, child) {
+                breach::alive(&mut turn, &name, instance);
+            }
+        }
         Event::Asked { op, ask } => ask::asked(&mut turn, op, ask),
         Event::Breach { child, breach } => {
             if let Some(Seat::Worker(name, instance)) = seat(&turn, child) {
@@ -48,6 +53,11 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
         Event::Tick => {}
         Event::TreeGone { child } => tree_gone(&mut turn, child),
         Event::Undertaken { op, app, cause } => changes::undertaken(&mut turn, op, &app, cause),
+        Event::Well { child } => {
+            if let Some(Seat::Worker(name, instance)) = seat(&turn, child) {
+                breach::well(&mut turn, &name, instance);
+            }
+        }
     }
     turn.settle();
     let actions = turn.finish();

@@ -7,14 +7,14 @@
 use nexus_spec::{AppSpec, Name, Span};
 
 use crate::action::{Action, Fact, Keep, Milestone, Purpose, Why};
-use crate::event::{ChildId, Exit, Failure, Pid, SlotId, Time};
+use crate::event::{ChildId, Exit, Failure, Limit, Pid, SlotId, Time};
 use crate::phase::{Next, Phase};
 use crate::record::SuccessorRecord;
 use crate::restart::Past;
 use crate::slot::{LastExit, Slot};
 use crate::turn::Turn;
 use crate::worker::{self, settling};
-use crate::{rollout, stray};
+use crate::{breach, rollout, stray};
 
 /// After a breach whose successor failed, the worker is left alone for so long.
 pub(crate) const BREACH_AGAIN: Span = Span(60_000);
@@ -28,8 +28,8 @@ pub struct Successor {
     pub generation: u64,
     /// The slot's `moved_to`, once it has taken the place.
     pub moved_to: Option<u64>,
-    /// To take the place is a restart that nobody asked for.
-    pub counts: bool,
+    /// To take the place is a restart that nobody asked for: the other one went beyond this limit.
+    pub counts: Option<Limit>,
     /// The number that is reserved for the keeper's respawn of it.
     pub(crate) heir: Option<ChildId>,
 }
@@ -48,14 +48,14 @@ pub(crate) fn spawn(
     name: &Name,
     instance: u16,
     moved_to: Option<u64>,
-    counts: bool,
+    counts: Option<Limit>,
 ) {
     let (child, next) = turn.state.fresh_child();
     let Some(app) = turn.state.apps.get(name) else { return };
     let Some(slot) = app.slots.get(instance) else { return };
     let generation = moved_to.unwrap_or(app.generation);
     let clean = Past::default();
-    let past = if counts { &slot.past } else { &clean };
+    let past = if counts.is_some() { &slot.past } else { &clean };
     let on_exit = past.on_exit(&app.spec_at(generation).restart, turn.now, child, next);
     let purpose = Purpose::Worker { instance, id: slot.id };
     let phase = Phase::Spawning { child, ready: false };
@@ -122,7 +122,7 @@ pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
     stray::dismiss(turn, child, Some(name), Some(id));
     let exit = Exit::NeverReady;
     let failure = Failure { instance, child, exit, after, at: turn.now };
-    failed(turn, name, failure, successor.counts);
+    failed(turn, name, failure, successor.counts.is_some());
 }
 
 /// Its main process is gone, or never was.
@@ -153,7 +153,7 @@ pub(crate) fn exited(
         stray::reap(turn, child, Some(name), Some(id));
     }
     let after = phase.since().map_or(Span(0), |since| at - since);
-    failed(turn, name, Failure { instance, child, exit, after, at }, successor.counts);
+    failed(turn, name, Failure { instance, child, exit, after, at }, successor.counts.is_some());
 }
 
 pub(crate) fn failed(turn: &mut Turn, name: &Name, failure: Failure, counts: bool) {
@@ -184,20 +184,21 @@ pub(crate) fn dismiss(turn: &mut Turn, name: &Name, instance: u16) {
 /// It is ready: it serves, and the worker that served is told to go.
 pub(crate) fn promote(turn: &mut Turn, name: &Name, instance: u16, online_at: Time) {
     let now = turn.now;
+    let hung_at = spec(turn, name, instance).and_then(|spec| breach::watched(spec, now));
     let promoted = turn.state.alter(name, instance, |_, slot| {
         let successor = slot.successor?;
         let Phase::Warming { child, pid, since, .. } = successor.phase else { return None };
         let (id, left) = (slot.id, slot.phase);
-        if successor.counts {
+        if let Some(limit) = successor.counts {
             slot.restarts += 1;
-            slot.last_exit = left.child().map(|child| over_limit(child, left, now));
+            slot.last_exit = left.child().map(|child| over(limit, child, left, now));
         } else {
             slot.call_off();
             slot.past = Past::default();
         }
         take_place(slot, successor);
-        slot.phase = Phase::Online { child, pid, since, online_at };
-        Some((id, left, child, online_at - since, successor.counts))
+        slot.phase = Phase::Online { child, pid, since, online_at, hung_at };
+        Some((id, left, child, online_at - since, successor.counts.is_some()))
     });
     let Some(Some((id, left, child, after, counts))) = promoted else { return };
     turn.note(Fact::Ready { app: name.clone(), instance, child, after });
@@ -222,7 +223,7 @@ pub(crate) fn promote(turn: &mut Turn, name: &Name, instance: u16, online_at: Ti
 pub(crate) fn step_in(turn: &mut Turn, name: &Name, instance: u16, tree_gone: bool) {
     let stepped = turn.state.alter(name, instance, |_, slot| {
         let (id, left, successor) = (slot.id, slot.phase, slot.successor?);
-        let why = match (slot.next, successor.counts) {
+        let why = match (slot.next, successor.counts.is_some()) {
             (Next::At(_), _) => Why::Ended,
             (Next::GivenUp | Next::Run | Next::Stay, true) => Why::Breach,
             (Next::GivenUp | Next::Run | Next::Stay, false) => Why::Asked,
@@ -260,6 +261,7 @@ fn replaced(
 /// All that a slot takes over from its successor, but for the phase.
 fn take_place(slot: &mut Slot, successor: Successor) {
     slot.successor = None;
+    slot.healthy = None;
     slot.settled = slot.phase.child().map_or(slot.settled, |child| slot.settled.max(child));
     slot.next = Next::Run;
     slot.generation = successor.generation;
@@ -267,9 +269,9 @@ fn take_place(slot: &mut Slot, successor: Successor) {
     slot.heir = successor.heir;
 }
 
-fn over_limit(child: ChildId, phase: Phase, at: Time) -> LastExit {
+fn over(limit: Limit, child: ChildId, phase: Phase, at: Time) -> LastExit {
     let lived = phase.since().map_or(Span(0), |since| at - since);
-    LastExit { child, exit: Exit::OverLimit, at, lived, asked: false }
+    LastExit { child, exit: Exit::OverLimit(limit), at, lived, asked: false }
 }
 
 /// Take it out of its slot, never to come back.

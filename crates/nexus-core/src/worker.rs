@@ -8,7 +8,7 @@ use crate::phase::{Next, Phase, Want};
 use crate::restart::Verdict;
 use crate::slot::{LastExit, Slot};
 use crate::turn::{KILL_AGAIN_MIN, Turn};
-use crate::{goal, rollout, stray, successor};
+use crate::{breach, goal, rollout, stray, successor};
 
 /// `Ready::Default`: alive for this long.
 pub(crate) const SETTLED_AFTER: Span = Span(1_000);
@@ -33,6 +33,7 @@ pub(crate) fn spawn(turn: &mut Turn, name: &Name, instance: u16) {
     let (child, heir) = turn.state.fresh_child();
     let ordered = turn.state.alter(name, instance, |spec, slot| {
         slot.phase = Phase::Spawning { child, ready: false };
+        slot.healthy = None;
         slot.next = Next::Run;
         slot.generation = generation;
         let on_exit = slot.past.on_exit(&spec.restart, now, child, heir);
@@ -87,9 +88,11 @@ pub(crate) fn said_ready(turn: &mut Turn, name: &Name, instance: u16) {
 }
 
 pub(crate) fn online(turn: &mut Turn, name: &Name, instance: u16, online_at: Time) {
-    let told = turn.state.alter(name, instance, |_, slot| {
+    let now = turn.now;
+    let told = turn.state.alter(name, instance, |spec, slot| {
         let Phase::Warming { child, pid, since, .. } = slot.phase else { return None };
-        slot.phase = Phase::Online { child, pid, since, online_at };
+        let hung_at = breach::watched(spec, now);
+        slot.phase = Phase::Online { child, pid, since, online_at, hung_at };
         Some((child, online_at - since))
     });
     if let Some(Some((child, after))) = told {
@@ -265,7 +268,8 @@ pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
         Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
             kill(turn, name, instance, child);
         }
-        Phase::Errored | Phase::Idle | Phase::Online { .. } | Phase::Spawning { .. } => {}
+        Phase::Online { .. } => breach::silent(turn, name, instance),
+        Phase::Errored | Phase::Idle | Phase::Spawning { .. } => {}
     }
 }
 
@@ -342,6 +346,7 @@ pub(crate) fn seat_heir(
         let (Want::Up, Phase::Backoff { .. }) = (slot.want, slot.phase) else { return false };
         let settle_at = now + settling(spec);
         slot.phase = Phase::Warming { child, pid, since: now, settle_at };
+        slot.healthy = None;
         slot.next = Next::Run;
         slot.heir = None;
         true

@@ -123,6 +123,10 @@ pub struct AppView {
     pub cwd: String,
     /// `notify`, `delay:2s`, `default (alive for 1s)`.
     pub ready_when: String,
+    /// Its health check, if it has one: `http://127.0.0.1:3001/up each 10s; 3 failures in a row are
+    /// too many`.
+    #[serde(default)]
+    pub health: Option<String>,
     /// `SIGTERM`.
     pub stop_signal: String,
     /// The signal goes to the whole tree at once, not to the main process first.
@@ -189,6 +193,9 @@ pub struct InstanceView {
     /// What it says of itself (`STATUS=` of `sd_notify(3)`), harmless on a terminal.
     #[serde(default)]
     pub says: Option<String>,
+    /// Whether its health check finds it well; `null` = it has none, or there is no answer yet.
+    #[serde(default)]
+    pub healthy: Option<bool>,
     /// Its main process.
     pub pid: Option<i32>,
     /// Which spawn this is, counted over the whole home.

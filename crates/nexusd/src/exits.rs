@@ -1,6 +1,6 @@
 //! How a child ended, as it is kept on disk.
 
-use nexus_core::{ChildId, Exit, LastExit, SpawnError, Time};
+use nexus_core::{ChildId, Exit, LastExit, Limit, SpawnError, Time};
 use nexus_spec::Span;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub(crate) enum How {
     CannotRun(i32),
     NoRoom(i32),
     OverLimit,
+    Unhealthy,
+    Hung,
     Unknown,
 }
 
@@ -35,7 +37,9 @@ impl StoredExit {
                 Exit::NeverReady => How::NeverReady,
                 Exit::NotSpawned(SpawnError::Permanent(errno)) => How::CannotRun(errno),
                 Exit::NotSpawned(SpawnError::Resources(errno)) => How::NoRoom(errno),
-                Exit::OverLimit => How::OverLimit,
+                Exit::OverLimit(Limit::Health) => How::Unhealthy,
+                Exit::OverLimit(Limit::Memory) => How::OverLimit,
+                Exit::OverLimit(Limit::Watchdog) => How::Hung,
                 Exit::Unknown => How::Unknown,
             },
             at: exit.at.0,
@@ -53,7 +57,9 @@ impl StoredExit {
                 How::NeverReady => Exit::NeverReady,
                 How::CannotRun(errno) => Exit::NotSpawned(SpawnError::Permanent(errno)),
                 How::NoRoom(errno) => Exit::NotSpawned(SpawnError::Resources(errno)),
-                How::OverLimit => Exit::OverLimit,
+                How::Hung => Exit::OverLimit(Limit::Watchdog),
+                How::OverLimit => Exit::OverLimit(Limit::Memory),
+                How::Unhealthy => Exit::OverLimit(Limit::Health),
                 How::Unknown => Exit::Unknown,
             },
             at: Time(self.at),

@@ -1,6 +1,6 @@
 //! Facts of the core become lines of the journal, for people.
 
-use nexus_core::{Breach, ChildId, Exit, Fact, Failure, Milestone, Time};
+use nexus_core::{Breach, ChildId, Exit, Fact, Failure, Limit, Milestone, Time};
 use nexus_keeper::Order;
 use nexus_proto::EventView;
 use nexus_spec::{Name, Span};
@@ -42,6 +42,14 @@ impl<'a> Line<'a> {
     }
 }
 
+fn kind_of(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Health => "unhealthy",
+        Limit::Memory => "limit",
+        Limit::Watchdog => "hung",
+    }
+}
+
 fn beyond(breach: Breach, after: Span) -> String {
     format!("to be replaced after {}: {}", words::span(after), words::breach(breach))
 }
@@ -69,9 +77,10 @@ impl Daemon {
     pub(crate) fn fact(&mut self, fact: Fact, by: &str) {
         let line = match fact {
             Fact::Breached { app, instance, child, breach, after } => {
-                let detail = beyond(breach, after);
-                let line = Line::of("limit", app, Some(instance), detail, NOBODY);
-                Line { exit: Some(words::exit(Exit::OverLimit)), ..self.about(child, line) }
+                let exit = Exit::OverLimit(breach.limit);
+                let detail = beyond(breach, after) + &self.finding(child.0, exit);
+                let line = Line::of(kind_of(breach.limit), app, Some(instance), detail, NOBODY);
+                Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
             }
             Fact::BuildStarted { app } => {
                 Line::of("build", app, None, "the build command runs".into(), by)
@@ -212,6 +221,7 @@ impl Daemon {
                 self.store.keep(Entry::Run(run));
             }
         }
+        self.probe(child.0);
         let by = self.ready_of(child).map_or_else(String::new, words::ready_by);
         format!("ready after {}{by}", words::span(after))
     }

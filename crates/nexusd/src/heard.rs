@@ -1,8 +1,8 @@
 //! What workers say of themselves.
 
-use nexus_core::{ChildId, Event};
+use nexus_core::{Breach, ChildId, Event, Limit};
 use nexus_keeper::Order;
-use nexus_spec::Ready;
+use nexus_spec::{Ready, Span};
 
 use crate::clock;
 use crate::daemon::Daemon;
@@ -17,6 +17,12 @@ impl Daemon {
     /// One thing that a child has said.
     pub(crate) fn heard(&mut self, child: ChildId, word: Word) {
         match word {
+            Word::Alive => self.turn(Event::Alive { child }, NOBODY),
+            Word::Trigger => {
+                let (limit, lasted) = (Limit::Watchdog, Span(0));
+                let breach = Breach { limit, measured: 0, allowed: 0, lasted };
+                self.turn(Event::Breach { child, breach }, NOBODY);
+            }
             Word::Extend(span) => {
                 let until = clock::now() + span;
                 self.says(child, |said| said.until = said.until.max(Some(until.0)));

@@ -40,6 +40,8 @@ pub(crate) struct Said {
 /// One thing that a worker says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Word {
+    /// `WATCHDOG=1`: it is alive.
+    Alive,
     /// `EXTEND_TIMEOUT_USEC=`: it needs so much time from now on.
     Extend(Span),
     /// A line that is no setting, on a descriptor of its own: a newline, or a message of Node's.
@@ -52,6 +54,8 @@ pub(crate) enum Word {
     Status(String),
     /// `STOPPING=1`.
     Stopping,
+    /// `WATCHDOG=trigger`: it knows that it is not well.
+    Trigger,
 }
 
 /// A new socket and its abstract name, without the leading NUL.
@@ -132,6 +136,8 @@ fn settings(data: &[u8]) -> Vec<Word> {
             ("READY", "1") => Some(Word::Ready),
             ("RELOADING", "1") => Some(Word::Reloading),
             ("STOPPING", "1") => Some(Word::Stopping),
+            ("WATCHDOG", "1") => Some(Word::Alive),
+            ("WATCHDOG", "trigger") => Some(Word::Trigger),
             ("STATUS", text) => Some(Word::Status(shown(text))),
             ("EXTEND_TIMEOUT_USEC", time) => {
                 let span = Span(time.parse::<u64>().ok()?.div_ceil(1_000));

@@ -8,14 +8,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use nexus_core::{ChildId, Exam, Exit};
+use nexus_core::{Beat, Breach, ChildId, Exam, Exit, Limit, Pulse, Time};
 use nexus_log::LogFile;
-use nexus_spec::{AppSpec, Check, Endpoint, Ready, Span};
+use nexus_spec::{AppSpec, Check, Endpoint, Health, Ready, Span};
 use regex_lite::Regex;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use crate::clock;
 use crate::command::Command;
 use crate::words;
 
@@ -39,10 +40,14 @@ const FINDINGS_MAX: usize = 1_024;
 pub(crate) enum Found {
     /// A check cannot be asked without a process: run it, and say how it ended.
     Exam(ChildId, Exam, Span, oneshot::Sender<Option<Exit>>),
+    /// The worker is not well: how bad it is, and why.
+    Ill(ChildId, Breach, String),
     /// The worker is not ready yet, and why.
     NotYet(ChildId, String),
     /// The worker is ready.
     Ready(ChildId),
+    /// The worker is well, for the first time or again.
+    Well(ChildId),
 }
 
 /// What is asked about a worker, and where.
@@ -120,6 +125,17 @@ impl Probes {
         self.tasks.insert(child.0, Task(task.abort_handle()));
     }
 
+    /// Ask a worker that has become ready whether it is well, as long as it lives.
+    pub(crate) fn while_online(&mut self, child: ChildId, instance: u16, spec: &AppSpec) {
+        self.tasks.remove(&child.0);
+        let Some(rule) = spec.health.clone() else { return };
+        let tools = self.tools.clone();
+        let mut question = tools.question(child, Exam::Health, &rule.check, spec, instance);
+        question.patience = Duration::from_millis(rule.timeout.0);
+        let task = tokio::spawn(question.while_online(rule, clock::now()));
+        self.tasks.insert(child.0, Task(task.abort_handle()));
+    }
+
     /// Nothing is to be found out about this child any more.
     pub(crate) fn forget(&mut self, child: u64) {
         self.tasks.remove(&child);
@@ -148,10 +164,12 @@ impl Probes {
     /// What had been found out about a child that has failed in this way.
     pub(crate) fn finding(&self, child: u64, exit: Exit) -> Option<&str> {
         match exit {
-            Exit::NeverReady => self.findings.get(&child).map(String::as_str),
+            Exit::NeverReady | Exit::OverLimit(Limit::Health) => {
+                self.findings.get(&child).map(String::as_str)
+            }
             Exit::Code(_)
             | Exit::NotSpawned(_)
-            | Exit::OverLimit
+            | Exit::OverLimit(Limit::Memory | Limit::Watchdog)
             | Exit::Signal(_)
             | Exit::Unknown => None,
         }
@@ -247,6 +265,25 @@ impl Question {
             pause = (pause * 2).min(longest);
         }
         self.tools.tell(Found::Ready(self.child)).await;
+    }
+
+    /// Ask at once, then each interval, for ever.
+    async fn while_online(self, rule: Health, ready_at: Time) {
+        let mut pulse = Pulse::default();
+        let interval = Duration::from_millis(rule.interval.0);
+        loop {
+            let began = Instant::now();
+            let answer = self.ask().await;
+            match (pulse.judge(&rule, ready_at, clock::now(), answer.is_ok()), answer) {
+                (Beat::Ill(breach), Err(finding)) => {
+                    let finding = format!("{}: {finding}", self.written);
+                    self.tools.tell(Found::Ill(self.child, breach, finding)).await;
+                }
+                (Beat::Well, _) => self.tools.tell(Found::Well(self.child)).await,
+                (Beat::Ill(_) | Beat::Same, _) => {}
+            }
+            sleep_until(began + interval).await;
+        }
     }
 
     async fn ask(&self) -> Result<(), String> {

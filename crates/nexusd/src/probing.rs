@@ -29,19 +29,24 @@ impl Daemon {
                 self.probes.exam_begins(of, done);
                 self.turn(Event::Examine { of, exam, patience }, NOBODY);
             }
+            Found::Ill(child, breach, finding) => {
+                self.probes.note(child.0, finding);
+                self.turn(Event::Breach { child, breach }, NOBODY);
+            }
             Found::NotYet(child, finding) => self.probes.note(child.0, finding),
             Found::Ready(child) => self.turn(Event::Ready { child }, NOBODY),
+            Found::Well(child) => self.turn(Event::Well { child }, NOBODY),
         }
     }
 
-    /// A worker runs its program: find out when it is ready.
+    /// A worker runs its program: find out when it is ready; it has become that: whether it is well.
     pub(crate) fn probe(&mut self, child: u64) {
-        let Some(note) = self.notes.get(&child).filter(|note| note.ready != Some(child)).cloned()
-        else {
-            return;
-        };
+        let Some(note) = self.notes.get(&child).cloned() else { return };
         let Some((instance, _)) = note.worker else { return };
         let Some(spec) = self.spec_of(&note.app, note.purpose(), note.generation) else { return };
+        if note.ready == Some(child) {
+            return self.probes.while_online(ChildId(child), instance, &spec);
+        }
         let log = matches!(spec.ready, Ready::Log(_)).then(|| {
             let from = self.probes.place(child).map_or_else(|| since(self, child), From::Offsets);
             (self.log_files(&spec, instance), from)

@@ -1,7 +1,7 @@
 //! A reload that is under way, as it is kept on disk, and as it is told.
 
 use nexus_core::{
-    Back, ChildId, Exit, Failure, LastExit, Milestone, OpId, Reload, SuccessorRecord, Why,
+    Back, ChildId, Exit, Failure, LastExit, Limit, Milestone, OpId, Reload, SuccessorRecord, Why,
 };
 use nexus_spec::{AppSpec, Name};
 use serde::{Deserialize, Serialize};
@@ -34,6 +34,17 @@ pub(crate) struct StoredSuccessor {
     child: u64,
     moved_to: Option<u64>,
     counts: bool,
+    /// The limit that the other one went beyond, if it counts; an older file says nothing: memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limit: Option<StoredLimit>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredLimit {
+    Health,
+    Memory,
+    Watchdog,
 }
 
 impl StoredReload {
@@ -92,11 +103,21 @@ impl StoredBack {
 impl StoredSuccessor {
     pub(crate) fn new(successor: &SuccessorRecord) -> StoredSuccessor {
         let SuccessorRecord { child, moved_to, counts } = *successor;
-        StoredSuccessor { child: child.0, moved_to, counts }
+        let limit = counts.map(|limit| match limit {
+            Limit::Health => StoredLimit::Health,
+            Limit::Memory => StoredLimit::Memory,
+            Limit::Watchdog => StoredLimit::Watchdog,
+        });
+        StoredSuccessor { child: child.0, moved_to, counts: counts.is_some(), limit }
     }
 
     pub(crate) fn record(&self) -> SuccessorRecord {
-        let StoredSuccessor { child, moved_to, counts } = *self;
+        let StoredSuccessor { child, moved_to, counts, limit } = *self;
+        let counts = counts.then_some(match limit {
+            Some(StoredLimit::Health) => Limit::Health,
+            Some(StoredLimit::Memory) | None => Limit::Memory,
+            Some(StoredLimit::Watchdog) => Limit::Watchdog,
+        });
         SuccessorRecord { child: ChildId(child), moved_to, counts }
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nexus_keeper::{Channel, Grants, HoldId, Template};
-use nexus_spec::{AppSpec, Bound, Limits, Ready, Rlimit, RunAs};
+use nexus_spec::{AppSpec, Bound, Limits, Ready, Rlimit, RunAs, Span};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::sources::Sourced;
@@ -49,6 +49,9 @@ pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Templa
     env.insert("NEXUS_APP".into(), spec.name.to_string());
     env.insert("NEXUS_GENERATION".into(), around.generation.to_string());
     env.insert("NOTIFY_SOCKET".into(), around.notify.to_owned());
+    if let Some(Span(period)) = spec.watchdog {
+        env.insert("WATCHDOG_USEC".into(), period.saturating_mul(1_000).to_string());
+    }
     let mut argv: Vec<Vec<u8>> = spec.interpreter.iter().map(|word| word.clone().into()).collect();
     argv.push(spec.script.as_os_str().as_bytes().to_vec());
     argv.extend(spec.args.iter().map(|word| word.clone().into_bytes()));

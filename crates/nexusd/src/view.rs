@@ -78,6 +78,7 @@ impl Daemon {
             command,
             cwd: spec.cwd.display().to_string(),
             ready_when: words::ready_when(&spec.ready, spec.ready_timeout),
+            health: spec.health.as_ref().map(words::health),
             stop_signal: words::signal(spec.stop.signal.0),
             stop_tree: spec.stop.tree,
             door: spec.door,
@@ -112,8 +113,9 @@ impl Daemon {
             id: slot.id.0,
             instance: slot.instance,
             status: status(slot.want, slot.phase),
-            explain: format!("{}{about}", slot.explain()),
+            explain: format!("{}{about}{}", slot.explain(), words::ill(slot.healthy)),
             says,
+            healthy: slot.healthy,
             pid: slot.phase.pid().map(|pid| pid.0),
             child: slot.phase.child().map(|child| child.0),
             generation: slot.phase.child().map(|_| slot.generation),
@@ -129,7 +131,7 @@ impl Daemon {
                 nexus_core::Exit::Code(code) => Some(code),
                 nexus_core::Exit::NeverReady
                 | nexus_core::Exit::NotSpawned(_)
-                | nexus_core::Exit::OverLimit
+                | nexus_core::Exit::OverLimit(_)
                 | nexus_core::Exit::Signal(_)
                 | nexus_core::Exit::Unknown => None,
             }),

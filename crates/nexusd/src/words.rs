@@ -2,7 +2,7 @@
 
 use nexus_core::{Breach, Exit, Limit, Outcome, SpawnError, Time};
 use nexus_proto::{AppResult, Verdict};
-use nexus_spec::{Name, Ready, Restart, Span};
+use nexus_spec::{Health, Name, Ready, Restart, Span};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
@@ -15,7 +15,9 @@ pub(crate) fn exit(exit: Exit) -> String {
         Exit::Signal(number) => signal(number),
         Exit::NeverReady => "never ready".into(),
         Exit::NotSpawned(error) => format!("not started: {}", errno(error)),
-        Exit::OverLimit => "over its limit".into(),
+        Exit::OverLimit(Limit::Health) => "unhealthy".into(),
+        Exit::OverLimit(Limit::Memory) => "over its limit".into(),
+        Exit::OverLimit(Limit::Watchdog) => "hung".into(),
         Exit::Unknown => "unknown".into(),
     }
 }
@@ -27,7 +29,11 @@ pub(crate) fn ended(exit: Exit) -> String {
         Exit::Signal(number) => format!("was ended by {}", signal(number)),
         Exit::NeverReady => "was not ready in time".into(),
         Exit::NotSpawned(error) => format!("could not be started: {}", errno(error)),
-        Exit::OverLimit => "was replaced because it went beyond its limit".into(),
+        Exit::OverLimit(Limit::Health) => "was replaced because its health check failed".into(),
+        Exit::OverLimit(Limit::Memory) => "was replaced because it went beyond its limit".into(),
+        Exit::OverLimit(Limit::Watchdog) => {
+            "was replaced because it did not say that it is alive".into()
+        }
         Exit::Unknown => "is gone; how it ended is not known".into(),
     }
 }
@@ -36,8 +42,19 @@ pub(crate) fn ended(exit: Exit) -> String {
 pub(crate) fn breach(breach: Breach) -> String {
     let Breach { limit, measured, allowed, lasted } = breach;
     let figures = match limit {
+        Limit::Health => match measured {
+            1 => "its health check failed".to_owned(),
+            times => format!("its health check failed {times} times in a row"),
+        },
         Limit::Memory => {
             format!("its memory was {}, {} are allowed", mib(measured), mib(allowed))
+        }
+        Limit::Watchdog if measured == 0 => "it asked for it by its watchdog".to_owned(),
+        Limit::Watchdog => {
+            let (silent, allowed) = (span(Span(measured)), span(Span(allowed)));
+            return format!(
+                "it has not said for {silent} that it is alive; it is to each {allowed}"
+            );
         }
     };
     match lasted.0 {
@@ -110,6 +127,23 @@ pub(crate) fn ready_by(ready: &Ready) -> String {
     }
 }
 
+/// `http://127.0.0.1:3001/up each 10s; 3 failures in a row are too many`: a health check.
+pub(crate) fn health(health: &Health) -> String {
+    let times = match health.failures {
+        1 => "a failure is".to_owned(),
+        failures => format!("{failures} failures in a row are"),
+    };
+    format!("{} each {}; {times} too many", health.check.written(), span(health.interval))
+}
+
+/// What is said of a worker that is not well, besides its state.
+pub(crate) fn ill(healthy: Option<bool>) -> &'static str {
+    match healthy {
+        Some(false) => "; its health check fails",
+        Some(true) | None => "",
+    }
+}
+
 /// The restart policy in a line.
 pub(crate) fn restart_policy(rule: &Restart) -> String {
     if !rule.auto {
@@ -165,7 +199,7 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
                 (Exit::NeverReady, None) => {
                     format!("{app}/{instance} was not ready after {}{again}", span(*after))
                 }
-                (Exit::Code(_) | Exit::OverLimit | Exit::Signal(_) | Exit::Unknown, None) => {
+                (Exit::Code(_) | Exit::OverLimit(_) | Exit::Signal(_) | Exit::Unknown, None) => {
                     format!(
                         "{app}/{instance} {} after {}, before it was ready{again}",
                         ended(*exit),

@@ -16,6 +16,7 @@ mod dressed;
 mod exec;
 mod figures;
 mod guide;
+mod health;
 mod hung;
 mod hung_disk;
 mod hung_fuse;

@@ -90,7 +90,7 @@ impl World {
         let Some(app) = self.state.app(name.as_str()) else { return };
         assert!(app.rollout().is_none(), "{fact:?}, and it goes on");
         for slot in app.slots().iter().filter(|slot| slot.phase.is_online()) {
-            let left = slot.successor.is_some_and(|successor| !successor.counts);
+            let left = slot.successor.is_some_and(|successor| successor.counts.is_none());
             assert!(slot.moved_to.is_none() && !left, "{fact:?}: {slot:?}");
             let fresh = slot.generation >= *generation;
             let one = self.scoped.contains(&(name.clone(), *generation));

@@ -16,6 +16,7 @@ use crate::rng::Rng;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fate {
     Born(ChildId),
+    Beats(ChildId),
     Breaches(ChildId),
     Checked(ChildId),
     Dies(ChildId, Death),
@@ -170,6 +171,9 @@ impl Keeper {
                 self.later(born + Span(rng.below(150)), Fate::Dies(child, death));
             }
             Purpose::Worker { .. } => {
+                if rng.chance(50) {
+                    self.later(born, Fate::Beats(child));
+                }
                 for _ in 0..rng.below(3) {
                     self.later(born + Span(rng.below(2_000)), Fate::Checked(child));
                 }
@@ -248,9 +252,18 @@ impl Keeper {
     pub(crate) fn happens(&mut self, rng: &mut Rng, now: Time, fate: Fate) {
         match fate {
             Fate::Born(child) => self.is_born(rng, now, child),
+            Fate::Beats(child) => {
+                if self.kept.get(&child).is_some_and(|kept| kept.alive) {
+                    let well = rng.chance(30);
+                    let beat = if well { Event::Well { child } } else { Event::Alive { child } };
+                    self.report(rng, now, beat);
+                    self.later(now + Span(rng.below(400)), Fate::Beats(child));
+                }
+            }
             Fate::Breaches(child) => {
                 if self.kept.get(&child).is_some_and(|kept| kept.alive) {
-                    let (limit, lasted) = (Limit::Memory, Span(0));
+                    let limit = if rng.chance(50) { Limit::Memory } else { Limit::Health };
+                    let lasted = Span(0);
                     let breach = Breach { limit, measured: 2, allowed: 1, lasted };
                     self.report(rng, now, Event::Breach { child, breach });
                 }
@@ -315,7 +328,7 @@ impl Keeper {
             }
             Exit::Code(_)
             | Exit::NeverReady
-            | Exit::OverLimit
+            | Exit::OverLimit(_)
             | Exit::Signal(_)
             | Exit::Unknown => {
                 self.report(rng, now, Event::Exited { child, exit, at: now, tree_gone });
@@ -349,7 +362,7 @@ impl Keeper {
             Exit::NotSpawned(_) => return,
             Exit::Code(_)
             | Exit::NeverReady
-            | Exit::OverLimit
+            | Exit::OverLimit(_)
             | Exit::Signal(_)
             | Exit::Unknown => {}
         }

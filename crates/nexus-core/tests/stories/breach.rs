@@ -1,5 +1,7 @@
 //! A worker that goes beyond a limit.
 
+use nexus_spec::{AppSpec, Span};
+
 use crate::tell::{api, notify, passed, tell, tell_all};
 
 #[test]
@@ -97,6 +99,73 @@ fn a_successor_that_fails_leaves_it_serving_for_a_minute() {
         3000  #1 uses 130     |
         62001 #1 uses 130     |
         62002 #1 uses 130     | spawn #5 0
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_does_not_say_that_it_is_alive_is_replaced() {
+    let spec = AppSpec { watchdog: Some(Span(1_000)), ..notify() };
+    tell_all(
+        spec.clone(),
+        "
+        0     start           | keep app, keep pending, spawn #1 0
+        5     #1 spawned      | (started)
+        40    #1 ready        | keep pending, op1 done, (ready after 35)
+        900   #1 alive        |
+        1899  tick            |
+        1900  tick            | keep slot 0, (breach 1000 of 1000 after 1895), term15 #1, (stopping)
+        1950  #1 exits 0      | (exited after 1895), ack #1, spawn #3 0
+        ",
+    );
+    // One that is watched beside its successor counts from its own readiness.
+    tell(
+        AppSpec { listen: passed().listen, ..spec },
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        40    #1 ready        | op1 done
+        1040  tick            | spawn #3 0
+        1045  #3 spawned      |
+        1100  #1 alive        |
+        1150  #3 ready        | term15 #1
+        1160  #1 exits 0      | ack #1
+        2149  tick            |
+        2150  tick            | spawn #5 0
+        ",
+    );
+}
+
+#[test]
+fn a_new_daemon_begins_to_watch_anew() {
+    tell(
+        AppSpec { watchdog: Some(Span(1_000)), ..notify() },
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        40    #1 ready        | op1 done
+        900   resume #1=0,ready |
+        1899  tick            |
+        1900  tick            | term15 #1
+        ",
+    );
+}
+
+#[test]
+fn a_worker_that_is_ill_is_replaced_beside_where_that_can_be() {
+    tell_all(
+        passed(),
+        "
+        0     start           | keep app, keep pending, spawn #1 0
+        5     #1 spawned      | (started)
+        40    #1 ready        | keep pending, op1 done, (ready after 35)
+        50    #1 well         |
+        60    #1 ill          | keep slot 0, (breach 3 of 2 after 55), spawn #3 0
+        65    #3 spawned      | (started)
+        70    #1 ill          |
+        90    #3 ready        | keep slot 0, (ready after 25), (#1 by #3: Breach), term15 #1, (stopping)
+        99    #1 exits 0      | ack #1
+        100   look            | api/0 g1 r1: running, as asked
         ",
     );
 }

@@ -291,6 +291,12 @@ fn reported(now: Time, child: u64, words: &[&str]) -> Event {
     match *words {
         ["spawned"] => Event::Spawned { child, pid: Pid(1) },
         ["ready"] => Event::Ready { child },
+        ["alive"] => Event::Alive { child },
+        ["well"] => Event::Well { child },
+        ["ill"] => {
+            let breach = Breach { limit: Limit::Health, measured: 3, allowed: 2, lasted: Span(0) };
+            Event::Breach { child, breach }
+        }
         ["extends", until] => Event::Extend { child, until: Time(until.parse().expect("a time")) },
         ["uses", measured] => {
             let measured = measured.parse().expect("bytes");

@@ -15,8 +15,6 @@ static NOT_YET: &[Later] = &[
     (Scope::File, "deploy", ""),
     (Scope::File, "static", ""),
     (Scope::App, "shared_memory", ""),
-    (Scope::App, "health", ""),
-    (Scope::App, "watchdog", ""),
     (Scope::App, "depends_on", ""),
     (Scope::App, "drain_timeout", "`kill_timeout` bounds the whole stop"),
     (Scope::App, "cpu", ""),

@@ -129,6 +129,7 @@ fn settings(app: &AppView, look: &Look) -> String {
     add("memory", &memory_limits(app));
     add("watch", &app.watch.as_ref().map(watched).unwrap_or_default());
     add("ready", &app.ready_when);
+    add("health", app.health.as_deref().unwrap_or_default());
     let tree = if app.stop_tree { " to the whole tree" } else { "" };
     let after = nexus_spec::Span(app.kill_timeout_ms);
     add("stop", &format!("{}{tree}, SIGKILL after {after}", app.stop_signal));

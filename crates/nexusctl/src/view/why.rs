@@ -106,8 +106,10 @@ fn exits(cause: &Cause<'_>, look: &Look) -> String {
         cause.instance.is_none_or(|only| event.instance.is_none_or(|instance| instance == only))
     };
     let ended = |event: &&EventView| {
-        matches!(event.kind.as_str(), "exit" | "errored" | "killed" | "limit")
-            && event.exit.is_some()
+        matches!(
+            event.kind.as_str(),
+            "exit" | "errored" | "killed" | "limit" | "unhealthy" | "hung"
+        ) && event.exit.is_some()
     };
     let exits: Vec<&EventView> =
         cause.events.iter().rev().filter(mine).filter(ended).take(EXITS_MAX).collect();

@@ -168,6 +168,8 @@ pub enum Fact {
     Started { app: Name, instance: u16, child: ChildId },
     /// A worker was told to stop.
     Stopping { app: Name, instance: u16, child: ChildId },
+    /// A worker has not finished in time what it had begun, and is told again.
+    Undrained { app: Name, instance: u16, child: ChildId },
 }
 
 /// How a reload goes.

@@ -9,6 +9,7 @@ use crate::fleet::Verb;
 use crate::phase::Phase;
 use crate::record::{Goal, Plan};
 use crate::rollout::Wish;
+use crate::stop::Leaver;
 use crate::turn::{KILL_AGAIN_MIN, Turn};
 use crate::{fleet, goal, rollout, stray};
 
@@ -43,7 +44,7 @@ pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
         Phase::Online { child, .. }
         | Phase::Spawning { child, .. }
         | Phase::Warming { child, .. } => {
-            stray::dismiss(turn, child, Some(name), None);
+            stray::dismiss(turn, Leaver::new(child, turn.now), Some(name), None);
         }
         Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
             stray::enter(turn, child, Some(name), None, build.phase);

@@ -6,6 +6,7 @@ use crate::action::{Keep, Outcome};
 use crate::goal;
 use crate::phase::{Phase, Want};
 use crate::restart::Past;
+use crate::stop::Leaver;
 use crate::turn::Turn;
 use crate::{stray, successor, worker};
 
@@ -126,15 +127,9 @@ fn evict_last(turn: &mut Turn, name: &Name) {
     let Some(phase) = last.map(|slot| slot.phase) else { return };
     turn.state.shrink(name);
     turn.keep(Keep::App(name.clone()));
-    match phase {
-        Phase::Online { child, .. }
-        | Phase::Spawning { child, .. }
-        | Phase::Warming { child, .. } => {
-            stray::dismiss(turn, child, Some(name), None);
-        }
-        Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
-            stray::enter(turn, child, Some(name), None, phase);
-        }
-        Phase::Backoff { .. } | Phase::Errored | Phase::Idle => {}
+    if let Some(leaver) = Leaver::of(phase, turn.now) {
+        stray::dismiss(turn, leaver, Some(name), None);
+    } else if let Some(child) = phase.child() {
+        stray::enter(turn, child, Some(name), None, phase);
     }
 }

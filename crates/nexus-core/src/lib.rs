@@ -38,6 +38,7 @@ mod scale;
 mod slot;
 mod state;
 mod step;
+mod stop;
 mod stray;
 mod successor;
 mod turn;

@@ -62,6 +62,8 @@ pub enum Phase {
         pid: Option<Pid>,
         /// When it was spawned.
         since: Time,
+        /// Until then it finishes what it has begun; then it is told again.
+        drained_at: Option<Time>,
         /// When SIGKILL is sent (again).
         kill_at: Time,
     },
@@ -110,7 +112,8 @@ impl Phase {
     pub fn deadline(self) -> Option<Time> {
         match self {
             Phase::Backoff { until } => Some(until),
-            Phase::Reaping { kill_at, .. } | Phase::Stopping { kill_at, .. } => Some(kill_at),
+            Phase::Reaping { kill_at, .. } => Some(kill_at),
+            Phase::Stopping { drained_at, kill_at, .. } => Some(drained_at.unwrap_or(kill_at)),
             Phase::Warming { settle_at, .. } => Some(settle_at),
             Phase::Online { hung_at, .. } => hung_at,
             Phase::Errored | Phase::Idle | Phase::Spawning { .. } => None,
@@ -121,7 +124,10 @@ impl Phase {
     /// (`said`), or to end by itself.
     pub(crate) fn extended(mut self, until: Time, said: bool) -> Phase {
         match &mut self {
-            Phase::Stopping { kill_at: at, .. } => *at = (*at).max(until),
+            Phase::Stopping { drained_at, kill_at, .. } => {
+                *drained_at = drained_at.map(|at| at.max(until));
+                *kill_at = (*kill_at).max(until);
+            }
             Phase::Warming { settle_at: at, .. } if said => *at = (*at).max(until),
             Phase::Backoff { .. }
             | Phase::Errored

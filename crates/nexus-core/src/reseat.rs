@@ -7,6 +7,7 @@ use crate::event::{ChildId, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::resume::{Ended, Entry, dismiss};
 use crate::slot::{LastExit, Slot};
+use crate::stop::Farewell;
 use crate::turn::Turn;
 use crate::{breach, worker};
 
@@ -92,7 +93,7 @@ fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry, unwanted: bo
         slot.next = Next::Run;
         let settle_at = since + worker::settling(spec);
         slot.phase = if unwanted && entry.ended.is_some() {
-            Phase::Stopping { child, pid: None, since, kill_at }
+            Phase::Stopping { child, pid: None, since, drained_at: None, kill_at }
         } else {
             match (pid, entry.ready) {
                 (None, ready) => Phase::Spawning { child, ready },
@@ -122,19 +123,19 @@ fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry, unwanted: bo
 
 /// A child whose end is settled: it had been told to go, or its exit has been judged.
 fn take_settled(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry) {
-    let Entry { child, pid, started_at: since, .. } = *entry;
+    let child = entry.child;
     let (now, again) = (turn.now, turn.kill_again(Some(name)));
-    let ended = turn.state.alter(name, instance, |spec, slot| {
+    let signal = turn.state.alter(name, instance, |spec, slot| {
         slot.generation = entry.generation;
-        let kill_at = now + spec.stop.kill_timeout;
         let judged = slot.last_exit.is_some_and(|last| last.child >= child);
+        let Farewell { phase, signal } = entry.leaver().leaves(Some(spec), now);
         slot.phase = match entry.ended {
             Some(_) if judged => Phase::Reaping { child, kill_at: now + again },
-            Some(_) | None => Phase::Stopping { child, pid, since, kill_at },
+            Some(_) | None => phase,
         };
-        spec.stop.signal
+        signal
     });
-    match (entry.ended, ended) {
+    match (entry.ended, signal.flatten()) {
         (Some(Ended { exit, at, tree_gone }), _) => {
             worker::exited(turn, name, instance, exit, at, tree_gone);
         }

@@ -15,6 +15,7 @@ use crate::restart::longest;
 use crate::rollout::Rollout;
 use crate::slot::Slot;
 use crate::state::{Seat, State};
+use crate::stop::Leaver;
 use crate::stray;
 use crate::turn::Turn;
 use crate::{build, goal};
@@ -38,11 +39,21 @@ pub struct Entry {
     pub started_at: Time,
     /// It had asked for time until then.
     pub until: Option<Time>,
+    /// It was told to go then.
+    pub told: Option<Time>,
     /// The child whose `OnExit` brought it about.
     pub respawn_of: Option<ChildId>,
     /// Its main process is gone, or never was. Telling the same exit again as an event, after
     /// `resume`, changes nothing.
     pub ended: Option<Ended>,
+}
+
+impl Entry {
+    /// As one that is to go.
+    pub(crate) fn leaver(&self) -> Leaver {
+        let Entry { child, pid, started_at: since, ready: serves, told, .. } = *self;
+        Leaver { child, pid, since, serves, told }
+    }
 }
 
 /// How a child of the roll ended.
@@ -195,7 +206,7 @@ pub(crate) fn dismiss(turn: &mut Turn, entry: &Entry) {
         Purpose::Worker { id, .. } => Some(id),
     };
     match entry.ended {
-        None => stray::dismiss(turn, entry.child, Some(&entry.app), slot),
+        None => stray::dismiss(turn, entry.leaver(), Some(&entry.app), slot),
         Some(ended) if ended.tree_gone => turn.act(Action::Acknowledge { child: entry.child }),
         Some(_) => stray::reap(turn, entry.child, Some(&entry.app), slot),
     }

@@ -4,6 +4,7 @@ use crate::action::Action;
 use crate::event::{ChildId, Event, Exit, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::state::{Seat, State};
+use crate::stop::Leaver;
 use crate::turn::Turn;
 use crate::{ask, breach, build, changes, exam, stray, successor, worker};
 
@@ -127,7 +128,7 @@ fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
         Some(Seat::Successor(name, _) | Seat::Worker(name, _)) => Some(name),
         Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_)) | None => None,
     };
-    stray::dismiss(turn, new, app, None);
+    stray::dismiss(turn, Leaver::new(new, turn.now), app, None);
 }
 
 /// What is left of a judged predecessor does not keep its successor out: that one lives already.

@@ -1,18 +1,14 @@
 //! Children that hold no seat: replaced, surplus, or of an app that nobody knows. They are ended,
 //! and remembered until nothing of them is left.
 
-use nexus_spec::{Name, Signal, Span};
+use nexus_spec::Name;
 
 use crate::action::Action;
 use crate::event::{ChildId, SlotId, Time};
 use crate::phase::Phase;
 use crate::state::{Marks, Seat};
+use crate::stop::{self, Farewell, Leaver};
 use crate::turn::Turn;
-
-/// SIGTERM, for a child whose app is not known.
-const SIGTERM: Signal = Signal(15);
-/// From that signal to SIGKILL.
-const STRAY_PATIENCE: Span = Span(10_000);
 
 /// A child that holds no seat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +22,14 @@ pub struct Stray {
 }
 
 /// Tell a child that has lost its seat, or never had one, to go.
-pub(crate) fn dismiss(turn: &mut Turn, child: ChildId, app: Option<&Name>, slot: Option<SlotId>) {
-    let stop = app.and_then(|name| turn.state.apps.get(name)).map(|app| app.spec.stop);
-    let signal = stop.map_or(SIGTERM, |stop| stop.signal);
-    let patience = stop.map_or(STRAY_PATIENCE, |stop| stop.kill_timeout);
-    turn.act(Action::Terminate { child, signal });
-    let kill_at = turn.now + patience;
-    enter(turn, child, app, slot, Phase::Stopping { child, pid: None, since: turn.now, kill_at });
+pub(crate) fn dismiss(turn: &mut Turn, leaver: Leaver, app: Option<&Name>, slot: Option<SlotId>) {
+    let spec = app.and_then(|name| turn.state.apps.get(name)).map(|app| &app.spec);
+    let Farewell { phase, signal } = leaver.leaves(spec, turn.now);
+    let child = leaver.child;
+    if let Some(signal) = signal {
+        turn.act(Action::Terminate { child, signal });
+    }
+    enter(turn, child, app, slot, phase);
 }
 
 /// Wait for the rest of a child whose main process is gone.
@@ -95,27 +92,14 @@ pub(crate) fn extend(turn: &mut Turn, child: ChildId, until: Time) {
 pub(crate) fn due(turn: &mut Turn, child: ChildId) {
     let Some(stray) = turn.state.strays.get(&child) else { return };
     let (app, phase) = (stray.app.clone(), stray.phase);
-    let kill_again_at = turn.now + turn.kill_again(app.as_ref());
-    turn.act(Action::Kill { child });
-    if let Some(phase) = later(phase, kill_again_at) {
-        put(turn, child, phase);
+    let again = turn.kill_again(app.as_ref());
+    let spec = app.as_ref().and_then(|name| turn.state.apps.get(name)).map(|app| &app.spec);
+    let Some((phase, signal)) = stop::late(phase, spec, turn.now, again) else { return };
+    match signal {
+        Some(signal) => turn.act(Action::Terminate { child, signal }),
+        None => turn.act(Action::Kill { child }),
     }
-}
-
-/// The same phase with a later time for SIGKILL, if it has one.
-pub(crate) fn later(phase: Phase, kill_at: Time) -> Option<Phase> {
-    match phase {
-        Phase::Reaping { child, .. } => Some(Phase::Reaping { child, kill_at }),
-        Phase::Stopping { child, pid, since, .. } => {
-            Some(Phase::Stopping { child, pid, since, kill_at })
-        }
-        Phase::Backoff { .. }
-        | Phase::Errored
-        | Phase::Idle
-        | Phase::Online { .. }
-        | Phase::Spawning { .. }
-        | Phase::Warming { .. } => None,
-    }
+    put(turn, child, phase);
 }
 
 fn gone(turn: &mut Turn, child: ChildId) {

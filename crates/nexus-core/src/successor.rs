@@ -12,6 +12,7 @@ use crate::phase::{Next, Phase};
 use crate::record::SuccessorRecord;
 use crate::restart::Past;
 use crate::slot::{LastExit, Slot};
+use crate::stop::Leaver;
 use crate::turn::Turn;
 use crate::worker::{self, settling};
 use crate::{breach, rollout, stray};
@@ -119,7 +120,7 @@ pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
     let after = turn.now - since;
     let Some((id, successor)) = take(turn, name, instance) else { return };
     let Some(child) = successor.phase.child() else { return };
-    stray::dismiss(turn, child, Some(name), Some(id));
+    stray::dismiss(turn, Leaver::new(child, turn.now), Some(name), Some(id));
     let exit = Exit::NeverReady;
     let failure = Failure { instance, child, exit, after, at: turn.now };
     failed(turn, name, failure, successor.counts.is_some());
@@ -176,7 +177,7 @@ pub(crate) fn failed(turn: &mut Turn, name: &Name, failure: Failure, counts: boo
 pub(crate) fn dismiss(turn: &mut Turn, name: &Name, instance: u16) {
     let Some((id, successor)) = take(turn, name, instance) else { return };
     let Some(child) = successor.phase.child() else { return };
-    stray::dismiss(turn, child, Some(name), Some(id));
+    stray::dismiss(turn, Leaver::new(child, turn.now), Some(name), Some(id));
     turn.note(Fact::Stopping { app: name.clone(), instance, child });
     turn.touch(name, Some(instance));
 }
@@ -204,17 +205,11 @@ pub(crate) fn promote(turn: &mut Turn, name: &Name, instance: u16, online_at: Ti
     turn.note(Fact::Ready { app: name.clone(), instance, child, after });
     let why = if counts { Why::Breach } else { Why::Asked };
     replaced(turn, name, instance, (left, child), why);
-    match left {
-        Phase::Online { child, .. }
-        | Phase::Spawning { child, .. }
-        | Phase::Warming { child, .. } => {
-            stray::dismiss(turn, child, Some(name), Some(id));
-            turn.note(Fact::Stopping { app: name.clone(), instance, child });
-        }
-        Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
-            stray::enter(turn, child, Some(name), Some(id), left);
-        }
-        Phase::Backoff { .. } | Phase::Errored | Phase::Idle => {}
+    if let Some(leaver) = Leaver::of(left, now) {
+        stray::dismiss(turn, leaver, Some(name), Some(id));
+        turn.note(Fact::Stopping { app: name.clone(), instance, child: leaver.child });
+    } else if let Some(child) = left.child() {
+        stray::enter(turn, child, Some(name), Some(id), left);
     }
 }
 

@@ -8,7 +8,8 @@ use crate::phase::{Next, Phase, Want};
 use crate::restart::Verdict;
 use crate::slot::{LastExit, Slot};
 use crate::turn::{KILL_AGAIN_MIN, Turn};
-use crate::{breach, goal, rollout, stray, successor};
+use crate::stop::{self, Farewell, Leaver};
+use crate::{breach, goal, rollout, successor};
 
 /// `Ready::Default`: alive for this long.
 pub(crate) const SETTLED_AFTER: Span = Span(1_000);
@@ -137,6 +138,7 @@ pub(crate) fn exited(
                 (Some(judge(&spec.restart, slot, child, exit, at)), child, now + patience)
             }
             Phase::Stopping { child, since, kill_at, .. } => {
+                let kill_at = kill_at.min(now + patience);
                 (Some(ended(slot, child, exit, at, since)), child, kill_at)
             }
             // Told again: the rest of its tree is all that is left to wait for.
@@ -265,21 +267,32 @@ pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
                 false => online(turn, name, instance, settle_at),
             }
         }
-        Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
-            kill(turn, name, instance, child);
-        }
+        Phase::Reaping { .. } | Phase::Stopping { .. } => late(turn, name, instance),
         Phase::Online { .. } => breach::silent(turn, name, instance),
         Phase::Errored | Phase::Idle | Phase::Spawning { .. } => {}
     }
 }
 
-fn kill(turn: &mut Turn, name: &Name, instance: u16, child: ChildId) {
-    let kill_at = turn.now + turn.kill_again(Some(name));
-    turn.state.alter(name, instance, |_, slot| {
-        slot.phase = stray::later(slot.phase, kill_at).unwrap_or(slot.phase);
+/// It was told to go, and is not gone in time.
+fn late(turn: &mut Turn, name: &Name, instance: u16) {
+    let (now, again) = (turn.now, turn.kill_again(Some(name)));
+    let late = turn.state.alter(name, instance, |spec, slot| {
+        let (phase, signal) = stop::late(slot.phase, Some(spec), now, again)?;
+        slot.phase = phase;
+        Some((phase.child()?, signal))
     });
-    turn.act(Action::Kill { child });
-    turn.note(Fact::Killed { app: name.clone(), instance, child });
+    let Some(Some((child, signal))) = late else { return };
+    let app = name.clone();
+    match signal {
+        Some(signal) => {
+            turn.act(Action::Terminate { child, signal });
+            turn.note(Fact::Undrained { app, instance, child });
+        }
+        None => {
+            turn.act(Action::Kill { child });
+            turn.note(Fact::Killed { app, instance, child });
+        }
+    }
 }
 
 /// Never ready is a way to fail, and costs what any other failure costs.
@@ -299,15 +312,11 @@ fn never_ready(turn: &mut Turn, name: &Name, instance: u16) {
 pub(crate) fn terminate(turn: &mut Turn, name: &Name, instance: u16) {
     let now = turn.now;
     let ended = turn.state.alter(name, instance, |spec, slot| {
-        if !slot.phase.is_running() {
-            return None;
-        }
-        let child = slot.phase.child()?;
-        let (pid, since) = (slot.phase.pid(), slot.phase.since().unwrap_or(now));
-        let kill_at = now + spec.stop.kill_timeout;
-        slot.phase = Phase::Stopping { child, pid, since, kill_at };
-        slot.settled = slot.settled.max(child);
-        Some((child, spec.stop.signal))
+        let leaver = Leaver::of(slot.phase, now)?;
+        let Farewell { phase, signal } = leaver.leaves(Some(spec), now);
+        slot.phase = phase;
+        slot.settled = slot.settled.max(leaver.child);
+        Some((leaver.child, signal?))
     });
     if let Some(Some((child, signal))) = ended {
         turn.act(Action::Terminate { child, signal });

@@ -200,6 +200,7 @@ impl Daemon {
             }
             Action::Terminate { child, signal } => {
                 self.probes.forget(child.0);
+                self.told(child);
                 let app =
                     self.notes.get(&child.0).and_then(|note| self.state.app(note.app.as_str()));
                 let whole = app.is_some_and(|app| app.spec().stop.tree);

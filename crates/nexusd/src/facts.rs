@@ -125,6 +125,10 @@ impl Daemon {
             }
             // Told when the keeper says that it is there: see `lives`.
             Fact::Started { .. } => return,
+            Fact::Undrained { app, instance, child } => {
+                let detail = "not finished within drain_timeout: told again".into();
+                self.about(child, Line::of("undrained", app, Some(instance), detail, NOBODY))
+            }
             Fact::Stopping { app, instance, child } => {
                 let line = Line::of("stop", app, Some(instance), "told to stop".into(), by);
                 self.about(child, line)

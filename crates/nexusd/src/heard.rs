@@ -62,6 +62,12 @@ impl Daemon {
         Some(&self.state.app(note.app.as_str())?.spec_at(note.generation).ready)
     }
 
+    /// A child is told to go: a new daemon does not tell it again while it finishes what it has begun.
+    pub(crate) fn told(&mut self, child: ChildId) {
+        let now = clock::now().0;
+        self.says(child, |said| said.told = said.told.or(Some(now)));
+    }
+
     /// What a child says is kept with it, so that a new daemon knows it, too.
     fn says(&mut self, child: ChildId, change: impl FnOnce(&mut Said)) {
         let Some(note) = self.notes.get_mut(&child.0) else { return };

@@ -26,7 +26,7 @@ pub(crate) struct Note {
     said: Option<Said>,
 }
 
-/// What a child says of itself. With its number: the keeper gives a successor the note of its
+/// What a child says of itself, and what it was told. With its number: the keeper gives a successor the note of its
 /// predecessor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Said {
@@ -41,6 +41,9 @@ pub(crate) struct Said {
     /// It is going.
     #[serde(rename = "e", default, skip_serializing_if = "is_not")]
     pub(crate) stopping: bool,
+    /// It was told to go then, on the boot clock.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) told: Option<u64>,
     /// It has asked for time until then, on the boot clock.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub(crate) until: Option<u64>,

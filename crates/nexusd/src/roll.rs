@@ -52,6 +52,7 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
             generation: note.generation,
             ready: note.ready == Some(kept.child),
             started_at,
+            told: note.said(kept.child).told.map(Time),
             until: note.said(kept.child).until.map(Time),
             respawn_of: kept.respawn_of.map(ChildId),
             ended,

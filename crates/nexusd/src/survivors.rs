@@ -192,6 +192,7 @@ fn take(
     holdings.link.take(run.child, run.pid, pidfd, tag.as_bytes(), &note.bytes())?;
     let entry = Entry {
         until: None,
+        told: None,
         child: ChildId(run.child),
         pid: Some(Pid(run.pid)),
         app: run.app.clone(),

@@ -134,6 +134,7 @@ impl Keeper {
             ready: false,
             started_at: now,
             until: None,
+            told: None,
             respawn_of,
             ended: None,
         };
@@ -201,6 +202,7 @@ impl Keeper {
         assert!(self.ever.contains(&child), "a signal to a child never ordered: {child:?}");
         let Some(kept) = self.kept.get_mut(&child) else { return };
         kept.on_exit = None;
+        kept.entry.told.get_or_insert(now);
         kept.terminated = true;
         if kept.alive && !kept.deaf {
             self.later(now + Span(rng.below(500)), Fate::Dies(child, Death::Terminated));

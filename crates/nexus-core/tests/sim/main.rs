@@ -55,6 +55,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         listen: if rng.chance(60) { vec![passed] } else { Vec::new() },
         ready,
         ready_timeout: Span(300),
+        drain_timeout: Span(rng.below(3) * 200),
         watchdog: rng.chance(20).then_some(Span(1_000)),
         build: rng.chance(30).then(|| "make".to_owned()),
         ..AppSpec::default_for(

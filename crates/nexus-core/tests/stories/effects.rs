@@ -98,5 +98,6 @@ fn fact_word(fact: &Fact) -> String {
         Fact::Ready { after, .. } => format!("(ready after {})", after.0),
         Fact::Started { .. } => "(started)".into(),
         Fact::Stopping { .. } => "(stopping)".into(),
+        Fact::Undrained { .. } => "(not drained)".into(),
     }
 }

@@ -1,6 +1,8 @@
 //! Stopping: the signal, the time-out, and what of the tree is left.
 
-use crate::tell::{api, notify, tell, tell_all};
+use nexus_spec::{AppSpec, Span};
+
+use crate::tell::{api, notify, passed, tell, tell_all};
 
 #[test]
 fn a_stop_is_answered_when_nothing_is_left() {
@@ -146,6 +148,80 @@ fn an_echo_is_acknowledged_and_changes_nothing() {
         25    #77 exits 0 leaving |
         30    #77 tree gone    | ack #77
         31    look             | api/0 g1 r0: stopped, as asked
+        ",
+    );
+}
+
+#[test]
+fn one_that_serves_has_time_to_finish_and_is_told_again_after_that() {
+    let spec = AppSpec { drain_timeout: Span(2_000), ..notify() };
+    tell_all(
+        spec.clone(),
+        "
+        0     start           | keep app, keep pending, spawn #1 0
+        5     #1 spawned      | (started)
+        40    #1 ready        | keep pending, op1 done, (ready after 35)
+        50    stop            | keep pending, keep slot 0, term15 #1, (stopping)
+        2049  tick            |
+        2050  tick            | term15 #1, (not drained)
+        2549  tick            |
+        2550  tick            | kill #1, (killed)
+        2551  #1 dies 9       | keep pending, keep slot 0, op2 done, (ended after 2546), ack #1
+        ",
+    );
+    // Nothing is waited for when it has finished, nor where nothing was begun.
+    tell(
+        spec,
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        40    #1 ready        | op1 done
+        50    restart         | term15 #1
+        90    #1 exits 0 leaving |
+        589   tick            |
+        590   tick            | kill #1
+        591   #1 tree gone    | ack #1, spawn #3 0
+        600   #3 spawned      |
+        610   stop            | op2 superseded, term15 #3
+        1110  tick            | kill #3
+        ",
+    );
+}
+
+#[test]
+fn a_new_daemon_does_not_tell_one_again_that_finishes_what_it_has_begun() {
+    tell(
+        AppSpec { drain_timeout: Span(2_000), ..notify() },
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        40    #1 ready        | op1 done
+        50    stop            | term15 #1
+        900   resume #1=0,ready,told50 |
+        2049  tick            |
+        2050  tick            | term15 #1
+        2060  resume #1=0,ready,told50 | term15 #1
+        2560  tick            | kill #1
+        ",
+    );
+}
+
+#[test]
+fn the_incumbent_of_a_reload_drains_beside_its_successor() {
+    tell(
+        AppSpec { drain_timeout: Span(2_000), ..passed() },
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        40    #1 ready        | op1 done
+        50    reload          | spawn #3 0
+        55    #3 spawned      |
+        60    #3 ready        | term15 #1
+        900   resume #1=0,ready,told60 #3=0,ready |
+        1000  #1 extends 2500 |
+        2060  tick            |
+        2500  tick            | term15 #1
+        2600  #1 exits 0      | op2 done, ack #1
         ",
     );
 }

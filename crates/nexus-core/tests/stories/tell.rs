@@ -244,6 +244,7 @@ impl Stage {
             ready: false,
             started_at: Time(0),
             until: None,
+            told: None,
             respawn_of: None,
             ended: None,
         };
@@ -254,6 +255,8 @@ impl Stage {
                 entry.pid = None;
             } else if part == "tree" {
                 entry.ended.as_mut().expect("ended first").tree_gone = false;
+            } else if let Some(told) = part.strip_prefix("told") {
+                entry.told = Some(Time(told.parse().expect("a time")));
             } else if let Some(until) = part.strip_prefix("until") {
                 entry.until = Some(Time(until.parse().expect("a time")));
             } else if let Some(generation) = part.strip_prefix("gen") {

@@ -16,7 +16,6 @@ static NOT_YET: &[Later] = &[
     (Scope::File, "static", ""),
     (Scope::App, "shared_memory", ""),
     (Scope::App, "depends_on", ""),
-    (Scope::App, "drain_timeout", "`kill_timeout` bounds the whole stop"),
     (Scope::App, "cpu", ""),
     (Scope::App, "sandbox", ""),
     (Scope::App, "schedule", ""),

@@ -55,7 +55,8 @@ pub(super) static ROWS: [Setting; 10] = [
     Setting::new(
         "drain_timeout",
         "a length of time",
-        "How long a worker may finish what it has begun before the stop signal.",
+        "How long a worker that serves has, once told to go, to finish what it has begun; then it is \
+         told again, and `kill_timeout` runs.",
         |options, given| {
             options.drain_timeout = read::span(given)?;
             Ok(())

@@ -92,7 +92,13 @@ fn end(turn: &mut Turn, child: ChildId) -> Option<ChildId> {
     let (pid, since) = (None, turn.now);
     let kill_at = turn.now + turn.kill_again(Some(&app));
     turn.act(Action::Kill { child });
-    stray::enter(turn, child, Some(&app), None, Phase::Stopping { child, pid, since, drained_at: None, kill_at });
+    stray::enter(
+        turn,
+        child,
+        Some(&app),
+        None,
+        Phase::Stopping { child, pid, since, drained_at: None, kill_at },
+    );
     Some(of)
 }
 

@@ -17,6 +17,11 @@ pub(crate) fn seat(turn: &mut Turn, name: &Name, instance: u16, held: Vec<Entry>
     charge_predecessors(turn, name, instance, &held);
     let Some(slot) = turn.state.slot(name, instance) else { return };
     let (settled, wanted) = (slot.settled, slot.want == Want::Up);
+    // Told to go without being settled: it had lost the place to another.
+    let (gone, held): (Vec<Entry>, Vec<Entry>) =
+        held.into_iter().partition(|entry| entry.told.is_some() && entry.child > settled);
+    gone.iter().for_each(|entry| dismiss(turn, entry));
+    let Some(slot) = turn.state.slot(name, instance) else { return };
     let (old, new): (Vec<&Entry>, Vec<&Entry>) =
         held.iter().partition(|entry| entry.child <= settled);
     let (late, new): (Vec<&Entry>, Vec<&Entry>) =
@@ -87,6 +92,7 @@ fn take(turn: &mut Turn, name: &Name, instance: u16, entry: &Entry, unwanted: bo
     let until = entry.ended.map_or(turn.now, |ended| ended.at);
     let kill_at = turn.now + turn.kill_again(Some(name));
     let Entry { child, pid, started_at: since, .. } = *entry;
+    let now = turn.now;
     turn.state.alter(name, instance, |spec, slot| {
         slot.generation = entry.generation;
         slot.heir = entry.respawn_of.is_none().then_some(ChildId(child.0 + 1));

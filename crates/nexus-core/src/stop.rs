@@ -69,7 +69,9 @@ pub(crate) fn late(
     again: Span,
 ) -> Option<(Phase, Option<Signal>)> {
     match phase {
-        Phase::Reaping { child, .. } => Some((Phase::Reaping { child, kill_at: now + again }, None)),
+        Phase::Reaping { child, .. } => {
+            Some((Phase::Reaping { child, kill_at: now + again }, None))
+        }
         Phase::Stopping { child, pid, since, drained_at: Some(_), .. } => {
             let patience = spec.map_or(PATIENCE, |spec| spec.stop.kill_timeout);
             let kill_at = now + patience.max(Span(1));

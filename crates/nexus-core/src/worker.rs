@@ -7,8 +7,8 @@ use crate::event::{ChildId, Exit, Failure, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::restart::Verdict;
 use crate::slot::{LastExit, Slot};
-use crate::turn::{KILL_AGAIN_MIN, Turn};
 use crate::stop::{self, Farewell, Leaver};
+use crate::turn::{KILL_AGAIN_MIN, Turn};
 use crate::{breach, goal, rollout, successor};
 
 /// `Ready::Default`: alive for this long.

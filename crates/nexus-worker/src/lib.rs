@@ -24,7 +24,8 @@
 //! The listening socket is shared by all workers of the app and outlives each of them. So a worker
 //! that is asked to stop only closes its own copy (dropping the [`Listener`] does that), finishes
 //! what it has accepted, answers further requests on open connections with `Connection: close`,
-//! and exits 0. Connections that it never accepted stay queued in the kernel for its siblings.
+//! keeps idle ones open a little longer ([`Stream::next_request`]), and exits 0. `drain_timeout`
+//! is how long it has for that. Connections that it never accepted stay queued in the kernel for its siblings.
 //! Never call `shutdown(2)` on the socket: that would end it for everyone.
 //!
 //! # With tokio

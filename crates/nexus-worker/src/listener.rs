@@ -117,6 +117,23 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Blocks an idle keep-alive connection until its next request begins (`true`), or until the
+    /// worker is stopping and `window` has passed since: then (`false`) close it. A client may be
+    /// about to use a connection that you would close at once; within the window it is still
+    /// answered, with `Connection: close`. A client that has gone counts as a request: the next read
+    /// tells.
+    ///
+    /// # Errors
+    /// The kernel's, from `poll(2)`: no memory.
+    pub fn next_request(&self, stop: Stop, window: Duration) -> io::Result<bool> {
+        let (stopping, begun) = sys::wait_readable(stop.as_fd(), self.as_fd())?;
+        match (begun, stopping) {
+            (true, _) => Ok(true),
+            (false, true) => sys::wait_within(self.as_fd(), window),
+            (false, false) => Ok(false),
+        }
+    }
+
     /// Bounds every read and every write; `None` waits forever. A worker that drains should set
     /// one, or a silent client keeps it from going.
     ///
@@ -126,6 +143,15 @@ impl Stream {
         match self {
             Self::Tcp(it) => it.set_read_timeout(each).and_then(|()| it.set_write_timeout(each)),
             Self::Unix(it) => it.set_read_timeout(each).and_then(|()| it.set_write_timeout(each)),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(it) => it.as_fd(),
+            Self::Unix(it) => it.as_fd(),
         }
     }
 }

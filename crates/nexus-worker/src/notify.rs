@@ -43,8 +43,7 @@ pub fn stopping() -> io::Result<bool> {
     send("STOPPING=1")
 }
 
-/// Tells a watchdog that this worker is alive; call it at least twice per [`watchdog_period`]. Nexus
-/// itself does not watch yet: there [`watchdog_period`] is `None`.
+/// Tells a watchdog that this worker is alive; call it at least twice per [`watchdog_period`].
 ///
 /// # Errors
 /// As [`ready`].

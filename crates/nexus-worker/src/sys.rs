@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use libc::c_int;
 
@@ -100,13 +101,34 @@ pub(crate) fn wait_readable(
     first: BorrowedFd<'_>,
     second: BorrowedFd<'_>,
 ) -> io::Result<(bool, bool)> {
-    let entry =
-        |fd: BorrowedFd<'_>| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     let mut entries = [entry(first), entry(second)];
+    poll(&mut entries, None)?;
+    Ok((entries[0].revents != 0, entries[1].revents != 0))
+}
+
+/// Blocks until it is readable or the time is over. Returns whether it is.
+pub(crate) fn wait_within(fd: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
+    let mut entries = [entry(fd)];
+    // A time that is too long to be counted is for ever, as good as.
+    poll(&mut entries, Instant::now().checked_add(time))?;
+    Ok(entries[0].revents != 0)
+}
+
+fn entry(fd: BorrowedFd<'_>) -> libc::pollfd {
+    libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }
+}
+
+fn poll(entries: &mut [libc::pollfd], until: Option<Instant>) -> io::Result<()> {
+    let count = entries.len() as libc::nfds_t;
     loop {
-        // SAFETY: the array is live and its length is 2; the borrowed descriptors are open.
-        match check(unsafe { libc::poll(entries.as_mut_ptr(), 2, -1) }) {
-            Ok(_) => return Ok((entries[0].revents != 0, entries[1].revents != 0)),
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        // Rounded up, lest the last millisecond spin.
+        let ms = left.map_or(-1, |left| {
+            c_int::try_from(left.as_micros().div_ceil(1_000)).unwrap_or(c_int::MAX)
+        });
+        // SAFETY: the slice is live and `count` is its length; the borrowed descriptors are open.
+        match check(unsafe { libc::poll(entries.as_mut_ptr(), count, ms) }) {
+            Ok(_) => return Ok(()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

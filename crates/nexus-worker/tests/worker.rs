@@ -27,6 +27,7 @@ fn child() {
     match env::var(ROLE).as_deref() {
         Ok("take") => take_sockets(),
         Ok("closed") => report_the_closed_one(),
+        Ok("idle") => keep_an_idle_connection(),
         Ok("wait") => wait_for_the_signal(),
         Ok(other) => panic!("unknown role {other}"),
         Err(_) => {}
@@ -55,6 +56,20 @@ fn report_the_closed_one() {
     assert!(error.contains("inherited socket 1 (unknown) is not open"), "{error}");
     assert_eq!(listen(0).unwrap().len(), 1, "the good one is not hurt");
     println!("reported");
+}
+
+/// Tells what becomes of a connection, a line each.
+fn keep_an_idle_connection() {
+    let stop = Stop::install().unwrap();
+    let listener = listen_or_bind("127.0.0.1:0").unwrap();
+    nexus_worker::ready().unwrap();
+    let mut client = listener.accept_until(stop).unwrap().unwrap();
+    let window = Duration::from_millis(700);
+    while client.next_request(stop, window).unwrap() {
+        client.read_exact(&mut [0]).unwrap();
+        client.write_all(if stop.requested() { b"c" } else { b"k" }).unwrap();
+    }
+    println!("closed");
 }
 
 fn wait_for_the_signal() {
@@ -197,4 +212,28 @@ fn the_example_serves_and_answers_what_it_accepted_before_it_goes() {
     kept.set_nonblocking(true).unwrap();
     let (_, from) = kept.accept().unwrap();
     assert_eq!(from, waiting.local_addr().unwrap());
+}
+
+#[test]
+fn an_idle_connection_is_answered_within_the_window_and_closed_after_it() {
+    let (manager, at) = manager("idle");
+    let kept = TcpListener::bind("127.0.0.1:0").unwrap();
+    let handed = kept.try_clone().unwrap();
+    let child = spawn("idle", &at, handed.into(), None, "export LISTEN_FDS=1");
+    expect(&manager, "READY=1");
+    let mut client = connect(&kept);
+    let mut ask = || {
+        let mut answer = [0];
+        client.write_all(b"?").unwrap();
+        client.read_exact(&mut answer).unwrap();
+        answer[0]
+    };
+    assert_eq!(ask(), b'k');
+    send_signal("-TERM", &child);
+    let began = std::time::Instant::now();
+    while ask() == b'k' {}
+    assert_eq!(ask(), b'c', "it is still answered");
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    assert!(began.elapsed() >= Duration::from_millis(700), "{:?}", began.elapsed());
+    finished(child, "closed");
 }

@@ -77,10 +77,7 @@ impl Daemon {
     pub(crate) fn fact(&mut self, fact: Fact, by: &str) {
         let line = match fact {
             Fact::Breached { app, instance, child, breach, after } => {
-                let exit = Exit::OverLimit(breach.limit);
-                let detail = beyond(breach, after) + &self.finding(child.0, exit);
-                let line = Line::of(kind_of(breach.limit), app, Some(instance), detail, NOBODY);
-                Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
+                self.breached((app, instance, child), breach, after)
             }
             Fact::BuildStarted { app } => {
                 Line::of("build", app, None, "the build command runs".into(), by)
@@ -159,6 +156,18 @@ impl Daemon {
             | Milestone::RolledBack { .. }
             | Milestone::RollingBack(_) => Line::of(kind, app, None, detail, by),
         }
+    }
+
+    fn breached<'a>(
+        &self,
+        (app, instance, child): (Name, u16, ChildId),
+        breach: Breach,
+        after: Span,
+    ) -> Line<'a> {
+        let exit = Exit::OverLimit(breach.limit);
+        let detail = beyond(breach, after) + &self.finding(child.0, exit);
+        let line = Line::of(kind_of(breach.limit), app, Some(instance), detail, NOBODY);
+        Line { exit: Some(words::exit(exit)), ..self.about(child, line) }
     }
 
     fn how_it_ended(

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use nexus_worker::{Stop, Stream};
 
+/// How long an idle connection may still ask after we have been told to stop.
+const LAME_DUCK: Duration = Duration::from_secs(1);
 /// How long a connection may idle; longer than any test.
 const IDLE_MAX: Duration = Duration::from_secs(120);
 /// The longest head of a request.
@@ -171,7 +173,7 @@ fn serve(stop: Stop, drains: bool) -> io::Result<()> {
 
 fn answer(mut client: Stream, stop: Stop) -> io::Result<()> {
     client.set_timeout(Some(IDLE_MAX))?;
-    loop {
+    while client.next_request(stop, LAME_DUCK)? {
         let (mut head, mut byte) = (Vec::new(), [0]);
         while !head.ends_with(b"\r\n\r\n") && head.len() < HEAD_MAX {
             if client.read(&mut byte)? == 0 {
@@ -193,6 +195,7 @@ fn answer(mut client: Stream, stop: Stop) -> io::Result<()> {
             return Ok(());
         }
     }
+    Ok(())
 }
 
 /// So much resident memory until the end.

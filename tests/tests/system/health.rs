@@ -108,9 +108,8 @@ fn a_command_and_a_connection_can_be_the_check() {
     let text = shell("it", "exec sleep 1000", &format!("{exec}\n{AT_ONCE}\ninstances = 2"));
     home.write("ecosystem.toml", &text);
     home.ctl(&["start"]).ok();
-    let all = |app: &App| {
-        app.0["instances"].as_array().unwrap().iter().all(|one| one["healthy"] == true)
-    };
+    let all =
+        |app: &App| app.0["instances"].as_array().unwrap().iter().all(|one| one["healthy"] == true);
     let it = home.until("it", "their health", all);
     let pids = it.pids();
     home.write(&format!("ill-{}", it.ids()[1]), "");

@@ -12,6 +12,7 @@ mod crash;
 mod daemon;
 mod doctor;
 mod doors;
+mod draining;
 mod dressed;
 mod exec;
 mod figures;

@@ -115,7 +115,7 @@ fn a_worker_that_does_not_say_that_it_is_alive_is_replaced() {
         900   #1 alive        |
         1899  tick            |
         1900  tick            | keep slot 0, (breach 1000 of 1000 after 1895), term15 #1, (stopping)
-        1950  #1 exits 0      | (exited after 1895), ack #1, spawn #3 0
+        1950  #1 exits 0      | keep slot 0, (exited after 1895), ack #1, spawn #3 0
         ",
     );
     // One that is watched beside its successor counts from its own readiness.
@@ -160,7 +160,7 @@ fn a_worker_that_is_ill_is_replaced_beside_where_that_can_be() {
         5     #1 spawned      | (started)
         40    #1 ready        | keep pending, op1 done, (ready after 35)
         50    #1 well         |
-        60    #1 ill          | keep slot 0, (breach 3 of 2 after 55), spawn #3 0
+        60    #1 ill          | keep slot 0, (breach 3 of 2 after 55), spawn #3 0 +100
         65    #3 spawned      | (started)
         70    #1 ill          |
         90    #3 ready        | keep slot 0, (ready after 25), (#1 by #3: Breach), term15 #1, (stopping)

@@ -161,7 +161,7 @@ fn one_that_serves_has_time_to_finish_and_is_told_again_after_that() {
         0     start           | keep app, keep pending, spawn #1 0
         5     #1 spawned      | (started)
         40    #1 ready        | keep pending, op1 done, (ready after 35)
-        50    stop            | keep pending, keep slot 0, term15 #1, (stopping)
+        50    stop            | keep app, keep pending, term15 #1, (stopping)
         2049  tick            |
         2050  tick            | term15 #1, (not drained)
         2549  tick            |
@@ -178,12 +178,12 @@ fn one_that_serves_has_time_to_finish_and_is_told_again_after_that() {
         40    #1 ready        | op1 done
         50    restart         | term15 #1
         90    #1 exits 0 leaving |
-        589   tick            |
-        590   tick            | kill #1
-        591   #1 tree gone    | ack #1, spawn #3 0
-        600   #3 spawned      |
-        610   stop            | op2 superseded, term15 #3
-        1110  tick            | kill #3
+        1089  tick            |
+        1090  tick            | kill #1
+        1091  #1 tree gone    | ack #1, spawn #3 0
+        1100  #3 spawned      |
+        1110  stop            | op2 superseded, term15 #3
+        1610  tick            | kill #3
         ",
     );
 }

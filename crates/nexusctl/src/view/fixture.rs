@@ -75,6 +75,7 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
             "1".into(),
         ],
         cwd: "/srv/app".into(),
+        health: None,
         ready_when: "notify".into(),
         stop_signal: "SIGTERM".into(),
         stop_tree: false,

@@ -48,6 +48,8 @@ struct Moved {
     device: u64,
     /// Of its rules and dress: thousands of lines need not keep them.
     settings: u64,
+    /// Of its file's path.
+    path: u64,
 }
 
 /// One stream of one line of an app.
@@ -102,8 +104,12 @@ impl Outputs {
         let (path, under) = naming.file(line, stream);
         let file = Held::File(app.clone(), under, stream);
         let is_elsewhere = |open: &Path| !nexus_log::is_generation(open, &path);
-        let opened_elsewhere =
-            holdings.fd(&file).is_some_and(|fd| path_of(fd).is_none_or(|open| is_elsewhere(&open)));
+        let key = (app.clone(), line, stream);
+        let moved_there = self.lines.get(&key).is_some_and(|moved| moved.path == digest(&path));
+        let opened_elsewhere = !moved_there
+            && holdings
+                .fd(&file)
+                .is_some_and(|fd| path_of(fd).is_none_or(|open| is_elsewhere(&open)));
         if opened_elsewhere {
             self.stop(app, line, stream);
         }
@@ -128,7 +134,6 @@ impl Outputs {
         if !dress.is_plain() && holdings.id(&journal).is_none() {
             holdings.hold(journal, files::journal()?)?;
         }
-        let key = (app.clone(), line, stream);
         self.begin(holdings, key, (read, &file), path, (naming.rules(), dress))?;
         holdings.id(write).ok_or_else(|| io::Error::other("the pipe was not held"))
     }
@@ -142,9 +147,7 @@ impl Outputs {
         path: PathBuf,
         (rules, dress): (Rules, Dress),
     ) -> io::Result<()> {
-        let mut hasher = DefaultHasher::new();
-        (&rules, &dress).hash(&mut hasher);
-        let settings = hasher.finish();
+        let (settings, of_path) = (digest(&(&rules, &dress)), digest(&path));
         if self.lines.get(&key).is_some_and(|known| known.settings == settings) {
             return Ok(());
         }
@@ -175,7 +178,7 @@ impl Outputs {
         }
         mover.add(id, source).map_err(io::Error::other)?;
         self.keys.insert(id, key.clone());
-        self.lines.insert(key, Moved { id, device, settings });
+        self.lines.insert(key, Moved { id, device, settings, path: of_path });
         Ok(())
     }
 
@@ -310,6 +313,12 @@ impl Outputs {
         // All are asked, also after one that does not stop.
         parked.filter(|stopped| !stopped).count() == 0
     }
+}
+
+fn digest(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn hold_stage(holdings: &mut Holdings, (app, line, stream): &Key) -> io::Result<()> {

@@ -137,7 +137,7 @@ fn a_follower_sees_every_line_once_across_rotations() {
 #[test]
 fn a_flush_empties_the_files_and_deletes_what_was_rotated() {
     let home = Home::new();
-    let line = "while :; do test -e go && { echo word; rm go; }; sleep 0.02; done";
+    let line = "while :; do test -e go && { rm go; echo word; }; sleep 0.02; done";
     let text = shell("app", line, AT_ONCE) + &shell("calm", "echo here; exec sleep 1000", AT_ONCE);
     home.write("ecosystem.toml", &text);
     home.ctl(&["start"]).ok();

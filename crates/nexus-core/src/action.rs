@@ -196,6 +196,13 @@ pub enum Milestone {
         /// And for so many, which could not be put back.
         stuck: u16,
     },
+    /// So many new workers are watched for so long before it goes on.
+    Watched {
+        /// How many.
+        instances: u16,
+        /// For how long.
+        soak: Span,
+    },
     /// It goes back to the old spec, worker by worker.
     RollingBack(Option<Failure>),
 }

@@ -7,7 +7,7 @@ use crate::event::{Breach, Exit, Limit, Time};
 use crate::phase::Phase;
 use crate::restart::Verdict;
 use crate::turn::Turn;
-use crate::{successor, worker};
+use crate::{successor, trial, worker};
 
 /// An online worker is beyond a limit.
 pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Breach) {
@@ -15,6 +15,9 @@ pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Brea
     if breach.limit == Limit::Health {
         turn.state.alter(name, instance, |_, slot| slot.healthy = Some(false));
         turn.touch(name, Some(instance));
+    }
+    if trial::breached(turn, name, instance, breach) {
+        return;
     }
     let Some(app) = turn.state.apps.get(name) else { return };
     let Some(slot) = app.slots.get(instance) else { return };

@@ -77,6 +77,8 @@ fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
     if let Some(build) = &app.build {
         index.moved(&Seat::Build(name.clone()), Marks::default(), Marks::of_phase(build.phase));
     }
+    let pause = app.rollout().and_then(|rollout| rollout.soak_until);
+    index.moved(&Seat::Trial(name.clone()), Marks::default(), Marks::of_deadline(pause));
     let changes = Marks::of_changes(&app.changes);
     index.moved(&Seat::Changes(name.clone()), Marks::default(), changes);
     same(name, "name", &app.spec.name, name)?;

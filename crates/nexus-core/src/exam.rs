@@ -29,7 +29,10 @@ pub(crate) fn begin(turn: &mut Turn, of: ChildId, exam: Exam, patience: Span) {
         Some(Seat::Successor(name, instance) | Seat::Worker(name, instance)) => {
             Some((name.clone(), *instance))
         }
-        Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_)) | None => None,
+        Some(
+            Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_) | Seat::Trial(_),
+        )
+        | None => None,
     };
     let free = !turn.state.examined.contains_key(&of);
     let found = place.filter(|_| free).and_then(|(name, instance)| {

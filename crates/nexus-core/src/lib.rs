@@ -41,6 +41,7 @@ mod step;
 mod stop;
 mod stray;
 mod successor;
+mod trial;
 mod turn;
 mod worker;
 

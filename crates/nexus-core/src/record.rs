@@ -96,6 +96,8 @@ pub struct Reload {
     pub before: u16,
     /// Its build was run for it.
     pub built: bool,
+    /// So many instances have been replaced and watched for long enough.
+    pub tried: u16,
     /// On its way back to what was before.
     pub back: Option<Back>,
 }

@@ -12,7 +12,7 @@ use crate::phase::Want;
 use crate::record::{Back, Reload};
 use crate::restart::Past;
 use crate::turn::Turn;
-use crate::{fleet, successor, worker};
+use crate::{fleet, successor, trial, worker};
 
 /// A reload that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,16 +23,23 @@ pub struct Rollout {
     cursor: u16,
     /// Instances that are under way.
     moving: BTreeSet<u16>,
+    /// Until then what has been replaced is watched, and nothing else is.
+    pub(crate) soak_until: Option<Time>,
 }
 
 impl Rollout {
     pub(crate) fn new(reload: Reload) -> Rollout {
-        Rollout { reload, cursor: 0, moving: BTreeSet::new() }
+        Rollout { reload, cursor: 0, moving: BTreeSet::new(), soak_until: None }
     }
 
     /// Instances whose workers are being replaced at this moment.
     pub fn moving(&self) -> impl ExactSizeIterator<Item = u16> {
         self.moving.iter().copied()
+    }
+
+    /// So many instances of its scope are done or under way.
+    pub(crate) fn begun(&self) -> u16 {
+        self.cursor.saturating_sub(self.reload.instance.unwrap_or(0))
     }
 
     /// What a slot's `moved_to` is to be.
@@ -59,7 +66,8 @@ pub(crate) fn begin(turn: &mut Turn, name: &Name, wish: Wish) {
     let wanted = change.as_ref().map_or(before, |(_, instances)| *instances);
     let overlaps = app.overlaps(change.as_ref().map(|(spec, _)| &**spec));
     let parallel = parallel.max(1);
-    let reload = Reload { op, generation, change, instance, parallel, before, built, back: None };
+    let (tried, back) = (0, None);
+    let reload = Reload { op, generation, change, instance, parallel, before, built, tried, back };
     app.rollout = Some(Rollout::new(reload));
     while turn.state.apps.get(name).is_some_and(|app| app.instances() < wanted) {
         turn.state.grow(name);
@@ -94,7 +102,7 @@ pub(crate) fn advance(turn: &mut Turn, name: &Name, instance: Option<u16>) {
     let Some(rollout) = turn.state.apps.get(name).and_then(|app| app.rollout.as_ref()) else {
         return;
     };
-    if rollout.moving.is_empty() {
+    if rollout.moving.is_empty() && !trial::watch(turn, name) {
         finish(turn, name);
     }
 }
@@ -103,6 +111,9 @@ pub(crate) fn advance(turn: &mut Turn, name: &Name, instance: Option<u16>) {
 fn next_instance(turn: &mut Turn, name: &Name) -> Option<u16> {
     let app = turn.state.apps.get_mut(name)?;
     let instances = app.instances();
+    if !trial::lets(app, app.rollout()?.begun()) {
+        return None;
+    }
     let rollout = app.rollout.as_mut()?;
     if rollout.moving.len() >= usize::from(rollout.reload.parallel) {
         return None;
@@ -111,8 +122,10 @@ fn next_instance(turn: &mut Turn, name: &Name) -> Option<u16> {
     let end = rollout.reload.instance.map_or(wanted.min(instances), |one| one + 1);
     let first = rollout.reload.instance.unwrap_or(0);
     let next = rollout.cursor.max(first);
-    rollout.cursor = next.saturating_add(1);
-    (next < end).then_some(next)
+    (next < end).then(|| {
+        rollout.cursor = next.saturating_add(1);
+        next
+    })
 }
 
 /// How far a slot is.
@@ -203,6 +216,7 @@ pub(crate) fn go_back(
     failure: Option<Failure>,
     aborter: Option<OpId>,
 ) {
+    trial::put(turn, name, None);
     let Some(rollout) = rollout_mut(turn, name) else { return };
     rollout.reload.back = Some(Back { failure, aborter, stuck: 0 });
     if rollout.reload.change.is_none() {
@@ -230,7 +244,7 @@ pub(crate) fn go_back(
 fn give_way(turn: &mut Turn, name: &Name, failure: Failure, before: u16) -> bool {
     let Failure { instance, child, .. } = failure;
     let given = turn.state.alter(name, instance, |_, slot| {
-        if slot.phase.child() != Some(child) {
+        if slot.phase.child() != Some(child) || slot.phase.is_running() {
             return false;
         }
         slot.call_off();
@@ -281,6 +295,7 @@ fn end(turn: &mut Turn, name: &Name, failure: Option<Failure>, outcome: Outcome)
     if failure.is_some() || outcome != Outcome::Done {
         dismiss_successors(turn, name);
     }
+    trial::put(turn, name, None);
     let replaced = replaced(turn, name);
     let Some(app) = turn.state.apps.get_mut(name) else { return };
     let Some(Rollout { reload, .. }) = app.rollout.take() else { return };

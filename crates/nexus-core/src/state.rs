@@ -35,6 +35,8 @@ pub(crate) enum Seat {
     Changes(Name),
     Exam(ChildId),
     Stray(ChildId),
+    /// The pause of a reload: has no child.
+    Trial(Name),
     /// Who is to take the place of that worker.
     Successor(Name, u16),
     Worker(Name, u16),
@@ -64,7 +66,11 @@ impl Marks {
     }
 
     pub(crate) fn of_changes(changes: &Changes) -> Marks {
-        Marks { deadline: changes.deadline(), ..Marks::default() }
+        Marks::of_deadline(changes.deadline())
+    }
+
+    pub(crate) fn of_deadline(deadline: Option<Time>) -> Marks {
+        Marks { deadline, ..Marks::default() }
     }
 
     pub(crate) fn of_slot(slot: &Slot) -> Marks {
@@ -125,6 +131,7 @@ impl State {
             | Seat::Changes(_)
             | Seat::Exam(_)
             | Seat::Stray(_)
+            | Seat::Trial(_)
             | Seat::Successor(..) => None,
         }
     }

@@ -37,14 +37,17 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
             Some(Seat::Worker(name, instance)) => {
                 worker::extend(&mut turn, &name, instance, until);
             }
-            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_)) | None => {}
+            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
         },
         Event::Ready { child } => match seat(&turn, child) {
             Some(Seat::Successor(name, instance)) => {
                 successor::said_ready(&mut turn, &name, instance);
             }
             Some(Seat::Worker(name, instance)) => worker::said_ready(&mut turn, &name, instance),
-            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_)) | None => {}
+            Some(
+                Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_) | Seat::Trial(_),
+            )
+            | None => {}
         },
         Event::Respawned { old, new, pid } => respawned(&mut turn, old, new, pid),
         Event::SpawnFailed { child, error } => {
@@ -85,8 +88,10 @@ pub(crate) fn exited(turn: &mut Turn, child: ChildId, exit: Exit, at: Time, tree
         }
         // Changes of files are no child. An echo of one whose exit is judged is told again because
         // the acknowledgement was lost.
-        Some(Seat::Changes(_)) | None if tree_gone => turn.act(Action::Acknowledge { child }),
-        Some(Seat::Changes(_)) | None => stray::reap(turn, child, None, None),
+        Some(Seat::Changes(_) | Seat::Trial(_)) | None if tree_gone => {
+            turn.act(Action::Acknowledge { child })
+        }
+        Some(Seat::Changes(_) | Seat::Trial(_)) | None => stray::reap(turn, child, None, None),
     }
 }
 
@@ -97,7 +102,7 @@ fn tree_gone(turn: &mut Turn, child: ChildId) {
         Some(Seat::Worker(name, instance)) => worker::gone(turn, &name, instance),
         // Its main process lives: this is about nobody.
         Some(Seat::Exam(_) | Seat::Successor(..)) => {}
-        Some(Seat::Changes(_)) | None => turn.act(Action::Acknowledge { child }),
+        Some(Seat::Changes(_) | Seat::Trial(_)) | None => turn.act(Action::Acknowledge { child }),
     }
 }
 
@@ -108,7 +113,7 @@ fn spawned(turn: &mut Turn, child: ChildId, pid: Pid) {
         Some(Seat::Exam(child)) => exam::spawned(turn, child, pid),
         Some(Seat::Successor(name, instance)) => successor::spawned(turn, &name, instance, pid),
         Some(Seat::Worker(name, instance)) => worker::spawned(turn, &name, instance, child, pid),
-        Some(Seat::Changes(_) | Seat::Stray(_)) | None => {}
+        Some(Seat::Changes(_) | Seat::Stray(_) | Seat::Trial(_)) | None => {}
     }
 }
 
@@ -126,7 +131,10 @@ fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
     }
     let app = match &place {
         Some(Seat::Successor(name, _) | Seat::Worker(name, _)) => Some(name),
-        Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_)) | None => None,
+        Some(
+            Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_) | Seat::Trial(_),
+        )
+        | None => None,
     };
     stray::dismiss(turn, Leaver::new(new, turn.now), app, None);
 }

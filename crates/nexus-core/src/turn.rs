@@ -7,7 +7,7 @@ use nexus_spec::{Name, Span};
 use crate::action::{Action, Fact, Keep, Outcome};
 use crate::event::{OpId, Time};
 use crate::state::{Seat, State};
-use crate::{build, changes, exam, goal, rollout, stray, successor, worker};
+use crate::{build, changes, exam, goal, rollout, stray, successor, trial, worker};
 
 /// The least time between two SIGKILLs to the same tree.
 pub(crate) const KILL_AGAIN_MIN: Span = Span(1_000);
@@ -78,6 +78,7 @@ impl<'a> Turn<'a> {
                     Seat::Changes(name) => changes::advance(self, &name),
                     Seat::Exam(child) => exam::due(self, child),
                     Seat::Stray(child) => stray::due(self, child),
+                    Seat::Trial(name) => trial::due(self, &name),
                     Seat::Successor(name, instance) => successor::due(self, &name, instance),
                     Seat::Worker(name, instance) => worker::due(self, &name, instance),
                 }

@@ -9,7 +9,7 @@ use crate::restart::Verdict;
 use crate::slot::{LastExit, Slot};
 use crate::stop::{self, Farewell, Leaver};
 use crate::turn::{KILL_AGAIN_MIN, Turn};
-use crate::{breach, goal, rollout, successor};
+use crate::{breach, goal, rollout, successor, trial};
 
 /// `Ready::Default`: alive for this long.
 pub(crate) const SETTLED_AFTER: Span = Span(1_000);
@@ -236,6 +236,9 @@ pub(crate) fn judged(turn: &mut Turn, name: &Name, instance: u16, told: &Told) {
         let failure = Failure { instance, child, exit, after, at };
         rollout::seated_failed(turn, name, failure, told.again_at);
         goal::failed(turn, name, instance, told.last, told.again_at);
+    } else {
+        let LastExit { child, exit, at, lived: after, .. } = told.last;
+        trial::ended(turn, name, Failure { instance, child, exit, after, at });
     }
 }
 

@@ -154,7 +154,8 @@ impl Daemon {
             Milestone::Begun { .. }
             | Milestone::Done
             | Milestone::RolledBack { .. }
-            | Milestone::RollingBack(_) => Line::of(kind, app, None, detail, by),
+            | Milestone::RollingBack(_)
+            | Milestone::Watched { .. } => Line::of(kind, app, None, detail, by),
         }
     }
 
@@ -199,7 +200,10 @@ impl Daemon {
                 *origin = Origin { plain_zero: origin.plain_zero, ..*arriving };
             }
             Milestone::RolledBack { .. } => origin.arriving = None,
-            Milestone::Begun { .. } | Milestone::KeptOld(_) | Milestone::RollingBack(_) => return,
+            Milestone::Begun { .. }
+            | Milestone::KeptOld(_)
+            | Milestone::RollingBack(_)
+            | Milestone::Watched { .. } => return,
         }
         self.keep(&nexus_core::Keep::App(app.clone()));
     }

@@ -18,6 +18,8 @@ pub(crate) struct StoredReload {
     parallel: u16,
     before: u16,
     built: bool,
+    #[serde(default)]
+    tried: u16,
     back: Option<StoredBack>,
 }
 
@@ -58,6 +60,7 @@ impl StoredReload {
             parallel: reload.parallel,
             before: reload.before,
             built: reload.built,
+            tried: reload.tried,
             back: reload.back.as_ref().map(StoredBack::new),
         }
     }
@@ -72,6 +75,7 @@ impl StoredReload {
             parallel: self.parallel,
             before: self.before,
             built: self.built,
+            tried: self.tried,
             back: self.back.as_ref().map(StoredBack::back),
         }
     }
@@ -141,6 +145,10 @@ pub(crate) fn told(milestone: Milestone, generation: u64) -> (&'static str, Stri
         Milestone::RolledBack { failure, replaced, stuck } => {
             ("rolled_back", rolled_back(failure, replaced, stuck))
         }
+        Milestone::Watched { instances, soak } => {
+            let workers = if instances == 1 { "new worker is" } else { "new workers are" };
+            ("soak", format!("{instances} {workers} watched for {}", span(soak)))
+        }
         Milestone::RollingBack(failure) => {
             let why = failure.map_or("aborted".to_owned(), |failure| {
                 format!("instance {} {}", failure.instance, failed(failure))
@@ -196,7 +204,7 @@ pub(crate) fn message(
             format!("new {app}/{instance} was not ready after {}", span(after))
         }
         (Some(failure), None) => format!(
-            "new {app}/{} {} after {}, before it was ready",
+            "new {app}/{} {} after {}",
             failure.instance,
             words::ended(failure.exit),
             span(failure.after)

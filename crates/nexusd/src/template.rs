@@ -109,6 +109,7 @@ fn shell(
     let mut env = variables(spec, around, ids.as_ref(), toolchain)?;
     env.insert("NEXUS_HOME".into(), around.home.display().to_string());
     env.insert("NEXUS_APP".into(), spec.name.to_string());
+    env.insert("NEXUS_GENERATION".into(), around.generation.to_string());
     Ok(Template {
         program: SHELL.into(),
         argv: [SHELL, "-c", command].map(|word| word.as_bytes().to_vec()).into(),

@@ -58,6 +58,7 @@ mod surroundings;
 mod survive;
 mod systemd;
 mod tree;
+mod trial;
 mod upgrade;
 mod watch;
 

@@ -19,7 +19,9 @@ mod world;
 use std::path::Path;
 
 use nexus_core::{Ask, OpId, Phase, Want};
-use nexus_spec::{AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Span, Stop};
+use nexus_spec::{
+    AppSpec, Backoff, Canary, Instances, Listen, Name, Ready, Restart, Rollout, Signal, Span, Stop,
+};
 
 use crate::rng::Rng;
 use crate::world::World;
@@ -55,6 +57,10 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         listen: if rng.chance(60) { vec![passed] } else { Vec::new() },
         ready,
         ready_timeout: Span(300),
+        rollout: Rollout {
+            canary: rng.chance(20).then_some(Canary::Count(1)),
+            soak: rng.chance(30).then(|| Span(rng.below(3) * 300)),
+        },
         drain_timeout: Span(rng.below(3) * 200),
         watchdog: rng.chance(20).then_some(Span(1_000)),
         build: rng.chance(30).then(|| "make".to_owned()),

@@ -149,6 +149,7 @@ impl World {
             }
         }
         moved.extend(self.stopped_by_a_reload_that_is_over(acts));
+        moved.extend(self.took_the_place_and_gave_way(acts));
         for (name, instance, id, new) in moved {
             // Restarted by itself first, in the same turn.
             if let Some(child) = ends_at_once(acts, id) {
@@ -167,6 +168,27 @@ impl World {
             let running = if gave_way { &nobody } else { running };
             self.mark(&name, Some(instance), true, running, new);
         }
+    }
+
+    /// A new worker has taken its place and failed in the same turn, and what was before follows.
+    fn took_the_place_and_gave_way(&self, acts: &[Action]) -> Vec<Moving> {
+        let failed = acts.iter().filter_map(fact).filter_map(|fact| match fact {
+            Fact::Reload { app, milestone: Milestone::RollingBack(Some(failure)), .. } => {
+                Some((app, failure.instance, failure.child))
+            }
+            _ => None,
+        });
+        let just_here = |of: ChildId| {
+            let mut facts = acts.iter().filter_map(fact);
+            facts.any(|fact| matches!(fact, Fact::Replaced { child, .. } if *child == of))
+        };
+        let given =
+            failed.filter(|&(.., child)| just_here(child)).filter_map(|(app, instance, _)| {
+                let slot = self.state.app(app.as_str())?.slot(instance)?;
+                let new = slot.phase.child().filter(|_| slot.phase.is_running());
+                Some((app.clone(), instance, slot.id, new))
+            });
+        given.collect()
     }
 
     /// A reload has stopped a worker, and was given up in the same turn.

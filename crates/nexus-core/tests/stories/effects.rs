@@ -89,6 +89,9 @@ fn fact_word(fact: &Fact) -> String {
                 format!("(rolled back: {replaced} replaced, {stuck} stuck)")
             }
             Milestone::RollingBack(_) => "(rolling back)".into(),
+            Milestone::Watched { instances, soak } => {
+                format!("(watched {instances} for {})", soak.0)
+            }
         },
         Fact::Replaced { old, child, why, .. } => {
             format!("(#{} by #{}: {why:?})", old.0, child.0)

@@ -17,3 +17,4 @@ mod scale;
 mod start;
 mod stop;
 mod tell;
+mod trial;

@@ -24,8 +24,6 @@ static NOT_YET: &[Later] = &[
     (Scope::App, "jitter", ""),
     (Scope::App, "missed", ""),
     (Scope::App, "hooks", ""),
-    (Scope::App, "canary", ""),
-    (Scope::App, "soak", ""),
     (Scope::App, "rollback_on", ""),
     (Scope::App, "protected", ""),
     (Scope::App, "log_file", ""),

@@ -67,7 +67,7 @@ pub(super) static ROWS: [Setting; 10] = [
     Setting::new(
         "canary",
         "a number of workers, or a part such as \"25%\"",
-        "How many workers a reload replaces first.",
+        "How many workers a reload replaces first; they are watched for `soak`, then the others follow.",
         |options, given| {
             options.rollout.canary = Some(canary(given)?);
             Ok(())
@@ -77,7 +77,8 @@ pub(super) static ROWS: [Setting; 10] = [
     Setting::new(
         "soak",
         "a length of time",
-        "How long a new worker is watched in a reload before the next.",
+        "How long new workers are watched in a reload before the next: with `canary` the first ones, \
+         else each. One that ends or is beyond a limit meanwhile takes the reload back.",
         |options, given| {
             options.rollout.soak = Some(read::span(given)?);
             Ok(())

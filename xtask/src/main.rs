@@ -1,6 +1,7 @@
 //! Developer commands: `cargo xtask <verb>`.
 
 mod docs;
+mod fuzz;
 mod packages;
 mod steps;
 mod suites;
@@ -17,6 +18,7 @@ cargo xtask sim [SEEDS]   simulated lives of the core, in release; default 10000
 cargo xtask faults        random kills under load for a minute; --seed N, --seconds N, --kills N
 cargo xtask soak          the same for ten minutes
 cargo xtask sweep         a death at every system call of every change; --seed N --points N for some
+cargo xtask fuzz [TARGET] libFuzzer for a minute each; --seconds N (needs a C++ compiler)
 cargo xtask docs          write docs/CONFIGURATION.md from the tables of settings
 cargo xtask bench [PART]  measure, rewrite docs/BENCHMARKS.md; parts: goals, peers, size
 ";
@@ -42,6 +44,10 @@ fn main() -> ExitCode {
         ["soak", args @ ..] => {
             steps::faults("random", &[&["--seconds", "600", "--kills", "2000"], args].concat())
         }
+        ["fuzz"] => fuzz::fuzz(None, None),
+        ["fuzz", "--seconds", seconds] => fuzz::fuzz(None, seconds.parse().ok()),
+        ["fuzz", target] => fuzz::fuzz(Some(target), None),
+        ["fuzz", target, "--seconds", seconds] => fuzz::fuzz(Some(target), seconds.parse().ok()),
         ["sweep"] => steps::faults("sweep", &["--all"]),
         ["sweep", args @ ..] => steps::faults("sweep", args),
         ["docs"] => docs::write(),

@@ -70,7 +70,7 @@ pub(crate) fn bench(parts: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-fn step(name: &str, command: &mut Command) -> Result<(), String> {
+pub(crate) fn step(name: &str, command: &mut Command) -> Result<(), String> {
     println!("== {name}");
     let begin = Instant::now();
     let status = command.stdin(Stdio::null()).status();

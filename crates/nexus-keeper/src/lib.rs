@@ -17,6 +17,9 @@ pub mod facts;
 #[cfg(test)]
 mod fixtures;
 mod found;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod given;
 mod handoff;
 mod keeper;

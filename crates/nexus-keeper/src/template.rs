@@ -99,7 +99,7 @@ pub(crate) fn listen_ids(memfd: &File, ids: &mut [HoldId; LISTEN_MAX]) -> io::Re
     Ok(count)
 }
 
-fn decode(bytes: &[u8]) -> Option<Template> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<Template> {
     let rest = &mut &bytes[..];
     let count = head_of(rest)?;
     let ids: Option<Vec<HoldId>> =

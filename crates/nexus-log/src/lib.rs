@@ -8,6 +8,9 @@ mod bytes;
 mod dress;
 mod escape;
 mod follow;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod index;
 mod janitor;
 mod level;

@@ -15,6 +15,9 @@ mod exits;
 mod facts;
 mod files;
 mod flush;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod heard;
 mod held;
 mod holdings;

@@ -62,11 +62,9 @@ impl Store {
     /// When the state folder cannot be read or written.
     pub(crate) fn open(folder: &Path) -> io::Result<(Store, Image)> {
         let (lines, loaded) = Lines::open::<Vec<Entry>>(folder, STEM)?;
-        let mut image = Image { aside: loaded.aside, ..Image::default() };
+        let mut image = Image::of(loaded.entries.into_iter().flatten());
+        image.aside = loaded.aside;
         let vault = Vault::open(folder)?;
-        for entry in loaded.entries.into_iter().flatten() {
-            image.take(entry);
-        }
         image.apps.values_mut().for_each(|app| app.unseal(&vault));
         let syncer = Syncer::start()?;
         let batch = Vec::new();
@@ -164,6 +162,13 @@ pub fn known(home: &Path) -> io::Result<Vec<(Name, u16)>> {
 }
 
 impl Image {
+    /// What these come to, one after another.
+    pub(crate) fn of(entries: impl Iterator<Item = Entry>) -> Image {
+        let mut image = Image::default();
+        entries.for_each(|entry| image.take(entry));
+        image
+    }
+
     fn take(&mut self, entry: Entry) {
         match entry {
             Entry::App(app) => {

@@ -79,6 +79,12 @@ pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> 
     }
 }
 
+/// Serve one client that came by another way than our socket.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn one(stream: UnixStream, front: Front) {
+    connection(stream, routes::routes(front), Requests::default()).await;
+}
+
 async fn connection(stream: UnixStream, routes: axum::Router, requests: Requests) {
     crate::quiet::busy();
     let peer = admit(&stream).await;

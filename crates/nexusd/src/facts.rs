@@ -103,9 +103,7 @@ impl Daemon {
                 self.about(child, line)
             }
             Fact::Ready { app, instance, child, after } => {
-                let detail = self.became_ready(child, after);
-                let line = Line::of("ready", app, Some(instance), detail, NOBODY);
-                self.about(child, line)
+                return self.became_ready(app, instance, child, after);
             }
             Fact::Reload { app, generation, milestone } => {
                 self.reloaded(app, generation, milestone, by)
@@ -226,21 +224,27 @@ impl Daemon {
         });
     }
 
+    /// Told before anybody keeps it: a nexusd that has it from the keeper does not tell it.
+    fn became_ready(&mut self, app: Name, instance: u16, child: ChildId, after: Span) {
+        let by = self.ready_of(child).map_or_else(String::new, words::ready_by);
+        let detail = format!("ready after {}{by}", words::span(after));
+        let line = Line::of("ready", app, Some(instance), detail, NOBODY);
+        self.log(self.about(child, line));
+        self.mark_ready(child);
+    }
+
     /// A worker says so once: a new daemon need not wait for it again. The keeper keeps it with the
     /// child, but is perhaps killed before it reads that; so it is on disk as well, before the
     /// worker's word is consumed.
-    fn became_ready(&mut self, child: ChildId, after: Span) -> String {
-        if let Some(note) = self.notes.get_mut(&child.0) {
-            note.ready = Some(child.0);
-            let note = note.bytes();
-            self.order(&Order::Note { child: child.0, note });
-            if let Some(run) = self.run(child.0) {
-                self.store.keep(Entry::Run(run));
-            }
+    fn mark_ready(&mut self, child: ChildId) {
+        let Some(note) = self.notes.get_mut(&child.0) else { return };
+        note.ready = Some(child.0);
+        let note = note.bytes();
+        self.order(&Order::Note { child: child.0, note });
+        if let Some(run) = self.run(child.0) {
+            self.store.keep(Entry::Run(run));
         }
         self.probe(child.0);
-        let by = self.ready_of(child).map_or_else(String::new, words::ready_by);
-        format!("ready after {}{by}", words::span(after))
     }
 
     /// A child's main process is there.
@@ -253,12 +257,11 @@ impl Daemon {
     /// Tell that a child lives, before that is kept. Not when it was ordered: whoever is killed in
     /// between, a start is told once.
     pub(crate) fn tell_birth(&mut self, child: u64) {
-        let Some(&pid) = self.pid_by_child.get(&child) else { return };
         let Some(note) = self.notes.get(&child) else { return };
         let Some((instance, _)) = note.worker else { return };
         let detail = format!("started as child {child}");
         let line = Line::of("start", note.app.clone(), Some(instance), detail, NOBODY);
-        self.log(Line { pid: Some(pid), child: Some(child), ..line });
+        self.log(self.about(ChildId(child), line));
     }
 
     /// A worker that held no place any more has ended: replaced, or one too many. The core has

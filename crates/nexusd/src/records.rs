@@ -241,8 +241,17 @@ impl StoredApp {
             built: self.built,
             plan: self.plan.as_ref().map(StoredPlan::plan),
             reload: self.reload.as_ref().map(StoredReload::reload),
-            slots: self.slots.iter().map(StoredSlot::record).collect(),
+            slots: self.in_order().map(StoredSlot::record).collect(),
         }
+    }
+
+    /// The slots of instances 0, 1, 2 … What a damaged file says beyond them has no place.
+    fn in_order(&self) -> impl Iterator<Item = &StoredSlot> {
+        (0..).map_while(|instance| {
+            let is_it = |slot: &&StoredSlot| slot.instance == instance;
+            let in_its_place = self.slots.get(usize::from(instance)).filter(is_it);
+            in_its_place.or_else(|| self.slots.iter().find(is_it))
+        })
     }
 
     /// Some instance is wanted up.

@@ -16,6 +16,8 @@ pub(crate) struct Reading {
     pub(crate) failed: Vec<(u64, nexus_keeper::Stage, i32)>,
     /// Children whose note is not ours to read: ended, and forgotten.
     pub(crate) strange: Vec<u64>,
+    /// Those whom the keeper put in the place of others, and who have ended since.
+    pub(crate) brief: Vec<u64>,
 }
 
 /// Read the children that nobody has acknowledged.
@@ -25,6 +27,7 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
         notes: Vec::new(),
         failed: Vec::new(),
         strange: Vec::new(),
+        brief: Vec::new(),
     };
     for kept in children {
         let Some(note) = Note::parse(&kept.note) else {
@@ -44,6 +47,9 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
             }
         };
         let pid = (kept.pid > 0).then_some(kept.pid);
+        if kept.respawn_of.is_some() && matches!(kept.state, KeptState::Exited { .. }) {
+            reading.brief.push(kept.child);
+        }
         reading.roll.living.push(Entry {
             child: ChildId(kept.child),
             pid: pid.map(Pid),

@@ -74,7 +74,7 @@ pub(super) fn begin(
         own,
         facts,
     };
-    daemon.know(reading.notes, reading.failed, &image.runs);
+    daemon.know(reading.notes, reading.failed, &reading.brief, &image.runs);
     daemon.tell_found(left_alone);
     unread.into_iter().for_each(|(child, note)| daemon.order(&Order::Note { child, note }));
     reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));

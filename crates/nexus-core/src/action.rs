@@ -162,6 +162,8 @@ pub enum Fact {
     Replaced { app: Name, instance: u16, old: ChildId, child: ChildId, why: Why },
     /// Restarts are counted from 0 again.
     Reset { app: Name, instance: Option<u16> },
+    /// A run of a job was due.
+    Run { app: Name, what: Run },
     /// There are to be more instances, or fewer.
     Scaled { app: Name, from: u16, to: u16 },
     /// A worker was spawned.
@@ -170,6 +172,19 @@ pub enum Fact {
     Stopping { app: Name, instance: u16, child: ChildId },
     /// A worker has not finished in time what it had begun, and is told again.
     Undrained { app: Name, instance: u16, child: ChildId },
+}
+
+/// What becomes of a run that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// It begins.
+    Begun,
+    /// It waits for the end of the one before.
+    Queued,
+    /// It begins when the one before, which is stopped, has gone.
+    Replaced,
+    /// It is left out: the one before has not ended.
+    Skipped,
 }
 
 /// How a reload goes.

@@ -6,6 +6,7 @@ use nexus_spec::AppSpec;
 
 use crate::changes::Changes;
 use crate::event::{Exit, Time};
+use crate::job;
 use crate::phase::{Phase, Want};
 use crate::record::{AppRecord, PendingAsk, Plan, Waiting};
 use crate::rollout::Rollout;
@@ -20,6 +21,8 @@ pub struct App {
     pub(crate) build: Option<Build>,
     pub(crate) rollout: Option<Rollout>,
     pub(crate) changes: Changes,
+    /// A run of a job waits for the end of the one before.
+    pub(crate) queued: bool,
     pub(crate) slots: Slots,
     pub(crate) counts: Counts,
     /// Children of this app that hold no seat any more, until they are gone.
@@ -67,6 +70,7 @@ impl App {
             build: None,
             rollout: None,
             changes: Changes::default(),
+            queued: false,
             slots: Slots::default(),
             counts: Counts::default(),
             leaving: 0,
@@ -102,6 +106,28 @@ impl App {
     /// What is known of changes of its files.
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// It runs at set times, and is done when it exits.
+    pub fn is_job(&self) -> bool {
+        job::is_job(&self.spec)
+    }
+
+    /// A run waits for the end of the one before.
+    pub fn queued(&self) -> bool {
+        self.queued
+    }
+
+    /// All that is wanted of it is so: its workers are online, or, of a job, its runs are waited
+    /// for.
+    pub(crate) fn is_up(&self, instance: Option<u16>) -> bool {
+        match (instance, self.is_job()) {
+            (None, false) => self.all(self.counts.online),
+            (None, true) => self.all(self.counts.wanted),
+            (Some(one), job) => self.slots.get(one).is_some_and(|slot| {
+                if job { slot.want == Want::Up } else { slot.phase.is_online() }
+            }),
+        }
     }
 
     /// The spec of a child of this generation.
@@ -174,6 +200,7 @@ impl App {
             built: self.built,
             plan: self.build.as_ref().map(|build| build.plan.clone()),
             reload: self.rollout.as_ref().map(|rollout| rollout.reload.clone()),
+            queued: self.queued,
             slots: self.slots.all().iter().map(Slot::record).collect(),
         }
     }

@@ -10,7 +10,7 @@ use crate::phase::Want;
 use crate::record::Goal;
 use crate::rollout::Wish;
 use crate::turn::Turn;
-use crate::{build, fleet, goal, rollout, scale};
+use crate::{build, fleet, goal, job, rollout, scale};
 
 /// The one door.
 pub(crate) fn asked(turn: &mut Turn, op: OpId, ask: Ask) {
@@ -46,7 +46,7 @@ fn start(turn: &mut Turn, op: OpId, spec: Box<AppSpec>, instances: u16) {
         return turn.reply(op, &name, Outcome::Conflict);
     }
     let needs_build = needs_build(app, Some(&spec));
-    let all_online = app.all(app.counts.online);
+    let all_online = app.is_up(None);
     if let Some(with) = reloads(app) {
         return turn.reply(op, &name, busy_unless(all_online, with));
     }
@@ -84,10 +84,7 @@ fn start_new(turn: &mut Turn, op: OpId, spec: AppSpec, instances: u16) {
 fn start_known(turn: &mut Turn, op: OpId, name: &Name, instance: Option<u16>) {
     let Some(app) = known(turn, op, name, instance) else { return };
     let (needs_build, reloading) = (needs_build(app, None), reloads(app));
-    let all_online = match instance {
-        None => app.all(app.counts.online),
-        Some(one) => app.slots.get(one).is_some_and(|slot| slot.phase.is_online()),
-    };
+    let all_online = app.is_up(instance);
     if let Some(with) = reloading {
         return turn.reply(op, name, busy_unless(all_online, with));
     }
@@ -157,13 +154,32 @@ pub(crate) fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
     if let Some(with) = busy(app).filter(|_| !replace) {
         return turn.reply(op, name, Outcome::Busy { with });
     }
+    let job = job::is_job(spec) || app.is_job();
     overtake(turn, name, None, builds);
+    if job {
+        return renew_job(turn, name, Wish { change, ..wish }, builds);
+    }
     if builds {
         build::plan(turn, name, change, false);
         let goal = Goal::Reloaded { parallel: wish.parallel };
         return goal::wait(turn, name, instance, op, goal, true);
     }
     rollout::begin(turn, name, Wish { change, ..wish });
+}
+
+/// A job, or what becomes or was one, runs the new version when its time has come; a run that is
+/// under way ends as it began.
+fn renew_job(turn: &mut Turn, name: &Name, wish: Wish, builds: bool) {
+    let Wish { op, instance, change, .. } = wish;
+    if builds {
+        build::plan(turn, name, change, false);
+        return goal::wait(turn, name, instance, op, Goal::Online, true);
+    }
+    if let Some((spec, instances)) = change {
+        fleet::adopt(turn, name, *spec, instances, true);
+    }
+    fleet::run(turn, name, instance, Verb::Start);
+    goal::wait(turn, name, instance, op, Goal::Online, false);
 }
 
 fn scale(turn: &mut Turn, op: OpId, name: &Name, to: u16) {

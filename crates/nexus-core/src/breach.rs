@@ -25,12 +25,12 @@ pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Brea
     if app.rollout.is_some() || slot.successor.is_some() || now < slot.patient_until {
         return;
     }
-    if app.overlaps(None) && overlap(turn, name, instance, breach) {
+    if app.overlaps(None) && !app.is_job() && overlap(turn, name, instance, breach) {
         return;
     }
     let told = turn.state.alter(name, instance, |spec, slot| {
         let child = slot.phase.child().filter(|_| slot.phase.is_online())?;
-        Some(worker::judge(&spec.restart, slot, child, Exit::OverLimit(breach.limit), now))
+        Some(worker::judge(spec, slot, child, Exit::OverLimit(breach.limit), now))
     });
     let Some(Some(told)) = told else { return };
     let (child, after) = (told.last.child, told.last.lived);

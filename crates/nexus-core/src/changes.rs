@@ -125,10 +125,13 @@ fn is_busy(app: &App) -> bool {
 /// The operation that we have asked for has begun.
 pub(crate) fn undertaken(turn: &mut Turn, op: OpId, name: &Name, cause: Cause) {
     match cause {
-        Cause::Changed => turn.state.alter_changes(name, |changes| {
-            (changes.called, changes.op) = (false, Some(op));
-        }),
-    };
+        Cause::Changed => {
+            turn.state.alter_changes(name, |changes| {
+                (changes.called, changes.op) = (false, Some(op));
+            });
+        }
+        Cause::Cron => {}
+    }
     let wish = Wish { op, instance: None, change: None, parallel: 1, built: false };
     crate::ask::reload(turn, name, wish, false);
 }

@@ -2,6 +2,8 @@
 
 use nexus_spec::{AppSpec, Name, Span};
 
+use crate::timetable::Chime;
+
 /// A moment in milliseconds on the machine's boot clock (`CLOCK_BOOTTIME`), so that moments stay
 /// comparable across deaths of the daemon.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +122,8 @@ pub struct Breach {
 pub enum Cause {
     /// Its files have changed.
     Changed,
+    /// A time of its `cron_restart` has come.
+    Cron,
 }
 
 /// Everything that can happen.
@@ -212,6 +216,13 @@ pub enum Event {
         child: ChildId,
         /// Its pid.
         pid: Pid,
+    },
+    /// A set time of an app has come.
+    Struck {
+        /// Whose.
+        app: Name,
+        /// For what.
+        chime: Chime,
     },
     /// A deadline may have passed; the core looks for itself.
     Tick,

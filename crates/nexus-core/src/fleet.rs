@@ -4,11 +4,11 @@ use nexus_spec::{AppSpec, Name};
 
 use crate::action::{Keep, Outcome};
 use crate::goal;
-use crate::phase::{Phase, Want};
+use crate::phase::{Next, Phase, Want};
 use crate::restart::Past;
 use crate::stop::Leaver;
 use crate::turn::Turn;
-use crate::{stray, successor, worker};
+use crate::{job, stray, successor, worker};
 
 /// What an ask for workers to run does to those that run already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,17 +34,34 @@ pub(crate) fn run(turn: &mut Turn, name: &Name, scope: Option<u16>, verb: Verb) 
 
 /// Wanted up, with a clean record; what is down comes at once, what is going down comes back.
 fn enlist(turn: &mut Turn, name: &Name, instance: u16) {
-    let spawn = turn.state.alter(name, instance, |_, slot| {
+    let spawn = turn.state.alter(name, instance, |spec, slot| {
         slot.want = Want::Up;
         if slot.phase.is_running() {
             return false;
         }
         slot.call_off();
         slot.past = Past::default();
-        slot.phase.child().is_none()
+        let empty = slot.phase.child().is_none();
+        if job::is_job(spec) {
+            // It runs when its time has come.
+            slot.next = Next::Stay;
+            if empty {
+                slot.phase = Phase::Idle;
+            }
+            return false;
+        }
+        empty
     });
     if spawn == Some(true) {
         worker::spawn(turn, name, instance);
+    }
+}
+
+/// What was kept running runs at set times from now on.
+fn becomes_job_slot(turn: &mut Turn, name: &Name, instance: u16) {
+    worker::terminate(turn, name, instance);
+    if turn.state.slot(name, instance).is_some_and(|slot| slot.want == Want::Up) {
+        enlist(turn, name, instance);
     }
 }
 
@@ -104,7 +121,12 @@ pub(crate) fn adopt(turn: &mut Turn, name: &Name, spec: AppSpec, instances: u16,
     }
     if let Some(app) = turn.state.apps.get_mut(name) {
         app.built = (built && spec.build.is_some()).then_some(generation);
+        let becomes_job = job::is_job(&spec) && !job::is_job(&app.spec);
         app.spec = spec;
+        if becomes_job {
+            let scope = app.scope(None);
+            scope.for_each(|instance| becomes_job_slot(turn, name, instance));
+        }
     }
     while turn.state.apps.get(name).is_some_and(|app| app.instances() < instances) {
         turn.state.grow(name);

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::build;
 use crate::changes::Changes;
 use crate::event::{OpId, Time};
+use crate::job;
 use crate::phase::{Phase, Want};
 use crate::record::{Goal, Waiting};
 use crate::slot::LastExit;
@@ -126,20 +127,24 @@ fn holds(app: &App, scope: Option<u16>, waiting: Waiting) -> bool {
     }
     match (waiting.goal, scope) {
         (Goal::Down, None) => is_down(app),
+        (Goal::Fresh { generation }, None) if app.is_job() => {
+            app.slots.all().iter().all(|slot| job::has_run(slot, generation))
+        }
         (Goal::Fresh { .. }, None) => app.all(app.counts.current),
-        (Goal::Online, None) => app.all(app.counts.online),
+        (Goal::Online, None) => app.is_up(None),
         (Goal::Scaled { .. }, _) if app.counts.wanted == 0 => is_down(app),
-        (Goal::Scaled { .. }, _) => app.all(app.counts.online) && app.leaving == 0,
+        (Goal::Scaled { .. }, _) => app.is_up(None) && app.leaving == 0,
         (Goal::Gone | Goal::Reloaded { .. }, _) => false,
         (Goal::Down | Goal::Fresh { .. } | Goal::Online, Some(instance)) => {
             app.slots.get(instance).is_some_and(|slot| match waiting.goal {
                 Goal::Down => {
                     slot.want != Want::Up && slot.phase == Phase::Idle && slot.leaving == 0
                 }
+                Goal::Fresh { generation } if app.is_job() => job::has_run(slot, generation),
                 Goal::Fresh { generation } => {
                     slot.phase.is_online() && slot.generation >= generation
                 }
-                Goal::Online => slot.phase.is_online(),
+                Goal::Online => app.is_up(scope),
                 Goal::Gone | Goal::Reloaded { .. } | Goal::Scaled { .. } => false,
             })
         }

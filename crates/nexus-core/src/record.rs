@@ -31,6 +31,8 @@ pub struct AppRecord {
     pub plan: Option<Plan>,
     /// The reload that is under way.
     pub reload: Option<Reload>,
+    /// A run of a job waits for the end of the one before.
+    pub queued: bool,
     /// Its slots by instance, from 0 without a gap.
     pub slots: Vec<SlotRecord>,
 }

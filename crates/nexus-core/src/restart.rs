@@ -128,7 +128,7 @@ fn wait(backoff: &Backoff, unstable: u32, child: ChildId) -> Span {
 }
 
 /// SplitMix64's finaliser: neighbours come out far apart, and the same child always the same.
-fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let mut z = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -118,11 +118,11 @@ fn last_child(intents: &Intents, roll: &Roll) -> u64 {
 /// Put back an app with its slots, nothing of which lives yet. Its answer is the successors that
 /// were on their way.
 fn restore(state: &mut State, record: AppRecord, now: Time) -> Expected {
-    let AppRecord { spec, generation, built, plan, reload, slots } = record;
+    let AppRecord { spec, generation, built, plan, reload, queued, slots } = record;
     let latest = now + longest(&spec.restart);
     let name = spec.name.clone();
     let rollout = reload.map(Rollout::new);
-    state.apps.insert(name.clone(), App { generation, built, rollout, ..App::new(spec) });
+    state.apps.insert(name.clone(), App { generation, built, rollout, queued, ..App::new(spec) });
     let mut expected = Vec::new();
     for record in slots {
         expected.extend(record.successor.map(|next| ((name.clone(), record.instance), next)));
@@ -241,7 +241,9 @@ fn check_again(turn: &mut Turn, name: &Name) {
     for scope in scopes {
         let Some(app) = turn.state.apps.get(name) else { return };
         let stuck = app.scope(scope).find_map(|instance| {
-            let slot = app.slots.get(instance).filter(|slot| slot.is_stuck())?;
+            let waits = |slot: &Slot| app.is_job() && slot.phase == Phase::Idle;
+            let stuck = |slot: &&Slot| slot.is_stuck() && !waits(slot);
+            let slot = app.slots.get(instance).filter(stuck)?;
             Some((instance, slot.last_exit?))
         });
         if let Some((instance, last)) = stuck {

@@ -6,7 +6,7 @@ use crate::phase::{Next, Phase, Want};
 use crate::state::{Seat, State};
 use crate::stop::Leaver;
 use crate::turn::Turn;
-use crate::{ask, breach, build, changes, exam, stray, successor, worker};
+use crate::{ask, breach, build, changes, exam, job, stray, successor, worker};
 
 /// Decide. Reads nothing but its arguments: the same state, moment and event always give the same
 /// answer.
@@ -54,6 +54,7 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
             exited(&mut turn, child, Exit::NotSpawned(error), now, true);
         }
         Event::Spawned { child, pid } => spawned(&mut turn, child, pid),
+        Event::Struck { app, chime } => job::struck(&mut turn, &app, chime),
         Event::Tick => {}
         Event::TreeGone { child } => tree_gone(&mut turn, child),
         Event::Undertaken { op, app, cause } => changes::undertaken(&mut turn, op, &app, cause),

@@ -7,7 +7,7 @@ use nexus_spec::{Name, Span};
 use crate::action::{Action, Fact, Keep, Outcome};
 use crate::event::{OpId, Time};
 use crate::state::{Seat, State};
-use crate::{build, changes, exam, goal, rollout, stray, successor, trial, worker};
+use crate::{build, changes, exam, goal, job, rollout, stray, successor, trial, worker};
 
 /// The least time between two SIGKILLs to the same tree.
 pub(crate) const KILL_AGAIN_MIN: Span = Span(1_000);
@@ -72,6 +72,7 @@ impl<'a> Turn<'a> {
                 rollout::advance(self, &name, instance);
                 goal::check(self, &name, instance);
                 changes::advance(self, &name);
+                job::advance(self, &name);
             } else if let Some((_, seat)) = self.first_due() {
                 match seat {
                     Seat::Build(name) => build::due(self, &name),

@@ -3,13 +3,14 @@
 use nexus_spec::{AppSpec, Name, Ready, Span};
 
 use crate::action::{Action, Fact, Keep, Purpose};
+use crate::app::App;
 use crate::event::{ChildId, Exit, Failure, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::restart::Verdict;
 use crate::slot::{LastExit, Slot};
 use crate::stop::{self, Farewell, Leaver};
 use crate::turn::{KILL_AGAIN_MIN, Turn};
-use crate::{breach, goal, rollout, successor, trial};
+use crate::{breach, goal, job, rollout, successor, trial};
 
 /// `Ready::Default`: alive for this long.
 pub(crate) const SETTLED_AFTER: Span = Span(1_000);
@@ -135,7 +136,7 @@ pub(crate) fn exited(
             Phase::Online { child, .. }
             | Phase::Spawning { child, .. }
             | Phase::Warming { child, .. } => {
-                (Some(judge(&spec.restart, slot, child, exit, at)), child, now + patience)
+                (Some(judge(spec, slot, child, exit, at)), child, now + patience)
             }
             Phase::Stopping { child, since, kill_at, .. } => {
                 let kill_at = kill_at.min(now + patience);
@@ -173,13 +174,7 @@ fn settle_before(turn: &mut Turn, name: &Name, instance: u16, at: Time) {
 }
 
 /// An exit that nobody asked for.
-pub(crate) fn judge(
-    rule: &nexus_spec::Restart,
-    slot: &mut Slot,
-    child: ChildId,
-    exit: Exit,
-    at: Time,
-) -> Told {
+pub(crate) fn judge(spec: &AppSpec, slot: &mut Slot, child: ChildId, exit: Exit, at: Time) -> Told {
     let online_for = match slot.phase {
         Phase::Online { online_at, .. } if at >= online_at => Some(at - online_at),
         Phase::Backoff { .. }
@@ -192,7 +187,9 @@ pub(crate) fn judge(
         | Phase::Warming { .. } => None,
     };
     let lived = slot.phase.since().map_or(Span(0), |since| at - since);
-    slot.next = match slot.past.judge(rule, at, exit, online_for, child) {
+    slot.next = match slot.past.judge(&spec.restart, at, exit, online_for, child) {
+        // Whatever its end was, a job is done.
+        Verdict::Again { .. } if job::is_job(spec) => Next::Stay,
         Verdict::Again { after } => {
             slot.restarts += 1;
             Next::At(at + after)
@@ -229,6 +226,10 @@ pub(crate) fn judged(turn: &mut Turn, name: &Name, instance: u16, told: &Told) {
     if next == Some(Next::GivenUp) {
         let exits = u32::try_from(exits).unwrap_or(u32::MAX);
         turn.note(Fact::Errored { app: name.clone(), instance, exit: told.last.exit, exits });
+    }
+    let job = turn.state.apps.get(name).is_some_and(App::is_job);
+    if job && told.last.exit == Exit::Code(0) {
+        return turn.touch(name, Some(instance));
     }
     // A worker that was ready may come back before anyone minds; one that will not never does.
     if !was_ready || told.again_at.is_none() {
@@ -303,7 +304,7 @@ fn never_ready(turn: &mut Turn, name: &Name, instance: u16) {
     let now = turn.now;
     let told = turn.state.alter(name, instance, |spec, slot| {
         let child = slot.phase.child()?;
-        Some(judge(&spec.restart, slot, child, Exit::NeverReady, now))
+        Some(judge(spec, slot, child, Exit::NeverReady, now))
     });
     let Some(Some(told)) = told else { return };
     turn.keep(Keep::Slot(name.clone(), instance));

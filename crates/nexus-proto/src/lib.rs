@@ -20,8 +20,8 @@ pub use op::{
 };
 pub use problem::{Code, Problem};
 pub use snapshot::{
-    AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, Trouble,
-    WatchView,
+    AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, TimesView,
+    Trouble, WatchView,
 };
 
 pub use schemas::SCHEMAS;

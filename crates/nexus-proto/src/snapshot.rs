@@ -151,10 +151,39 @@ pub struct AppView {
     /// Its watched files; `null` = none are.
     #[serde(default)]
     pub watch: Option<WatchView>,
+    /// What it does at set times: `cron_restart`, `schedule`.
+    #[serde(default)]
+    pub times: Vec<TimesView>,
     /// Its instances, by number.
     pub instances: Vec<InstanceView>,
     /// Its build's log, when it has a build command.
     pub build_log: Option<String>,
+}
+
+/// What an app does at set times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct TimesView {
+    /// `restart`, or `run`: it is a job.
+    pub does: String,
+    /// The cron expression.
+    pub cron: String,
+    /// Its time zone; `null` = the daemon's.
+    pub timezone: Option<String>,
+    /// The next time, in milliseconds of Unix time; `null` while the app is stopped.
+    pub next_at_unix_ms: Option<u64>,
+    /// How long until then.
+    pub next_in_ms: Option<u64>,
+    /// The next time in its zone: `2026-11-29 03:00:00 CET`.
+    pub next_at: Option<String>,
+    /// Of a job: `skip`, `queue`, `replace`.
+    pub overlap: Option<String>,
+    /// `skip`, `once`.
+    pub missed: String,
+    /// Each run begins up to this much later.
+    pub jitter_ms: u64,
+    /// A run waits for the end of the one before.
+    pub queued: bool,
 }
 
 /// Files whose changes reload an app.
@@ -263,6 +292,8 @@ pub enum Status {
     Backoff,
     /// Given up.
     Errored,
+    /// A job between two runs.
+    Scheduled,
     /// Down, as asked.
     Stopped,
     /// An app of which some instances are ready and some are not.
@@ -294,8 +325,9 @@ pub struct EventView {
     /// RFC 3339, UTC, milliseconds.
     pub at: String,
     /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
-    /// `limit`, `watch`, `config`, `operator`, `daemon_start`, `promoted`, `adopt`, `left_alone`,
-    /// `upgraded`, `rolled_back`, `save`. May grow.
+    /// `limit`, `watch`, `cron`, `run`, `run_queued`, `run_skipped`, `missed`, `config`, `operator`,
+    /// `daemon_start`, `promoted`, `adopt`, `left_alone`, `upgraded`, `rolled_back`, `save`. May
+    /// grow.
     pub kind: String,
     /// The app, if it is about one.
     #[cfg_attr(test, schemars(with = "Option<String>"))]

@@ -11,6 +11,7 @@ use crate::flaw::Code;
 use crate::log::LogFiles;
 use crate::name::Name;
 use crate::options::Options;
+use crate::restart::Restart;
 use crate::watch::Watch;
 use crate::wrong::{Wrong, Wrongs};
 
@@ -36,7 +37,7 @@ impl Options {
             interpreter,
             env: self.variables(profile),
             instances: self.instances,
-            restart: self.restart.clone(),
+            restart: self.after_exit(),
             stop: self.stop,
             listen: self.listen.clone(),
             ready: self.ready.clone(),
@@ -114,8 +115,20 @@ impl Options {
         self.secrets.iter().map(|(name, source)| (name.clone(), absolute(source))).collect()
     }
 
+    /// A job is done when it exits.
+    fn after_exit(&self) -> Restart {
+        let auto = self.restart.auto && self.schedule.cron.is_none();
+        Restart { auto, ..self.restart.clone() }
+    }
+
     /// Options that cannot both hold.
     fn ranges(&self, wrongs: &mut Wrongs) {
+        let watch = (!self.watch.is_empty()).then_some("watch");
+        let cron = self.cron_restart.is_some().then_some("cron_restart");
+        for key in [watch, cron].into_iter().flatten().filter(|_| self.schedule.cron.is_some()) {
+            let problem = "is set for a job, which runs by its `schedule`";
+            wrongs.0.push(Wrong::of(key, Code::Value, problem, "leave one of the two out"));
+        }
         let backoff = &self.restart.backoff;
         if backoff.min > backoff.max {
             let problem =

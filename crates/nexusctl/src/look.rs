@@ -126,7 +126,7 @@ pub(crate) const fn role(status: Status) -> Role {
         Status::Online => Role::Good,
         Status::Building | Status::Starting | Status::Stopping | Status::Partial => Role::Busy,
         Status::Backoff | Status::Errored => Role::Bad,
-        Status::Stopped => Role::Off,
+        Status::Scheduled | Status::Stopped => Role::Off,
     }
 }
 
@@ -139,6 +139,7 @@ pub(crate) const fn word(status: Status) -> &'static str {
         Status::Stopping => "stopping",
         Status::Backoff => "backoff",
         Status::Errored => "errored",
+        Status::Scheduled => "scheduled",
         Status::Stopped => "stopped",
         Status::Partial => "partial",
     }

@@ -75,7 +75,9 @@ impl Progress {
                         self.starts(&app);
                     }
                 }
-                Status::Stopping | Status::Stopped | Status::Errored => self.built(&app.name),
+                Status::Stopping | Status::Stopped | Status::Scheduled | Status::Errored => {
+                    self.built(&app.name);
+                }
             }
         }
     }

@@ -257,6 +257,7 @@ fn settings(flags: &App, command: bool) -> Vec<(&'static str, String)> {
         ("stop_signal", flags.stop_signal.clone()),
         ("max_memory_restart", flags.max_memory_restart.clone()),
         ("max_restarts", flags.max_restarts.clone()),
+        ("cron_restart", flags.cron_restart.clone()),
         ("watch_delay", flags.watch_delay.clone()),
         ("restart_delay", flags.restart_delay.clone()),
         ("autorestart", flags.no_autorestart.then(|| "false".to_owned())),

@@ -8,7 +8,7 @@ use nexus_spec::{AppSpec, Difference, Name};
 
 use crate::daemon::Daemon;
 use crate::facts::Line;
-use crate::records::Origin;
+use crate::origin::Origin;
 use crate::requests::{Plan, checked};
 
 /// What differs, with all that is needed to mend it.

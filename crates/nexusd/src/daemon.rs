@@ -9,15 +9,17 @@ use nexus_spec::Name;
 use tokio::sync::{mpsc, watch};
 
 use crate::clock;
+use crate::clockwork::Clockwork;
 use crate::command::{Begun, Command};
 use crate::holdings::Holdings;
 use crate::home::Home;
 use crate::journal::Journal;
 use crate::note::Note;
 use crate::ops::Ops;
+use crate::origin::Origin;
 use crate::outputs::Outputs;
 use crate::probes::Probes;
-use crate::records::{Entry, Origin};
+use crate::records::Entry;
 use crate::sampling::Sampling;
 use crate::store::Store;
 use crate::watching::Watching;
@@ -42,6 +44,7 @@ pub(crate) struct Daemon {
     pub(crate) sampling: Sampling,
     pub(crate) watching: Watching,
     pub(crate) probes: Probes,
+    pub(crate) clockwork: Clockwork,
     pub(crate) store: Store,
     pub(crate) journal: Journal,
     pub(crate) ops: Ops,
@@ -234,6 +237,7 @@ impl Daemon {
                     self.sampling.allow(name, app.spec().memory);
                 }
                 self.watch_files(name, clock::unix_ms());
+                self.set_times(name);
                 if let Some(entry) = self.app_entry(name) {
                     self.store.keep(entry);
                     self.store.keep(Entry::NextSlot { id: self.state.next_slot_id() });
@@ -242,6 +246,7 @@ impl Daemon {
             Keep::Gone(name) => {
                 self.sampling.forget_app(name);
                 self.watch_files(name, 0);
+                self.set_times(name);
                 self.store.keep(Entry::Gone { app: name.clone() });
             }
             Keep::Pending(name) => {

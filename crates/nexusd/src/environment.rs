@@ -9,7 +9,7 @@ use nexus_spec::{AppSpec, Name};
 use crate::clock;
 use crate::daemon::Daemon;
 use crate::facts::Line;
-use crate::records::Origin;
+use crate::origin::Origin;
 use crate::template::{self, Surroundings};
 
 /// Whose environment is asked for, and what it was given when it cannot be read.

@@ -8,7 +8,8 @@ use nexus_spec::{Name, Span};
 use crate::clock;
 use crate::daemon::Daemon;
 use crate::note::Note;
-use crate::records::{Entry, Origin};
+use crate::origin::Origin;
+use crate::records::Entry;
 use crate::{rolling, words};
 
 /// One event in the making.
@@ -115,6 +116,7 @@ impl Daemon {
             Fact::Reset { app, instance } => {
                 Line::of("reset", app, instance, "restarts are counted from 0".into(), by)
             }
+            Fact::Run { app, what } => self.told_of_run(app, what),
             Fact::Scaled { app, from, to } => {
                 Line::of("scale", app, None, format!("from {from} to {to} instances"), by)
             }

@@ -5,7 +5,9 @@
 
 mod api;
 mod apply;
+mod calendar;
 mod clock;
+mod clockwork;
 mod command;
 mod cpus;
 mod daemon;
@@ -30,6 +32,7 @@ mod metrics;
 mod note;
 mod notify;
 mod ops;
+mod origin;
 mod outputs;
 mod own_log;
 mod probes;
@@ -60,6 +63,7 @@ mod survivors;
 mod sync;
 mod targets;
 mod template;
+mod timed;
 mod trouble;
 mod unadopted;
 mod upgrade;

@@ -1,8 +1,6 @@
 //! What is kept on disk, in the form in which it is kept: apart from the core's own types, so that
 //! a change there is no change of the files.
 
-use std::collections::BTreeMap;
-
 use nexus_core::{
     AppRecord, ChildId, Goal, Next, OpId, Past, PendingAsk, Plan, SlotId, SlotRecord, Time,
     Waiting, Want,
@@ -12,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exits::StoredExit;
 use crate::ops::Op;
+use crate::origin::Origin;
 use crate::rolling::{StoredReload, StoredSuccessor};
 use crate::vault::{Sealed, Vault};
 
@@ -49,6 +48,9 @@ pub(crate) struct StoredApp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reload: Option<StoredReload>,
     pub(crate) slots: Vec<StoredSlot>,
+    /// A run of a job waits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) queued: bool,
     /// What the core does not know: where it came from.
     pub(crate) origin: Origin,
     /// The secrets among the variables, which stand nowhere else.
@@ -70,26 +72,6 @@ struct StoredSecrets {
     reloading: Sealed,
     /// Of the environment of who asked for that.
     arriving: Sealed,
-}
-
-/// Where an app came from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Origin {
-    /// A project file's path, or `command line`.
-    pub(crate) source: String,
-    /// The caller's base environment.
-    pub(crate) base_env: BTreeMap<String, String>,
-    /// Instance 0 has log files without a number.
-    pub(crate) plain_zero: bool,
-    /// Its files are not watched, whatever the spec says.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) watch_off: bool,
-    /// When a change of its files was last acted upon, in milliseconds of Unix time.
-    #[serde(default)]
-    pub(crate) changes_seen: u64,
-    /// Where the spec comes from that a reload brings, until that has succeeded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) arriving: Option<Box<Origin>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -181,6 +163,7 @@ impl StoredApp {
             plan: record.plan.as_ref().map(StoredPlan::new),
             reload: record.reload.as_ref().map(StoredReload::new),
             slots: record.slots.iter().map(StoredSlot::new).collect(),
+            queued: record.queued,
             origin: origin.clone(),
             sealed: StoredSecrets::default(),
         };
@@ -242,6 +225,7 @@ impl StoredApp {
             plan: self.plan.as_ref().map(StoredPlan::plan),
             reload: self.reload.as_ref().map(StoredReload::reload),
             slots: self.in_order().map(StoredSlot::record).collect(),
+            queued: self.queued,
         }
     }
 

@@ -2,16 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use nexus_core::{Ask, Event, OpId, Want};
+use nexus_core::{Ask, Event, OpId, Wall, Want};
 use nexus_proto::{AppVerb, Code, Problem, Start, Switch, Target};
 use nexus_spec::{AppSpec, Name, Size, Source};
 
+use crate::calendar;
 use crate::clock;
 use crate::command::{Begin, Begun, What};
 use crate::cpus;
 use crate::daemon::Daemon;
 use crate::facts::Line;
-use crate::records::{Entry, Origin, StoredApp};
+use crate::origin::Origin;
+use crate::records::{Entry, StoredApp};
 use crate::{saved, targets};
 
 /// Workers of one app at the most: what the keeper can keep.
@@ -291,7 +293,8 @@ pub(crate) fn checked(start: Start) -> Result<Specs, Problem> {
     let base_env: BTreeMap<String, String> = start.base_env.into_iter().collect();
     let mut specs = Vec::new();
     let mut origins = BTreeMap::new();
-    for spec in start.apps {
+    for mut spec in start.apps {
+        spec.restart.auto &= spec.schedule.cron.is_none();
         let name = spec.name.clone();
         let instances = cpus::resolve(spec.instances);
         if instances > INSTANCES_MAX {
@@ -310,6 +313,9 @@ pub(crate) fn checked(start: Start) -> Result<Specs, Problem> {
         }) {
             return bad(format!("`{name}`: {key:?} cannot be set in an environment"));
         }
+        if let Some(clause) = calendar::flaw(&spec, Wall(clock::unix_ms())) {
+            return bad(format!("`{name}`: {clause}"));
+        }
         if let Some(problem) = odd_sources(&spec) {
             return bad(format!("`{name}`: {problem}"));
         }
@@ -319,6 +325,8 @@ pub(crate) fn checked(start: Start) -> Result<Specs, Problem> {
             plain_zero: instances == 1,
             watch_off: false,
             changes_seen: 0,
+            restarted_for: 0,
+            run_for: 0,
             arriving: None,
         };
         if origins.insert(name.clone(), origin).is_some() {

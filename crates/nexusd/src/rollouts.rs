@@ -6,7 +6,7 @@ use nexus_proto::{AppVerb, Code, OpState, Problem, Target};
 use nexus_spec::Name;
 
 use crate::daemon::Daemon;
-use crate::records::Origin;
+use crate::origin::Origin;
 use crate::requests::{INSTANCES_MAX, Plan};
 
 impl Daemon {

@@ -119,6 +119,7 @@ struct Watchers {
     link: AsyncFd<OwnedFd>,
     keeper: AsyncFd<OwnedFd>,
     notify: AsyncFd<OwnedFd>,
+    timer: AsyncFd<OwnedFd>,
     service: Option<AsyncFd<OwnedFd>>,
 }
 
@@ -131,6 +132,7 @@ impl Watchers {
             link: watch_on(link.socket(), Interest::READABLE | Interest::WRITABLE)?,
             keeper: watch_on(link.keeper_pidfd(), Interest::READABLE)?,
             notify: watch_on(notify, Interest::READABLE)?,
+            timer: watch_on(daemon.clockwork.timer(), Interest::READABLE)?,
             service: match &daemon.holdings.service {
                 Some(service) => Some(watch_on(service.socket(), Interest::WRITABLE)?),
                 None => None,
@@ -199,6 +201,7 @@ async fn turns(
                     ready.clear_ready();
                 }
             }
+            ready = watch.timer.readable() => daemon.chime(ready?),
             Some(command) = commands.recv() => daemon.command(command),
             () = tick => daemon.tick(),
             () = look => {}
@@ -257,6 +260,7 @@ impl Daemon {
     /// Files are watched again, and workers asked again.
     fn look_at_all(&mut self) {
         self.watch_all();
+        self.set_all_times();
         let living: Vec<u64> = self.pid_by_child.keys().copied().collect();
         living.into_iter().for_each(|child| self.probe(child));
     }

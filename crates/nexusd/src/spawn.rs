@@ -13,8 +13,8 @@ use crate::daemon::Daemon;
 use crate::files;
 use crate::held::{Held, Line};
 use crate::note::Note;
+use crate::origin::Origin;
 use crate::outputs::Naming;
-use crate::records::Origin;
 use crate::sockets;
 use crate::template::{self, Surroundings};
 

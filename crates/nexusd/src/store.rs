@@ -10,7 +10,8 @@ use nexus_spec::Name;
 
 use crate::lines::Lines;
 use crate::ops::Op;
-use crate::records::{Entry, Origin, Run, StoredApp, StoredPending, StoredSlot};
+use crate::origin::Origin;
+use crate::records::{Entry, Run, StoredApp, StoredPending, StoredSlot};
 use crate::sync::Syncer;
 use crate::vault::Vault;
 

@@ -89,6 +89,7 @@ impl Daemon {
             source: self.origins.get(name).map(|origin| origin.source.clone()),
             trouble: self.trouble(name, app, now).or_else(|| self.watch_trouble(name, app)),
             watch: self.watch_view(name, app, now),
+            times: self.times_view(name, app),
             instances,
             build_log: spec.build.as_ref().map(|_| {
                 self.home.log(name, Line::Build, Stream::Out, false).display().to_string()
@@ -112,8 +113,8 @@ impl Daemon {
         InstanceView {
             id: slot.id.0,
             instance: slot.instance,
-            status: status(slot.want, slot.phase),
-            explain: format!("{}{about}{}", slot.explain(), words::ill(slot.healthy)),
+            status: status(app, slot),
+            explain: format!("{}{about}{}", explain(app, slot), words::ill(slot.healthy)),
             says,
             healthy: slot.healthy,
             pid: slot.phase.pid().map(|pid| pid.0),
@@ -178,8 +179,23 @@ impl Daemon {
     }
 }
 
-fn status(want: Want, phase: Phase) -> Status {
-    match (want, phase) {
+/// A job between two runs.
+fn waits_for_its_time(app: &App, slot: &Slot) -> bool {
+    app.is_job() && slot.want == Want::Up && slot.phase == Phase::Idle
+}
+
+fn explain(app: &App, slot: &Slot) -> &'static str {
+    match waits_for_its_time(app, slot) {
+        true => "a job: waits for its next run",
+        false => slot.explain(),
+    }
+}
+
+fn status(app: &App, slot: &Slot) -> Status {
+    if waits_for_its_time(app, slot) {
+        return Status::Scheduled;
+    }
+    match (slot.want, slot.phase) {
         (_, Phase::Online { .. }) => Status::Online,
         (_, Phase::Spawning { .. } | Phase::Warming { .. }) => Status::Starting,
         (_, Phase::Stopping { .. } | Phase::Reaping { .. }) => Status::Stopping,
@@ -196,8 +212,14 @@ fn status_of(app: &App, instances: &[InstanceView]) -> Status {
     }
     let any = |status: Status| instances.iter().any(|one| one.status == status);
     let all = |status: Status| instances.iter().all(|one| one.status == status);
-    let order =
-        [Status::Errored, Status::Backoff, Status::Starting, Status::Stopping, Status::Stopped];
+    let order = [
+        Status::Errored,
+        Status::Backoff,
+        Status::Starting,
+        Status::Stopping,
+        Status::Stopped,
+        Status::Scheduled,
+    ];
     if !instances.is_empty() && all(Status::Online) {
         return Status::Online;
     }

@@ -11,9 +11,6 @@ use crate::records::Entry;
 use crate::watching::{Plan, Report};
 use crate::words;
 
-/// Who undertakes what nobody asked for.
-const SELF: &str = "nexusd (watch)";
-
 impl Daemon {
     /// Watch an app's files, if that is asked for and it is wanted up. What has changed after
     /// `since` (Unix time in milliseconds) has changed.
@@ -111,18 +108,23 @@ impl Daemon {
                 let files = changed.map_or_else(|| "files".to_owned(), |batch| batch.to_string());
                 format!("changed: {files}")
             }
+            Cause::Cron => self.told_of_cron(&app),
+        };
+        let kind = match cause {
+            Cause::Changed => "watch",
+            Cause::Cron => "cron",
         };
         tracing::info!(%app, "{detail}");
         let now = clock::unix_ms();
-        if let Some(origin) = self.origins.get_mut(&app) {
+        if let (Cause::Changed, Some(origin)) = (cause, self.origins.get_mut(&app)) {
             origin.changes_seen = now;
         }
-        let op =
-            self.ops.begin(format!("watch-{app}-{now}"), "reload", SELF.into(), vec![app.clone()]);
+        let (key, by) = (format!("{kind}-{app}-{now}"), format!("nexusd ({kind})"));
+        let op = self.ops.begin(key, "reload", by, vec![app.clone()]);
         if let Some(op) = self.ops.get(op) {
             self.store.keep(Entry::Operation(Box::new(op.clone())));
         }
-        self.log(Line { app: Some(app.clone()), ..Line::new("watch", detail, NOBODY) });
+        self.log(Line { app: Some(app.clone()), ..Line::new(kind, detail, NOBODY) });
         self.queue.push_back(Event::Undertaken { op, app, cause });
     }
 

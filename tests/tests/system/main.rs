@@ -9,6 +9,7 @@ mod bad_workers;
 mod beginning;
 mod cold;
 mod crash;
+mod cron;
 mod daemon;
 mod doctor;
 mod doors;

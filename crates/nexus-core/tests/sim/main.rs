@@ -18,9 +18,10 @@ mod world;
 
 use std::path::Path;
 
-use nexus_core::{Ask, OpId, Phase, Want};
+use nexus_core::{Ask, Chime, Event, OpId, Phase, Want};
 use nexus_spec::{
-    AppSpec, Backoff, Canary, Instances, Listen, Name, Ready, Restart, Rollout, Signal, Span, Stop,
+    AppSpec, Backoff, Canary, Cron, Instances, Listen, Name, Overlap, Ready, Restart, Rollout,
+    Schedule, Signal, Span, Stop,
 };
 
 use crate::rng::Rng;
@@ -35,11 +36,18 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         _ => Ready::Notify,
     };
     let passed = Listen::parse("tcp://127.0.0.1:80").unwrap().into();
+    let job = rng.chance(15);
+    let overlap = match rng.below(3) {
+        0 => Overlap::Skip,
+        1 => Overlap::Queue,
+        _ => Overlap::Replace,
+    };
+    let cron = job.then(|| Cron::parse("@daily").unwrap());
     AppSpec {
         args: vec![rng.below(3).to_string()],
         instances: Instances::Count(1),
         restart: Restart {
-            auto: rng.chance(90),
+            auto: rng.chance(90) && !job,
             delay: Span(rng.below(3) * 50),
             backoff: Backoff {
                 min: Span(100),
@@ -63,6 +71,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         },
         drain_timeout: Span(rng.below(3) * 200),
         watchdog: rng.chance(20).then_some(Span(1_000)),
+        schedule: Schedule { cron, overlap, ..Schedule::default() },
         build: rng.chance(30).then(|| "make".to_owned()),
         ..AppSpec::default_for(
             Name::new(name).unwrap(),
@@ -126,7 +135,11 @@ fn one_life(seed: u64, traced: bool) {
         world.run_until(world.now + Span(pause));
         while world.rng.chance(30) {
             let app = specs[usize::try_from(world.rng.below(apps)).unwrap()].name.clone();
-            world.change(app);
+            match world.rng.below(4) {
+                0 | 1 => world.happens(Event::Changed { app }),
+                2 => world.happens(Event::Struck { app, chime: Chime::Restart }),
+                _ => world.happens(Event::Struck { app, chime: Chime::Run }),
+            }
         }
         let ask = any_ask(&mut world, &specs);
         world.ask(ask);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{
     Action, Ask, ChildId, Event, Fact, Goal, Milestone, Next, OpId, Outcome, PendingAsk, Purpose,
-    SlotId, Why,
+    Run, SlotId, Why,
 };
 use nexus_spec::Name;
 
@@ -224,6 +224,12 @@ impl World {
                 if *why == Why::Breach {
                     self.truth.breached(id);
                 }
+                // It has ended, and the keeper has put another in its place, before the core was
+                // told that it was ready.
+                let of_it = |kept: &crate::keeper::Kept| kept.entry.respawn_of == Some(*child);
+                if self.keeper.kept.values().any(of_it) {
+                    self.truth.respawned(id, *child, false);
+                }
             }
             Why::Ended => {}
         }
@@ -245,6 +251,29 @@ impl World {
 
     fn slot_id(&self, app: &Name, instance: u16) -> Option<SlotId> {
         Some(self.state.app(app.as_str())?.slot(instance)?.id)
+    }
+
+    /// A job runs: that is no restart of the run before, which may be stopped for it. Nor is it
+    /// one when a worker is stopped since its app has become a job.
+    pub(crate) fn runs(&mut self, fact: &Fact, running: &BTreeSet<SlotId>, acts: &[Action]) {
+        match fact {
+            Fact::Run { app, what: Run::Begun | Run::Replaced } => {
+                self.mark(app, None, true, running, None);
+            }
+            Fact::Stopping { app, instance, .. }
+                if self.state.app(app.as_str()).is_some_and(nexus_core::App::is_job) =>
+            {
+                // Restarted by itself first, in the same turn.
+                if let Some(id) = self.slot_id(app, *instance)
+                    && let Some(child) = ends_at_once(acts, id)
+                {
+                    self.truth.spawned(id);
+                    self.born_asked.insert(child);
+                }
+                self.mark(app, Some(*instance), true, running, None);
+            }
+            _ => {}
+        }
     }
 
     /// A build has succeeded: what was waited for happens now.

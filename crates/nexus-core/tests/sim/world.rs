@@ -277,6 +277,7 @@ impl World {
             self.tell_truth(child, &facts);
         }
         self.overtaken(asked.as_ref(), running, &said);
+        facts.iter().for_each(|fact| self.runs(fact, running, &acts));
         self.moves(moved, running, &acts);
         for fact in &facts {
             self.stepped_in(fact);
@@ -351,10 +352,10 @@ impl World {
         }
     }
 
-    /// Files of some app change.
-    pub(crate) fn change(&mut self, app: Name) {
+    /// Something that only a living daemon sees.
+    pub(crate) fn happens(&mut self, event: Event) {
         if self.back_at.is_none() {
-            self.turn(Event::Changed { app });
+            self.turn(event);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a turn does, in the words of the stories.
 
-use nexus_core::{Action, Fact, Failure, Keep, Milestone, Outcome, Purpose};
+use nexus_core::{Action, Fact, Failure, Keep, Milestone, Outcome, Purpose, Run};
 use nexus_spec::Span;
 
 pub(crate) fn effect(action: &Action) -> String {
@@ -97,6 +97,12 @@ fn fact_word(fact: &Fact) -> String {
             format!("(#{} by #{}: {why:?})", old.0, child.0)
         }
         Fact::Reset { .. } => "(reset)".into(),
+        Fact::Run { what, .. } => match what {
+            Run::Begun => "(run)".into(),
+            Run::Queued => "(queued)".into(),
+            Run::Replaced => "(replaced)".into(),
+            Run::Skipped => "(skipped)".into(),
+        },
         Fact::Scaled { from, to, .. } => format!("(scaled {from} to {to})"),
         Fact::Ready { after, .. } => format!("(ready after {})", after.0),
         Fact::Started { .. } => "(started)".into(),

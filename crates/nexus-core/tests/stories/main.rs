@@ -11,6 +11,7 @@ mod crash;
 mod delete;
 mod effects;
 mod exam;
+mod job;
 mod reload;
 mod restart;
 mod scale;

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use nexus_core::{
-    Action, Ask, Breach, Cause, ChildId, Ended, Entry, Event, Exam, Exit, Limit, OpId, Pid,
+    Action, Ask, Breach, Cause, ChildId, Chime, Ended, Entry, Event, Exam, Exit, Limit, OpId, Pid,
     Purpose, Roll, SlotId, SpawnError, State, Time, resume, step,
 };
 use nexus_spec::{
-    AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Size, Span, Stop,
+    AppSpec, Backoff, Cron, Instances, Listen, Name, Ready, Restart, Schedule, Signal, Size, Span,
+    Stop,
 };
 
 use crate::effects::effect;
@@ -49,6 +50,13 @@ pub(crate) fn notify() -> AppSpec {
 /// With a socket that we pass: a new worker can run beside the old one.
 pub(crate) fn passed() -> AppSpec {
     AppSpec { listen: vec![Listen::parse("tcp://127.0.0.1:80").unwrap().into()], ..notify() }
+}
+
+/// One that runs at set times.
+pub(crate) fn job() -> AppSpec {
+    let cron = Some(Cron::parse("@daily").unwrap());
+    let restart = Restart { auto: false, ..api().restart };
+    AppSpec { schedule: Schedule { cron, ..Schedule::default() }, restart, ..api() }
 }
 
 pub(crate) fn built() -> AppSpec {
@@ -164,6 +172,8 @@ impl Stage {
             ["reset", i] => self.asks(Ask::Reset { app, instance: Some(one(i)) }),
             ["delete"] => self.asks(Ask::Delete { app }),
             ["tick"] => Event::Tick,
+            ["due"] => Event::Struck { app, chime: Chime::Run },
+            ["cron"] => Event::Struck { app, chime: Chime::Restart },
             ["changed"] => Event::Changed { app },
             ["undertaken"] => {
                 self.op += 1;

@@ -45,6 +45,21 @@ fn what_is_carried_out_is_read() {
     }
 }
 
+/// The app that these lines make, after it was written and read again; each of their keys is
+/// written.
+fn read_back(lines: &str) -> AppSpec {
+    let read = app(lines).unwrap();
+    let mut table = written(Scope::App, &read);
+    table.remove("script");
+    table.remove("name");
+    assert_eq!(app(&table.to_string()), Ok(read.clone()), "{table}");
+    let entries: toml::Table = toml::from_str(lines).unwrap();
+    for key in entries.keys() {
+        assert!(table.contains_key(key), "{key} is not written: {table}");
+    }
+    read
+}
+
 #[test]
 fn what_is_typed_reads_what_it_writes() {
     let lines = r#"
@@ -55,11 +70,6 @@ fn what_is_typed_reads_what_it_writes() {
         oom_score_adj = 300
         rlimits = { nofile = 65536, core = "unlimited", stack = "8M", nproc = { soft = 1, hard = "unlimited" } }
         stdin = true
-        watch = ["src", "/etc/x"]
-        ignore_watch = []
-        watch_delay = "1s"
-        watch_options = { follow_symlinks = false, use_polling = true, interval = "3s" }
-        cron_restart = "0 3 * * *"
         schedule = "@daily"
         timezone = "Europe/Berlin"
         overlap = "queue"
@@ -78,22 +88,24 @@ fn what_is_typed_reads_what_it_writes() {
         no_new_privs = true
         cpu = 1.5
     "#;
-    let read = app(lines).unwrap();
-    let mut table = written(Scope::App, &read);
-    table.remove("script");
-    table.remove("name");
-    assert_eq!(app(&table.to_string()), Ok(read.clone()), "{table}");
-    let entries: toml::Table = toml::from_str(lines).unwrap();
-    for key in entries.keys() {
-        assert!(table.contains_key(key), "{key} is not written: {table}");
-    }
+    let read = read_back(lines);
     assert_eq!(read.memory.max, Some(Size(3 << 29)));
-    assert_eq!(read.watch.paths, [Path::new("/srv/src"), Path::new("/etc/x")]);
     assert_eq!(app("max_memory_restart = '2G'").unwrap().memory.max, Some(Size(2 << 30)));
     assert_eq!(app("time = true").unwrap().log.date_format.unwrap(), "YYYY-MM-DDTHH:mm:ss");
     assert_eq!(app("depends_on = 'db'").unwrap().depends_on.len(), 1);
     assert_eq!(app("canary = '2'").unwrap().rollout.canary, Some(crate::Canary::Count(2)));
     assert_eq!(app("cron_restart = 0").unwrap().cron_restart, None);
+
+    let watched = read_back(
+        r#"
+        watch = ["src", "/etc/x"]
+        ignore_watch = []
+        watch_delay = "1s"
+        watch_options = { follow_symlinks = false, use_polling = true, interval = "3s" }
+        cron_restart = "0 3 * * *"
+    "#,
+    );
+    assert_eq!(watched.watch.paths, [Path::new("/srv/src"), Path::new("/etc/x")]);
 }
 
 #[test]

@@ -82,6 +82,9 @@ pub(crate) struct App {
     /// Quiet for so long after a change [default: 200ms]
     #[arg(long, value_name = "TIME", hide_short_help = true)]
     pub(crate) watch_delay: Option<String>,
+    /// Restart it at set times: "0 3 * * *"
+    #[arg(long, value_name = "CRON", hide_short_help = true)]
+    pub(crate) cron_restart: Option<String>,
     /// Wait before every restart [default: 0]
     #[arg(long, value_name = "TIME", hide_short_help = true)]
     pub(crate) restart_delay: Option<String>,

@@ -18,7 +18,9 @@ use crate::{out, text};
 pub(super) fn run(context: &Context, args: &StatusOf) -> Result<ExitCode, Failure> {
     let snapshot = context.client.apps()?;
     let rows = rows(context, args, &snapshot)?;
-    let runs = !rows.is_empty() && rows.iter().all(|row| row.status == Status::Online);
+    // A job between two runs is as it should be.
+    let well = |row: &Row<'_>| matches!(row.status, Status::Online | Status::Scheduled);
+    let runs = !rows.is_empty() && rows.iter().all(well);
     let object = |row: &Row<'_>| {
         json!({
             "app": row.app.name, "instance": row.instance, "status": row.status,
@@ -96,7 +98,7 @@ impl Row<'_> {
     fn line(&self, width: usize, look: &Look) -> String {
         let name = text::pad(&self.name(), width, false);
         let state = format!("{} {}", look.symbol(self.status), word(self.status));
-        let state = look.paint(role(self.status), &text::pad(&state, 10, false));
+        let state = look.paint(role(self.status), &text::pad(&state, 11, false));
         let more = match (&self.app.trouble, self.uptime_ms) {
             (Some(trouble), _) if self.status != Status::Online => text::plain(&trouble.what),
             (_, Some(uptime)) if self.status == Status::Online => format!("up {}", span(uptime)),

@@ -120,7 +120,7 @@ fn judge(state: Awaited, target: &Target, app: Option<&AppView>) -> Verdict {
         }
         (Awaited::Gone, Some(_)) => Verdict::NotYet,
         (Awaited::Ready | Awaited::Stopped, Some(_)) if building => Verdict::NotYet,
-        (Awaited::Ready, Some(_)) if all(&[Status::Online]) => Verdict::True,
+        (Awaited::Ready, Some(_)) if all(&[Status::Online, Status::Scheduled]) => Verdict::True,
         (Awaited::Ready, Some(app)) if any(Status::Errored) => {
             let why = app.trouble.as_ref().map(|trouble| trouble.what.clone());
             Verdict::Never(Exit::NotRunning, why.unwrap_or_else(|| "it was given up".into()))

@@ -1,7 +1,7 @@
 //! `describe`: the answer first (why, what next, its own words), then instances, the last events,
 //! and the settings.
 
-use nexus_proto::{AppView, EventView, LogFile, WatchView};
+use nexus_proto::{AppView, EventView, LogFile, TimesView, WatchView};
 use nexus_spec::Door;
 
 use super::clock::clock;
@@ -127,6 +127,9 @@ fn settings(app: &AppView, look: &Look) -> String {
     add("listen", &app.listen.join(", "));
     add("restart", &app.restart_policy);
     add("memory", &memory_limits(app));
+    for times in &app.times {
+        add(if times.does == "run" { "schedule" } else { "cron" }, &set_times(times));
+    }
     add("watch", &app.watch.as_ref().map(watched).unwrap_or_default());
     add("ready", &app.ready_when);
     add("health", app.health.as_deref().unwrap_or_default());
@@ -150,6 +153,24 @@ fn environment(app: &AppView) -> String {
         0 => "none set by the file".to_owned(),
         number => format!("{number} set: {}", app.env_names.join(", ")),
     }
+}
+
+/// `0 3 * * *, next 2026-11-29 03:00:00 CET (in 6h 2m), overlap skip, missed once`.
+fn set_times(times: &TimesView) -> String {
+    let next = match (&times.next_at, times.next_in_ms) {
+        (Some(at), Some(ms)) => format!(", next {at} (in {})", span(ms)),
+        (Some(_) | None, _) => String::new(),
+    };
+    let overlap = times.overlap.as_ref().map(|rule| format!(", overlap {rule}"));
+    let jitter = (times.jitter_ms > 0).then(|| format!(", up to {} later", span(times.jitter_ms)));
+    let queued = if times.queued { ", one run waits" } else { "" };
+    format!(
+        "{}{next}{}{}, missed {}{queued}",
+        times.cron,
+        jitter.unwrap_or_default(),
+        overlap.unwrap_or_default(),
+        times.missed
+    )
 }
 
 /// `src, lib (12 directories), but for .*, node_modules`; or that it is off.

@@ -44,6 +44,7 @@ fn process(app: &AppView, one: &InstanceView, now: Option<i64>) -> Value {
             "node_args": [],
             "autorestart": autorestart(app),
             "watch": app.watch.as_ref().is_some_and(|watch| watch.on),
+            "cron_restart": app.times.iter().find(|times| times.does == "restart").map(|times| &times.cron),
             "vizion": false,
             "pmx": false,
             "merge_logs": false,
@@ -75,7 +76,7 @@ const fn status(status: Status) -> &'static str {
         Status::Stopping => "stopping",
         Status::Backoff => "waiting restart",
         Status::Errored => "errored",
-        Status::Stopped => "stopped",
+        Status::Scheduled | Status::Stopped => "stopped",
     }
 }
 

@@ -71,6 +71,9 @@ fn by_app(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
     add(Column::right("MEM", 4), &|app| Cell::new(app.memory_bytes.map(size).unwrap_or_default()));
     add(Column::left("RESTARTS", 3), &|app| Cell::new(restarts(app)));
     add(Column::right("UPTIME", 5), &|app| Cell::new(app.uptime_ms.map(span).unwrap_or_default()));
+    if wide || apps.iter().any(|app| !app.times.is_empty()) {
+        add(Column::right("NEXT", 6), &|app| Cell::new(next(app)));
+    }
     add(Column::left("LISTEN", 6), &|app| Cell::new(listen(app)));
     add(Column::left("PID", 8), &|app| Cell::new(pids(app)));
     if apps.iter().any(|app| says(app).is_some()) {
@@ -158,6 +161,12 @@ fn restarts(app: &AppView) -> String {
         Some(last) if app.restarts > 0 => format!("{} ({} ago)", app.restarts, ago(last)),
         Some(_) | None => app.restarts.to_string(),
     }
+}
+
+/// `in 3h 12m`: the next run, or restart at a set time.
+fn next(app: &AppView) -> String {
+    let next = app.times.iter().filter_map(|times| times.next_in_ms).min();
+    next.map(|ms| format!("in {}", span(ms))).unwrap_or_default()
 }
 
 /// `127.0.0.1:3001`, with how many more there are.

@@ -91,8 +91,10 @@ fn facts(one: &InstanceView) -> Vec<String> {
 
 /// Who last asked for something, or what did.
 fn asked(cause: &Cause<'_>, look: &Look) -> String {
-    let asked =
-        |event: &&EventView| !matches!(event.by.as_str(), "nexusd" | "-") || event.kind == "watch";
+    let asked = |event: &&EventView| {
+        !matches!(event.by.as_str(), "nexusd" | "-")
+            || matches!(event.kind.as_str(), "watch" | "cron" | "run")
+    };
     cause.events.iter().rev().find(asked).map_or(String::new(), |event| {
         let at = clock(&event.at, Some(cause.today), &look.zone);
         let line = plain(&format!("{at}  {} by {}  {}", event.kind, event.by, event.detail));

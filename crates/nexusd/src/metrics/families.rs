@@ -242,12 +242,13 @@ fn labels(app: &AppView) -> Vec<(&'static str, std::borrow::Cow<'_, str>)> {
 
 /// Every state that an instance may have, in each app: a rule must not miss one that is absent.
 fn by_status(app: &AppView) -> impl Iterator<Item = Sample<'_>> {
-    const STATES: [(Status, &str); 6] = [
+    const STATES: [(Status, &str); 7] = [
         (Status::Online, "online"),
         (Status::Starting, "starting"),
         (Status::Stopping, "stopping"),
         (Status::Backoff, "backoff"),
         (Status::Errored, "errored"),
+        (Status::Scheduled, "scheduled"),
         (Status::Stopped, "stopped"),
     ];
     STATES.into_iter().map(|(status, word)| {

@@ -8,6 +8,7 @@ use nexus_keeper::{Counters, Handoff, Link, Order};
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::clockwork::Clockwork;
 use crate::command::Command;
 use crate::daemon::{Course, Daemon, Published, Standing};
 use crate::facts::NOBODY;
@@ -55,6 +56,7 @@ pub(super) fn begin(
         outputs,
         watching: Watching::new(own.clone()),
         probes: Probes::new(own.clone()),
+        clockwork: Clockwork::new()?,
         store,
         journal,
         ops,

@@ -115,7 +115,7 @@ fn counts(snapshot: &Snapshot, canvas: &Canvas<'_>) -> Vec<Piece> {
                 Status::Building | Status::Starting | Status::Stopping | Status::Partial => {
                     busy += 1;
                 }
-                Status::Online | Status::Stopped => {}
+                Status::Online | Status::Scheduled | Status::Stopped => {}
             }
         }
     }

@@ -40,6 +40,8 @@ pub(super) fn run(context: &Context, args: &StatusOf) -> Result<ExitCode, Failur
         Format::Table | Format::Wide if context.quiet => {}
         Format::Table | Format::Wide => {
             let width = rows.iter().map(|row| text::width(&row.name())).max().unwrap_or(0);
+            let longest = rows.iter().any(|row| row.status == Status::Scheduled);
+            let width = (width, if longest { 11 } else { 10 });
             let lines = rows.iter().map(|row| row.line(width, &context.out));
             out::result(&lines.collect::<String>())?;
             if rows.is_empty() {
@@ -94,11 +96,11 @@ impl Row<'_> {
         }
     }
 
-    /// `api  ● online   4/4  up 2d 4h`, or what is wrong.
-    fn line(&self, width: usize, look: &Look) -> String {
-        let name = text::pad(&self.name(), width, false);
+    /// `api  ● online   4/4  up 2d 4h`, or what is wrong. `width`: of the name and of the state.
+    fn line(&self, width: (usize, usize), look: &Look) -> String {
+        let name = text::pad(&self.name(), width.0, false);
         let state = format!("{} {}", look.symbol(self.status), word(self.status));
-        let state = look.paint(role(self.status), &text::pad(&state, 11, false));
+        let state = look.paint(role(self.status), &text::pad(&state, width.1, false));
         let more = match (&self.app.trouble, self.uptime_ms) {
             (Some(trouble), _) if self.status != Status::Online => text::plain(&trouble.what),
             (_, Some(uptime)) if self.status == Status::Online => format!("up {}", span(uptime)),

@@ -71,7 +71,7 @@ fn by_app(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
     add(Column::right("MEM", 4), &|app| Cell::new(app.memory_bytes.map(size).unwrap_or_default()));
     add(Column::left("RESTARTS", 3), &|app| Cell::new(restarts(app)));
     add(Column::right("UPTIME", 5), &|app| Cell::new(app.uptime_ms.map(span).unwrap_or_default()));
-    if wide || apps.iter().any(|app| !app.times.is_empty()) {
+    if apps.iter().any(|app| !app.times.is_empty()) {
         add(Column::right("NEXT", 6), &|app| Cell::new(next(app)));
     }
     add(Column::left("LISTEN", 6), &|app| Cell::new(listen(app)));

@@ -86,8 +86,8 @@ fn wake_ups(process: Process) -> Option<u64> {
     Some(each.filter_map(Result::ok).filter_map(count).sum())
 }
 
-/// Proportional set size: shared pages are divided among those who share them.
-fn pss_kib(process: Process) -> Option<u64> {
+/// Proportional set size, in KiB: shared pages are divided among those who share them.
+pub(crate) fn pss_kib(process: Process) -> Option<u64> {
     number(&fs::read_to_string(format!("/proc/{}/smaps_rollup", process.0)).ok()?, "Pss:")
 }
 

@@ -13,6 +13,7 @@ mod logs;
 mod managed;
 mod manager;
 mod peers;
+mod recover;
 mod report;
 mod respawn;
 mod size;
@@ -23,7 +24,8 @@ mod worker;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-nexus-benches goals|peers|size [PAGE]   one part; PAGE's own section for it is rewritten
+nexus-benches goals|peers|size|recover [PAGE]
+                                        one part; PAGE's own section for it is rewritten
 nexus-benches limit                     the bare limit only
 ";
 
@@ -44,6 +46,9 @@ fn main() -> ExitCode {
         }
         ["size", page @ ..] if page.len() < 2 => {
             show("size", page, size::measure().map(|table| table.text()))
+        }
+        ["recover", page @ ..] if page.len() < 2 => {
+            show("recover", page, recover::measure().map(|table| table.text()))
         }
         _ => {
             eprint!("{USAGE}");

@@ -43,8 +43,9 @@ pub(crate) fn sim(seeds: u64) -> Result<(), String> {
     step("sim", command.env("SEEDS", seeds.to_string()))
 }
 
-/// What can be measured: us against the bare limit, beside other managers, with many workers.
-pub(crate) const PARTS: [&str; 3] = ["goals", "peers", "size"];
+/// What can be measured: us against the bare limit, beside other managers, with many workers, and
+/// how soon control is back after a death.
+pub(crate) const PARTS: [&str; 4] = ["goals", "peers", "size", "recover"];
 
 /// Attack the pair: `what` is `random` or `sweep`, `args` are those of the test program.
 pub(crate) fn faults(what: &str, args: &[&str]) -> Result<(), String> {

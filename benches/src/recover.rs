@@ -54,10 +54,13 @@ pub(crate) fn measure() -> Result<Table, Fault> {
         }
     }
     eprintln!("measuring: {LARGEST} workers");
+    let mut not_measured = None;
     match fleet(LARGEST, false) {
         Ok(figures) => cells.iter_mut().zip(figures).for_each(|(row, cell)| row.push(cell)),
         Err(problem) => {
             eprintln!("not measured: {problem}");
+            let why = problem.rsplit(": ").next().unwrap_or_default().to_owned();
+            not_measured = Some(format!("{LARGEST} workers were not to be had here: {why}."));
             cells.iter_mut().for_each(|row| row.push("–".to_owned()));
         }
     }
@@ -70,6 +73,9 @@ pub(crate) fn measure() -> Result<Table, Fault> {
     let of_memory = ["memory of the keeper (PSS)", "memory of nexusd (PSS)"].map(str::to_owned);
     for (what, row) in of_victims.chain(of_memory).zip(cells) {
         table.row(std::iter::once(what).chain(row).collect());
+    }
+    if let Some(note) = not_measured {
+        table.note(note);
     }
     Ok(table)
 }

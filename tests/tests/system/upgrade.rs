@@ -233,8 +233,8 @@ fn a_broken_program_is_undone_under_load() {
         (altered(&home, "no-role", &[("__keeper", "__beeper")]), "as a keeper it"),
         (altered(&home, "no-handoff", &[("NXHAND01", "NXHAND09")]), "as a keeper it"),
         (program("nexus-test-worker"), "as a keeper it was not ready in time"),
-        // As nexusd: cannot open its log; hangs in opening it.
-        (altered(&home, "no-log", &[("nexusd.log", "nexusd/log")]), "as nexusd it exited with"),
+        // As nexusd: cannot open its state; hangs in opening its log.
+        (altered(&home, "no-state", &[("intents", "intent/")]), "as nexusd it exited with"),
         (altered(&home, "hangs", &[("nexusd.log", "nexusd.fif")]), "as nexusd it was not ready"),
     ];
     for (file, why) in &broken {

@@ -54,7 +54,8 @@ pub struct Template {
 }
 
 /// A descriptor of a child's own whose words arrive where NOTIFY_SOCKET of its environment leads
-/// (an abstract name), from a sender that has a name of its own.
+/// (an abstract name), from a sender that has a name of its own: that name, `/`, and the child's
+/// number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Channel {
     /// None.

@@ -156,6 +156,15 @@ impl Daemon {
         self.publish();
     }
 
+    /// One event that as a rule changes nothing that a client sees.
+    pub(crate) fn quiet_turn(&mut self, event: Event) {
+        let actions = step(&mut self.state, clock::now(), event);
+        if !actions.is_empty() {
+            self.perform(actions, crate::facts::NOBODY);
+            self.turn(Event::Tick, crate::facts::NOBODY);
+        }
+    }
+
     /// Carry out what a turn decided. What happened is told first: a kill after that tells it
     /// again, which the journal knows, but never leaves it untold. Then what is kept is written, in
     /// one piece: a kill between that and the rest repeats an action, and every one is safe to

@@ -17,7 +17,8 @@ impl Daemon {
     /// One thing that a child has said.
     pub(crate) fn heard(&mut self, child: ChildId, word: Word) {
         match word {
-            Word::Alive => self.turn(Event::Alive { child }, NOBODY),
+            // As a rule it changes nothing that anybody could see: nobody is woken for it.
+            Word::Alive => self.quiet_turn(Event::Alive { child }),
             Word::Trigger => {
                 let (limit, lasted) = (Limit::Watchdog, Span(0));
                 let breach = Breach { limit, measured: 0, allowed: 0, lasted };

@@ -33,6 +33,10 @@ const EXTEND_MAX: Span = Span(60 * 60 * 1_000);
 pub(crate) struct Said {
     /// Who, by the kernel's word.
     pub(crate) pid: i32,
+    /// That one's user.
+    pub(crate) uid: u32,
+    /// The child that the sender's name says it is, on a descriptor of its own.
+    pub(crate) named: Option<u64>,
     /// What, in the order of the message.
     pub(crate) words: Vec<Word>,
 }
@@ -103,20 +107,26 @@ fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Option<Said>> 
             Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-    let mut pid = 0;
+    let (mut pid, mut uid) = (0, u32::MAX);
     for part in message.cmsgs().into_iter().flatten() {
         if let ControlMessageOwned::ScmCredentials(credentials) = part {
-            pid = credentials.pid();
+            (pid, uid) = (credentials.pid(), credentials.uid());
         }
     }
-    // By its length alone: nix does not read the name of a sender that has none.
-    let named = message.address.is_some_and(|sender| sender.len() > UNNAMED);
+    // The length first: nix does not read the name of a sender that has none.
+    let sender = message.address.filter(|sender| sender.len() > UNNAMED);
     let length = message.bytes;
-    let words = match named {
-        true => lines(&data[..length]),
-        false => settings(&data[..length]),
+    let words = match sender {
+        Some(_) => lines(&data[..length]),
+        None => settings(&data[..length]),
     };
-    Ok(Some(Said { pid, words }))
+    let named = sender.as_ref().and_then(|sender| child_of(sender.as_abstract()?));
+    Ok(Some(Said { pid, uid, named, words }))
+}
+
+/// `…/CHILD`.
+fn child_of(name: &[u8]) -> Option<u64> {
+    std::str::from_utf8(name).ok()?.rsplit_once('/')?.1.parse().ok()
 }
 
 /// Complete lines of a descriptor of its own.
@@ -185,7 +195,7 @@ mod tests {
         worker.send_to_addr(b"STATUS=x\nREADY=1\n", &address).unwrap();
         let me = std::process::id() as i32;
         let words = vec![Word::Status("x".into()), Word::Ready];
-        let said = Some(Said { pid: me, words });
+        let said = Some(Said { pid: me, uid: nix::unistd::getuid().as_raw(), named: None, words });
         assert_eq!(peek(socket.as_fd()).unwrap(), said);
         assert_eq!(peek(socket.as_fd()).unwrap(), said);
         consume(socket.as_fd()).unwrap();
@@ -209,7 +219,8 @@ mod tests {
             let to = Some(&address);
             sendmsg(sender.as_raw_fd(), &bytes, &rights, MsgFlags::empty(), to).unwrap();
             let words = vec![Word::Ready];
-            assert_eq!(peek(socket.as_fd()).unwrap(), Some(Said { pid: 0, words }));
+            let nobody = Said { pid: 0, uid: u32::MAX, named: None, words };
+            assert_eq!(peek(socket.as_fd()).unwrap(), Some(nobody));
             consume(socket.as_fd()).unwrap();
             assert_eq!(peek(socket.as_fd()).unwrap(), None);
             assert_eq!(open_ones(), 1, "{count} descriptors");

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
 
 use nexus_core::{ChildId, Event, Pid, Time};
 use nexus_keeper::{Order, Report};
 
 use crate::daemon::{Course, Daemon};
 use crate::facts::NOBODY;
+use crate::notify::Said;
 use crate::records::{Entry, Run};
 use crate::roll::exit;
 use crate::spawn::spawn_error;
@@ -153,7 +155,7 @@ impl Daemon {
         for _ in 0..WORDS_MAX {
             let Some(said) = crate::notify::peek(socket)? else { return Ok(false) };
             if !said.words.is_empty() {
-                match self.sender(said.pid) {
+                match self.sender(&said) {
                     Some(child) => said.words.into_iter().for_each(|word| self.heard(child, word)),
                     None => {
                         tracing::warn!(pid = said.pid, words = ?said.words, "from nobody's process");
@@ -168,12 +170,20 @@ impl Daemon {
 }
 
 impl Daemon {
-    /// The child whose main process is this one or an ancestor of it.
-    fn sender(&mut self, pid: i32) -> Option<ChildId> {
+    /// The child whose main process is the sender or an ancestor of it. One that has spoken on a
+    /// descriptor of its own and is gone already is known by that descriptor's name, which nobody
+    /// else can have; that he is of the child's user keeps out who had the name before it.
+    fn sender(&mut self, said: &Said) -> Option<ChildId> {
         // Its birth was reported before it could say a word, but perhaps not read yet.
         // A broken link is seen, and waited out, by the loop.
         while self.reports().unwrap_or(false) {}
-        let main = crate::notify::main_of(pid, |pid| self.pids.contains_key(&pid));
-        main.and_then(|pid| self.pids.get(&pid)).map(|&child| ChildId(child))
+        let main = crate::notify::main_of(said.pid, |pid| self.pids.contains_key(&pid));
+        if let Some(child) = main.and_then(|pid| self.pids.get(&pid)) {
+            return Some(ChildId(*child));
+        }
+        let child = said.named.filter(|_| crate::stat::of(said.pid).is_none())?;
+        let main = self.pid_by_child.get(&child)?;
+        let user = std::fs::metadata(format!("/proc/{main}")).ok()?.uid();
+        (user == said.uid).then_some(ChildId(child))
     }
 }

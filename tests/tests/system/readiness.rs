@@ -72,6 +72,24 @@ fn the_descriptor_comes_after_the_sockets() {
 }
 
 #[test]
+fn by_a_newline_of_a_process_that_is_gone_when_it_is_read() {
+    let home = Home::new();
+    // While nobody reads, its writer ends and is forgotten by its parent.
+    let line = "until test -e now; do sleep 0.05; done; (echo >&$NEXUS_READY_FD); touch said; \
+                exec sleep 1000";
+    home.write("ecosystem.toml", &shell("it", line, "ready = \"fd\""));
+    home.ctl(&["start", "--no-wait"]).ok();
+    home.until("it", "its birth", |app| app.0["instances"][0]["pid"].is_i64());
+    let daemon = home.daemon().unwrap();
+    daemon.signal(Signal::SIGSTOP);
+    home.write("now", "");
+    let said = home.project().join("said");
+    wait_for(PROMPT, "its word", || said.exists().then_some(()));
+    daemon.signal(Signal::SIGCONT);
+    home.until("it", "its readiness", |app| app.status() == "online");
+}
+
+#[test]
 fn by_a_message_on_the_channel_of_node() {
     let home = Home::new();
     home.write("channel.py", CHANNEL);

@@ -86,7 +86,7 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     }
     let mut first_free = 3 + sockets.len() as RawFd;
     if template.channel != Channel::None {
-        channel(&template, first_free).map_err(at(Stage::Descriptors))?;
+        channel(&template, birth.child, first_free).map_err(at(Stage::Descriptors))?;
         first_free += 1;
     }
     std::mem::forget(given); // closed by number on the next line
@@ -155,9 +155,9 @@ fn streams(stdin: Option<&OwnedFd>, stdout: &OwnedFd, stderr: &OwnedFd) -> std::
     Ok(())
 }
 
-/// A socket of its own, with a name that the kernel chooses: by that its words are told from those
-/// of `sd_notify(3)`, whose senders have none.
-fn channel(template: &Template, place: RawFd) -> std::io::Result<()> {
+/// A socket of its own, with a name: by that its words are told from those of `sd_notify(3)`, whose
+/// senders have none, and whose they are, also when the process that spoke is gone already.
+fn channel(template: &Template, child: u64, place: RawFd) -> std::io::Result<()> {
     let of_notify =
         |variable: &Vec<u8>| variable.strip_prefix(b"NOTIFY_SOCKET=@").map(<[u8]>::to_vec);
     let name = template.env.iter().find_map(of_notify).ok_or(Errno::EDESTADDRREQ)?;
@@ -167,7 +167,13 @@ fn channel(template: &Template, place: RawFd) -> std::io::Result<()> {
         SockFlag::SOCK_CLOEXEC,
         None,
     )?;
-    nix::sys::socket::bind(socket.as_raw_fd(), &UnixAddr::new_unnamed())?;
+    let own = [name.as_slice(), b"/", child.to_string().as_bytes()].concat();
+    let bind = |name| nix::sys::socket::bind(socket.as_raw_fd(), &name);
+    match bind(UnixAddr::new_abstract(&own)?) {
+        // Somebody wants to be in the way: the kernel chooses one, and who speaks must live.
+        Err(Errno::EADDRINUSE) => bind(UnixAddr::new_unnamed())?,
+        bound => bound?,
+    }
     nix::sys::socket::connect(socket.as_raw_fd(), &UnixAddr::new_abstract(&name)?)?;
     let lifted = files::dup_from(socket.as_raw_fd(), LIFTED)?;
     // It may have the very number that it is to get.

@@ -85,7 +85,7 @@ fn a_full_disk_under_the_home_refuses_changes_and_ends_nobody() {
         return;
     }
     let home = Home::new();
-    let _small = Small::mount(&home.path());
+    let _small = Small::mount(&home.path(), "size=1M");
     home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
     home.ctl(&["start"]).ok();
     let (worker, daemon) = (home.known("calm").main(), home.daemon().unwrap());
@@ -109,13 +109,40 @@ fn a_full_disk_under_the_home_refuses_changes_and_ends_nobody() {
     home.ctl(&["kill"]).ok();
 }
 
+#[test]
+fn without_inodes_what_needs_a_new_file_is_refused_and_nobody_ends() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("mounting needs root: nothing to try");
+        return;
+    }
+    let home = Home::new();
+    let _small = Small::mount(&home.path(), "nr_inodes=64");
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let (worker, daemon) = (home.known("calm").main(), home.daemon().unwrap());
+    let filler = |number: u32| home.path().join(format!("filler-{number}"));
+    let made = (0..).take_while(|&number| std::fs::File::create(filler(number)).is_ok()).count();
+    let other = shell("other", "exec sleep 1000", AT_ONCE);
+    home.write("other.toml", &other);
+    let said = home.ctl(&["start", "other.toml"]).expect_code(1).stderr;
+    assert!(said.contains("No space left"), "{said}");
+    // What needs no new file goes on.
+    home.ctl(&["restart", "calm", "-q"]).ok();
+    assert!(!worker.alive() && home.known("calm").main().alive());
+    assert_eq!(home.daemon().unwrap(), daemon, "nexusd was replaced");
+    (0..made).for_each(|number| std::fs::remove_file(filler(number as u32)).unwrap());
+    home.ctl(&["delete", "other", "-q"]);
+    home.ctl(&["start", "other.toml", "-q"]).ok();
+    home.ctl(&["kill"]).ok();
+}
+
 /// A small file system. Dropping it unmounts it.
 struct Small(std::path::PathBuf);
 
 impl Small {
-    fn mount(path: &Path) -> Small {
+    fn mount(path: &Path, limit: &str) -> Small {
         std::fs::create_dir_all(path).unwrap();
-        let args = ["-t", "tmpfs", "-o", "size=1M,mode=0700", "tmpfs"];
+        let args = ["-t", "tmpfs", "-o", &format!("{limit},mode=0700"), "tmpfs"];
         let mounted = Command::new("mount").args(args).arg(path).status().unwrap();
         assert!(mounted.success());
         Small(path.to_owned())

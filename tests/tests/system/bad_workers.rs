@@ -263,3 +263,22 @@ fn a_text_that_is_no_program_is_refused_with_its_path() {
     assert!(said.contains("notes.bin"), "{said}");
     assert!(said.contains("it is no program"), "{said}");
 }
+
+#[test]
+fn a_worker_that_closes_its_socket_leaves_the_clients_to_the_others() {
+    let home = Home::new();
+    let port = nexus_tests::free_port();
+    let server = nexus_tests::program("nexus-test-worker").display().to_string();
+    let line = format!(
+        "[ $NEXUS_INSTANCE = 0 ] || exec {server} --serve --ready-after 0; \
+         eval \"exec 3<&-\"; exec sleep 1000"
+    );
+    let more = format!("{AT_ONCE}\ninstances = 2\nlisten = \"tcp://127.0.0.1:{port}\"");
+    home.write("ecosystem.toml", &shell("half", &line, &more));
+    home.ctl(&["start", "-q"]).ok();
+    let serving = home.known("half").pids()[1];
+    for number in 0..50 {
+        let answer = nexus_tests::http::get(port, &format!("/{number}")).unwrap();
+        assert_eq!(answer.body, format!("{serving} /{number}\n"));
+    }
+}

@@ -9,6 +9,10 @@ use crate::restart::Verdict;
 use crate::turn::Turn;
 use crate::{successor, trial, worker};
 
+/// When a deadline is seen later than this, the machine or the daemon stood still: what workers said
+/// meanwhile has not been read yet.
+const LATE: Span = Span(250);
+
 /// An online worker is beyond a limit.
 pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Breach) {
     let now = turn.now;
@@ -62,14 +66,13 @@ pub(crate) fn watched(spec: &AppSpec, now: Time) -> Option<Time> {
 }
 
 /// It has not said for too long that it is alive. Looked at again in as much time: this may be a
-/// bad moment to replace it, or its successor may fail.
+/// bad moment to replace it, or its successor may fail; or nobody was there to hear it.
 pub(crate) fn silent(turn: &mut Turn, name: &Name, instance: u16) {
     let now = turn.now;
     let allowed = turn.state.alter(name, instance, |spec, slot| {
-        if let Phase::Online { hung_at, .. } = &mut slot.phase {
-            *hung_at = watched(spec, now);
-        }
-        spec.watchdog
+        let Phase::Online { hung_at, .. } = &mut slot.phase else { return None };
+        let was = std::mem::replace(hung_at, watched(spec, now));
+        spec.watchdog.filter(|_| was.is_some_and(|at| now - at <= LATE))
     });
     let Some(Some(Span(allowed))) = allowed else { return };
     let (limit, measured) = (Limit::Watchdog, allowed);

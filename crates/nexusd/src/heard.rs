@@ -16,6 +16,10 @@ const NODE_READY: &str = "\"ready\"";
 impl Daemon {
     /// One thing that a child has said.
     pub(crate) fn heard(&mut self, child: ChildId, word: Word) {
+        if self.shutdown.is_some() {
+            // The core is not told any more: it would start what is due.
+            return;
+        }
         match word {
             // As a rule it changes nothing that anybody could see: nobody is woken for it.
             Word::Alive => self.quiet_turn(Event::Alive { child }),

@@ -45,7 +45,7 @@ mod requests;
 mod roll;
 mod rolling;
 mod rollouts;
-mod room;
+pub mod room;
 mod run;
 mod sampling;
 mod saved;

@@ -8,6 +8,8 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use nexus_spec::Span;
 use nix::errno::Errno;
@@ -62,19 +64,34 @@ pub(crate) enum Word {
     Trigger,
 }
 
-/// A new socket and its abstract name, without the leading NUL.
+/// Where the name is kept: workers that outlive both of the pair go on speaking to it.
+const NAME_FILE: &str = "notify-name";
+
+/// The socket, and its abstract name without the leading NUL: the last pair's, if it is free.
 ///
 /// # Errors
-/// When no descriptor is left.
-pub(crate) fn open() -> io::Result<(OwnedFd, String)> {
-    let mut random = [0_u8; 12];
-    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut random)?;
-    let name = random.iter().fold("nexus/".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+/// When no descriptor is left, or the name cannot be kept.
+pub(crate) fn open(state: &Path) -> io::Result<(OwnedFd, String)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
     // Before the bind: no datagram may arrive without its sender's credentials.
     setsockopt(&fd, sockopt::PassCred, &true)?;
-    bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+    let take = |name: &str| bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?);
+    let file = state.join(NAME_FILE);
+    if let Ok(name) = fs::read_to_string(&file)
+        && take(&name).is_ok()
+    {
+        return Ok((fd, name));
+    }
+    // None yet, or somebody else has it: one that cannot be guessed.
+    let mut random = [0_u8; 12];
+    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut random)?;
+    let name = random.iter().fold("nexus/".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+    take(&name)?;
+    let _ = fs::remove_file(&file);
+    let mut kept = fs::OpenOptions::new();
+    kept.write(true).create_new(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
+    io::Write::write_all(&mut kept.open(&file)?, name.as_bytes())?;
     Ok((fd, name))
 }
 
@@ -189,7 +206,8 @@ mod tests {
 
     #[test]
     fn a_datagram_is_told_with_its_sender_until_it_is_consumed() {
-        let (socket, name) = open().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, name) = open(dir.path()).unwrap();
         let worker = UnixDatagram::unbound().unwrap();
         let address = SocketAddr::from_abstract_name(&name).unwrap();
         worker.send_to_addr(b"STATUS=x\nREADY=1\n", &address).unwrap();
@@ -205,7 +223,8 @@ mod tests {
     #[test]
     fn whoever_sends_descriptors_is_nobody_and_takes_none_of_ours() {
         use nix::sys::socket::{ControlMessage, sendmsg};
-        let (socket, name) = open().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, name) = open(dir.path()).unwrap();
         let address = UnixAddr::new_abstract(name.as_bytes()).unwrap();
         let sender = UnixDatagram::unbound().unwrap();
         let same = std::fs::read_link(format!("/proc/self/fd/{}", sender.as_raw_fd())).unwrap();
@@ -273,5 +292,15 @@ mod tests {
         assert_eq!(main_of(pid, |_| false), None);
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_name_is_taken_again_unless_somebody_else_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, name) = open(dir.path()).unwrap();
+        let (_other, another) = open(dir.path()).unwrap();
+        assert_ne!(name, another);
+        drop((first, _other));
+        assert_eq!(open(dir.path()).unwrap().1, another);
     }
 }

@@ -60,8 +60,8 @@ impl Daemon {
         if !matches!(spec.ready, Ready::Log(_)) {
             return;
         }
-        let under = self.naming(spec).file(Line::Instance(instance), Stream::Out).1;
         let end = |stream: Stream| {
+            let under = self.naming(spec).file(Line::Instance(instance), stream).1;
             let file = Held::File(spec.name.clone(), under, stream);
             let size = self.holdings.fd(&file).and_then(|fd| nix::sys::stat::fstat(fd).ok());
             size.map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0))

@@ -25,10 +25,13 @@ const OF_OURSELVES: u64 = 48;
 /// Kept free for clients and for what is open for a moment, but no more than a quarter of all.
 const SPARE: u64 = 208;
 
+/// How many workers with logs of their own fit below a limit of open files.
+pub fn workers(limit: u64) -> u64 {
+    for_apps(limit) / (2 * (OF_A_FILE + OF_A_PIPE) + OF_A_WORKER)
+}
+
 /// The most open files that apps may take.
-fn for_apps() -> u64 {
-    // Where it cannot be read we go by what every system has.
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft);
+fn for_apps(limit: u64) -> u64 {
     let ours = OF_OURSELVES + SPARE.min(limit / 4) + sampling::files_max(limit);
     limit.saturating_sub(ours)
 }
@@ -69,7 +72,9 @@ impl Daemon {
         let unchanged = |name: &Name| !changed.contains_key(name);
         let rest = self.state.apps().filter(|(name, _)| unchanged(name));
         let after = rest.map(|(_, app)| now(app)).sum::<u64>() + changed.values().sum::<u64>();
-        let most = for_apps();
+        // Where it cannot be read we go by what every system has.
+        let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1_024, |(soft, _)| soft);
+        let most = for_apps(limit);
         if after <= before || after <= most {
             return Ok(());
         }
@@ -101,5 +106,6 @@ mod tests {
         assert_eq!(taken(&spec, 100), 1_004);
         spec.log.out_file = Some(LogFiles::NOWHERE.into());
         assert_eq!(taken(&spec, 100), 702);
+        assert_eq!(workers(20_000), (20_000 - 48 - 208 - 2_500) / 12);
     }
 }

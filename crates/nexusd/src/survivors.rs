@@ -5,7 +5,7 @@
 //! are fetched by `pidfd_getfd(2)`. What the kernel refuses is not taken: the worker is then kept
 //! without it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use nexus_core::{AppRecord, ChildId, Entry, Intents, Pid, Purpose, SlotRecord, Time};
-use nexus_spec::{AppSpec, Listen, LogFiles, Stdin};
+use nexus_spec::{AppSpec, Listen, LogFiles, Name, Stdin};
 use nix::sys::socket::{SockaddrStorage, UnixAddr, getsockname, getsockopt, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
@@ -25,6 +25,9 @@ use crate::holdings::Holdings;
 use crate::note::Note;
 use crate::records::Run;
 use crate::stat::{self, start_ticks};
+
+/// What is wanted, by name.
+type Apps<'a> = HashMap<&'a Name, &'a AppRecord>;
 
 /// One worker that was taken back.
 pub(crate) struct Survivor {
@@ -59,7 +62,8 @@ pub(crate) fn take_back(
     home_id: &str,
     generation: impl Fn(u64) -> Option<u64>,
 ) -> Found {
-    complete(holdings, runs, &known, intents);
+    let apps: Apps<'_> = intents.apps.iter().map(|app| (&app.spec.name, app)).collect();
+    complete(holdings, runs, &known, &apps);
     let missing = runs.values().filter(|run| !known(run.child));
     let mut found = Found::default();
     let leave = |run: &Run, why| LeftAlone { pid: Some(run.pid), why };
@@ -68,7 +72,7 @@ pub(crate) fn take_back(
         else {
             continue;
         };
-        let app = intents.apps.iter().find(|app| app.spec.name == run.app);
+        let app = apps.get(&run.app).copied();
         let slot = app.and_then(|app| app.slots.iter().find(|slot| slot.instance == run.instance));
         // Of one that has ended its end is still to be learnt, unless that is settled.
         if stat.has_ended() && slot.is_none_or(|slot| slot.settled.0 >= run.child) {
@@ -111,11 +115,10 @@ fn complete(
     holdings: &mut Holdings,
     runs: &BTreeMap<u64, Run>,
     known: &impl Fn(u64) -> bool,
-    intents: &Intents,
+    apps: &Apps<'_>,
 ) {
     for run in runs.values() {
-        let app = intents.apps.iter().find(|app| app.spec.name == run.app);
-        let Some(app) = app else { continue };
+        let Some(app) = apps.get(&run.app) else { continue };
         let has = |stream| {
             let line = held::Line::Instance(run.instance);
             let pipe = |end| Held::Pipe(run.app.clone(), line, stream, end);
@@ -125,7 +128,6 @@ fn complete(
         if has(Stream::Out) && has(Stream::Err) {
             continue;
         }
-        // Asked last: it is a look through all children.
         if !known(run.child) {
             continue;
         }
@@ -186,8 +188,7 @@ fn take(
     let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
     let generation = generation.unwrap_or(slot.generation);
     let mut note = Note::new(run.app.clone(), purpose, generation);
-    // It ran before we knew it: whether it had said so cannot be asked any more.
-    note.ready = Some(run.child);
+    note.ready = run.ready.then_some(run.child);
     let tag = format!("{home_id}:{}:{}", run.app, run.instance);
     holdings.link.take(run.child, run.pid, pidfd, tag.as_bytes(), &note.bytes())?;
     let entry = Entry {
@@ -198,7 +199,7 @@ fn take(
         app: run.app.clone(),
         purpose,
         generation,
-        ready: true,
+        ready: run.ready,
         started_at: started_at(run.start_ticks),
         respawn_of: None,
         ended: None,
@@ -251,11 +252,19 @@ fn sockets(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) 
         return Ok(());
     }
     for entry in fs::read_dir(format!("/proc/{}/fd", run.pid))? {
+        if missing.is_empty() {
+            break;
+        }
         let entry = entry?;
         let is_socket = fs::metadata(entry.path()).is_ok_and(|meta| meta.file_type().is_socket());
         let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
         let (true, Some(number)) = (is_socket, number) else { continue };
-        let fd = pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty())?;
+        let fd = match pidfd_getfd(pidfd, number, PidfdGetfdFlags::empty()) {
+            Ok(fd) => fd,
+            // It serves: a connection has been closed since.
+            Err(rustix::io::Errno::BADF) => continue,
+            Err(errno) => return Err(errno.into()),
+        };
         if let Some(at) = missing.iter().position(|listen| listens(&fd, listen)) {
             let listen = missing.swap_remove(at);
             holdings.hold(held(listen), fd)?;

@@ -127,7 +127,7 @@ fn an_exit_while_both_are_dead_is_told_once_and_mended() {
 }
 
 /// Both at once: killing one of two only makes the other one take its place.
-fn kill_both(home: &Home) {
+pub(crate) fn kill_both(home: &Home) {
     let pair = [home.keeper().unwrap(), home.daemon().unwrap()];
     pair.iter().for_each(|process| process.signal(Signal::SIGSTOP));
     pair.iter().for_each(|process| process.signal(Signal::SIGKILL));

@@ -3,6 +3,7 @@
 use nexus_tests::{App, Home, Load, PROMPT, Process, free_port, wait_for};
 use nix::sys::signal::Signal;
 
+use crate::daemon::kill_both;
 use crate::reload::{PYTHON, passed};
 use crate::{AT_ONCE, app, shell};
 
@@ -158,7 +159,9 @@ fn a_worker_with_a_passed_socket_is_replaced_without_a_lost_request() {
 const WATCHED: &str = r#"
 import os, socket, time
 it = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-say = lambda text: it.sendto(text, "\0" + os.environ["NOTIFY_SOCKET"][1:])
+def say(text):
+    try: it.sendto(text, "\0" + os.environ["NOTIFY_SOCKET"][1:])
+    except ConnectionRefusedError: pass # Nobody is there.
 assert os.environ["WATCHDOG_USEC"] == "500000"
 say(b"READY=1")
 while not os.path.exists("hang"):
@@ -193,6 +196,25 @@ fn a_worker_that_does_not_say_that_it_is_alive_is_replaced() {
         let told = home.events_of("it", kind).remove(0);
         assert!(told["detail"].as_str().unwrap().contains(why), "{told}");
     }
+}
+
+#[test]
+fn a_worker_that_outlives_both_is_heard_by_the_next_pair() {
+    let home = Home::new();
+    home.write("watched.py", WATCHED);
+    let more = "ready = \"notify\"\nwatchdog = \"500ms\"";
+    home.write("ecosystem.toml", &app("it", "watched.py", &[], more));
+    home.ctl(&["start"]).ok();
+    let before = home.known("it").main();
+    kill_both(&home);
+    home.ctl(&["list"]).ok();
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(1_500);
+    wait_for(PROMPT, "a while", || (std::time::Instant::now() > until).then_some(()));
+    assert_eq!(home.known("it").main().0, before.0);
+    assert!(home.events_of("it", "hung").is_empty());
+    home.write("hang", "");
+    wait_for(PROMPT, "its replacement", || (!before.alive()).then_some(()));
+    assert_eq!(home.events_of("it", "hung").len(), 1);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A reload that fails leaves the old workers serving, and says why.
 
+use nexus_tests::http::get;
 use nexus_tests::{App, Home, Load, PROMPT, Process, free_port, wait_for};
 use nix::sys::signal::Signal;
 
@@ -103,4 +104,28 @@ fn a_second_one_is_refused_and_an_abort_goes_back() {
     assert!(args.contains("--ready-after 50"), "the first is not back: {args}");
     assert_eq!(home.events_of("api", "rolled_back").len(), 1);
     home.ctl(&["abort", "api"]).expect_code(5);
+}
+
+#[test]
+fn a_successor_that_was_not_ready_when_both_died_is_not_taken_as_ready() {
+    let home = Home::new();
+    let port = free_port();
+    let more = format!(
+        "ready = \"notify\"\nready_timeout = \"3s\"\nlisten = \"tcp://127.0.0.1:{port}\""
+    );
+    home.write("ecosystem.toml", &worker("web", &["--serve", "--ready-after", "0"], &more));
+    home.ctl(&["start"]).ok();
+    let good = home.known("web").main();
+    home.write("ecosystem.toml", &worker("web", &["--serve"], &more));
+    let reload = home.begin(&["reload", "ecosystem.toml"]);
+    wait_for(PROMPT, "its successor", || (home.events_of("web", "start").len() == 2).then_some(()));
+    crate::daemon::kill_both(&home);
+    home.ctl(&["list"]).ok();
+    wait_for(PROMPT, "the end of the reload", || {
+        (!home.events_of("web", "rolled_back").is_empty()).then_some(())
+    });
+    let web = home.known("web");
+    assert_eq!((web.main().0, web.status()), (good.0, "online"));
+    assert_eq!(get(port, "/").unwrap().status, 200);
+    drop(reload);
 }

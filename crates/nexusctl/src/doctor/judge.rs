@@ -10,10 +10,6 @@ const KERNEL_MIN: (u32, u32) = (5, 10);
 const KERNEL_CGROUP_KILL: (u32, u32) = (5, 14);
 /// A process that is not a child tells how it ended.
 const KERNEL_EXITS: (u32, u32) = (6, 15);
-/// Descriptors of a worker in each of the pair: pipes, files, a pidfd.
-const FILES_A_WORKER: u64 = 10;
-/// Descriptors of the pair itself.
-const FILES_OWN: u64 = 128;
 /// Fewer workers than this are few.
 const WORKERS_FEW: u64 = 500;
 /// Below: too few for watching a project of some size.
@@ -225,7 +221,7 @@ fn trees(facts: &Facts) -> Finding {
 fn files(facts: &Facts) -> Finding {
     let check = "files";
     let (hard, used) = facts.files;
-    let room = hard.saturating_sub(FILES_OWN) / FILES_A_WORKER;
+    let room = nexusd::room::workers(hard);
     let used = used.unwrap_or(0);
     let says = format!("{used} of {hard} descriptors in use: room for about {room} workers in all");
     let fix = "raise it: LimitNOFILE= in the unit, or ulimit -Hn before the daemon starts";

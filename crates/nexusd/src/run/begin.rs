@@ -1,7 +1,8 @@
 //! The beginning of a nexusd: what was handed down, what is on disk and what runs, put together.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
+use std::path::Path;
 
 use nexus_core::{ChildId, Intents};
 use nexus_keeper::{Counters, Handoff, Link, Order};
@@ -39,7 +40,7 @@ pub(super) fn begin(
     let (store, mut image) = Store::open(&home.state())?;
     let journal = Journal::open(&home.state())?;
     image.aside.iter().for_each(|aside| tracing::error!("{aside}"));
-    let notify = notify_socket(&mut holdings)?;
+    let notify = notify_socket(&mut holdings, &home.state())?;
     let (intents, origins) = image.intents();
     let (home_id, counters) = (home.id(), handoff.counters);
     let mut reading = roll::read(handoff.children, handoff.last_child.max(image.last_child));
@@ -122,7 +123,8 @@ fn take_back(
         let last = &mut reading.roll.last_child;
         *last = (*last).max(ChildId(strays.last_child()));
     }
-    let known = |child: u64| reading.notes.iter().any(|(known, ..)| *known == child);
+    let children: HashSet<u64> = reading.notes.iter().map(|(child, ..)| *child).collect();
+    let known = |child: u64| children.contains(&child);
     let generation = |child| strays.as_ref().and_then(|strays| strays.generation(child));
     let found = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
     for Survivor { entry, note } in found.survivors {
@@ -144,9 +146,9 @@ fn take_back(
 }
 
 /// NOTIFY_SOCKET of all workers: the one that is held, or a new one.
-fn notify_socket(holdings: &mut Holdings) -> io::Result<String> {
+fn notify_socket(holdings: &mut Holdings, state: &Path) -> io::Result<String> {
     if holdings.notify().is_none() {
-        let (socket, name) = crate::notify::open()?;
+        let (socket, name) = crate::notify::open(state)?;
         holdings.hold(Held::Notify(name), socket)?;
     }
     Ok(holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default())

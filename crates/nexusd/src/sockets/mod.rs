@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 
 use nexus_spec::{Listen, Socket};
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, UnixAddr, bind, listen,
@@ -108,13 +109,13 @@ fn tcp(address: SocketAddr, spec: &Socket, sharing: Sharing) -> io::Result<Owned
     Ok(fd)
 }
 
-/// Whether somebody listens on a socket file, without waiting: one whose queue is full (EAGAIN) is
-/// listened on, too.
+/// Whether a socket file is somebody's, without waiting. Only one that refuses is nobody's: another
+/// kind of socket, a full queue, one that we may not speak to are in use.
 fn is_listened_on(path: &Path) -> io::Result<bool> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let probe = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     let connected = nix::sys::socket::connect(probe.as_raw_fd(), &UnixAddr::new(path)?);
-    Ok(matches!(connected, Ok(()) | Err(nix::errno::Errno::EAGAIN)))
+    Ok(!matches!(connected, Err(Errno::ECONNREFUSED | Errno::ENOENT)))
 }
 
 /// A socket file that nobody listens on any more is replaced; one that somebody listens on, or
@@ -203,5 +204,11 @@ mod tests {
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let said = bound(&Listen::Unix(path).into(), Sharing::Alone).unwrap_err().to_string();
         assert!(said.ends_with(&ours), "{said}");
+        // A socket of another kind is somebody's, too.
+        let path = dir.path().join("y.sock");
+        let _datagrams = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        let said = bound(&Listen::Unix(path.clone()).into(), Sharing::Alone).unwrap_err();
+        assert_eq!(said.kind(), io::ErrorKind::AddrInUse, "{said}");
+        assert!(path.exists());
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct Daemon {
     pub(crate) pids: HashMap<i32, u64>,
     /// Children that the keeper spawned in place of others, until it reports their birth.
     pub(crate) respawns: HashMap<u64, u64>,
+    /// Datagrams of processes that are no worker's.
+    pub(crate) strangers: u64,
     /// Why a child could not be started, beyond an errno.
     pub(crate) excuses: BTreeMap<u64, String>,
     /// Sockets that only workers have: app and address.

@@ -18,6 +18,9 @@ impl Daemon {
     pub(crate) fn heard(&mut self, child: ChildId, word: Word) {
         if self.shutdown.is_some() {
             // The core is not told any more: it would start what is due.
+            if let Word::Extend(span) = word {
+                self.shutdown_extends(clock::now() + span);
+            }
             return;
         }
         match word {

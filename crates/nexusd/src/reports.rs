@@ -157,9 +157,7 @@ impl Daemon {
             if !said.words.is_empty() {
                 match self.sender(&said) {
                     Some(child) => said.words.into_iter().for_each(|word| self.heard(child, word)),
-                    None => {
-                        tracing::warn!(pid = said.pid, words = ?said.words, "from nobody's process");
-                    }
+                    None => self.stranger(said.pid),
                 }
             }
             // Only now: had we been killed before, the next nexusd would have read it again.
@@ -170,6 +168,19 @@ impl Daemon {
 }
 
 impl Daemon {
+    /// Nobody's process has spoken to us. Told when their number has doubled: they cannot fill the
+    /// log.
+    fn stranger(&mut self, pid: i32) {
+        self.strangers += 1;
+        if self.strangers.is_power_of_two() {
+            tracing::warn!(
+                pid,
+                times = self.strangers,
+                "a process that is no worker's speaks to us"
+            );
+        }
+    }
+
     /// The child whose main process is the sender or an ancestor of it. One that has spoken on a
     /// descriptor of its own and is gone already is known by that descriptor's name, which nobody
     /// else can have; that he is of the child's user keeps out who had the name before it.

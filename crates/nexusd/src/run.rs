@@ -195,15 +195,16 @@ async fn turns(
             }
             // It has been read: the next turn begins with telling more.
             ready = tell => ready?.clear_ready(),
+            ready = watch.timer.readable() => daemon.chime(ready?),
+            Some(command) = commands.recv() => daemon.command(command),
+            () = tick => daemon.tick(),
+            // After those: anybody on the machine may write to this one.
             ready = watch.notify.readable() => {
                 let mut ready = ready?;
                 if !daemon.words(watch.notify.get_ref().as_fd())? {
                     ready.clear_ready();
                 }
             }
-            ready = watch.timer.readable() => daemon.chime(ready?),
-            Some(command) = commands.recv() => daemon.command(command),
-            () = tick => daemon.tick(),
             () = look => {}
         }
         match daemon.course {

@@ -33,7 +33,9 @@ impl Daemon {
         self.log(Line::new("daemon_stop", "told to end; all workers are stopped".into(), NOBODY));
         tracing::info!("told to end; all workers are stopped");
         let stop = |app: &nexus_core::App| app.spec().stop;
-        let patience = self.state.apps().map(|(_, app)| stop(app).kill_timeout.0).max();
+        // Who serves has its time to finish here, too.
+        let longest = |app: &nexus_core::App| stop(app).kill_timeout.0 + app.spec().drain_timeout.0;
+        let patience = self.state.apps().map(|(_, app)| longest(app)).max();
         let children: Vec<(u64, i32, bool)> = self
             .notes
             .iter()
@@ -77,6 +79,20 @@ impl Daemon {
             | Report::Upgrade => {}
         }
         self.shutdown_deadline();
+    }
+
+    /// One of them needs longer.
+    pub(crate) fn shutdown_extends(&mut self, until: Time) {
+        let Some(shutdown) = &mut self.shutdown else { return };
+        if shutdown.killed || until <= shutdown.kill_at {
+            return;
+        }
+        shutdown.kill_at = until;
+        shutdown.give_up_at = until + nexus_spec::Span(KILL_PATIENCE.as_millis() as u64);
+        if let Some(service) = &mut self.holdings.service {
+            let patience = nexus_spec::Span((until - clock::now()).0 + STOP_MORE_MS);
+            service.stopping(self.notes.len(), patience);
+        }
     }
 
     fn shutdown_gone(&mut self, child: ChildId) {

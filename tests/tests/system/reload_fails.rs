@@ -110,9 +110,8 @@ fn a_second_one_is_refused_and_an_abort_goes_back() {
 fn a_successor_that_was_not_ready_when_both_died_is_not_taken_as_ready() {
     let home = Home::new();
     let port = free_port();
-    let more = format!(
-        "ready = \"notify\"\nready_timeout = \"3s\"\nlisten = \"tcp://127.0.0.1:{port}\""
-    );
+    let more =
+        format!("ready = \"notify\"\nready_timeout = \"3s\"\nlisten = \"tcp://127.0.0.1:{port}\"");
     home.write("ecosystem.toml", &worker("web", &["--serve", "--ready-after", "0"], &more));
     home.ctl(&["start"]).ok();
     let good = home.known("web").main();

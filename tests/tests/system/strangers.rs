@@ -208,3 +208,49 @@ fn every_action_is_in_the_journal_with_who_did_it() {
     assert_eq!(saved.unwrap()["by"], root);
     nobody(&["kill", "-q"]).ok();
 }
+
+/// Datagrams without end to a socket whose name anybody can see, until it is killed.
+const FLOOD: &str = r#"
+import socket, sys
+it = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+while True: it.sendto(b"READY=1\nSTATUS=" + b"x" * 3000, "\0" + sys.argv[1])
+"#;
+
+#[test]
+fn whoever_floods_the_socket_of_workers_does_not_keep_us_from_our_work() {
+    let home = Home::new();
+    home.write("flood.py", FLOOD);
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let environ = std::fs::read(format!("/proc/{}/environ", home.known("calm").main().0)).unwrap();
+    let socket =
+        environ.split(|&byte| byte == 0).find_map(|one| one.strip_prefix(b"NOTIFY_SOCKET=@"));
+    let socket = String::from_utf8(socket.unwrap().to_vec()).unwrap();
+    let flood = || {
+        let mut command = home.command(Path::new("/usr/bin/env"));
+        command.args(["-u", "NEXUS_HOME", "python3", "flood.py", &socket]);
+        command.spawn().unwrap()
+    };
+    let mut floods = [flood(), flood()];
+    // What it costs is theirs: commands and time-outs go on.
+    home.write(
+        "deaf.toml",
+        &shell(
+            "deaf",
+            "trap '' TERM; while :; do sleep 1; done",
+            "ready = \"delay:0s\"\nkill_timeout = \"300ms\"",
+        ),
+    );
+    for _ in 0..5 {
+        home.ctl(&["start", "deaf.toml"]).ok();
+        home.ctl(&["stop", "deaf"]).ok();
+        home.ctl(&["list"]).ok();
+    }
+    for flood in &mut floods {
+        flood.kill().unwrap();
+        flood.wait().unwrap();
+    }
+    let log = std::fs::read_to_string(home.path().join("nexusd.log")).unwrap();
+    let told = log.lines().filter(|line| line.contains("no worker's speaks to us")).count();
+    assert!((1..40).contains(&told), "{told} lines");
+}

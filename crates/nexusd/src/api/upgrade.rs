@@ -56,7 +56,10 @@ fn open(path: &Path) -> Result<OwnedFd, Problem> {
         Err(error) => no(error.to_string()),
         Ok(meta) if !meta.is_file() => no("it is no file".into()),
         Ok(meta) if meta.mode() & 0o111 == 0 => no("it is not executable (chmod +x)".into()),
-        Ok(meta) if meta.mode() & 0o002 != 0 => no("everybody may write to it (chmod o-w)".into()),
+        Ok(meta) if meta.mode() & 0o022 != 0 => no("others may write to it (chmod go-w)".into()),
+        Ok(meta) if meta.uid() != 0 && meta.uid() != nix::unistd::geteuid().as_raw() => {
+            no(format!("it belongs to user {}, who may change it", meta.uid()))
+        }
         Ok(_) => Ok(file.into()),
     }
 }

@@ -61,8 +61,6 @@ pub(crate) struct Daemon {
     pub(crate) pids: HashMap<i32, u64>,
     /// Children that the keeper spawned in place of others, until it reports their birth.
     pub(crate) respawns: HashMap<u64, u64>,
-    /// Datagrams of processes that are no worker's.
-    pub(crate) strangers: u64,
     /// Why a child could not be started, beyond an errno.
     pub(crate) excuses: BTreeMap<u64, String>,
     /// Sockets that only workers have: app and address.
@@ -94,6 +92,8 @@ pub(crate) struct Standing {
     pub(crate) home_id: String,
     /// NOTIFY_SOCKET of all workers.
     pub(crate) notify: String,
+    /// Datagrams to it of processes that are no worker's.
+    pub(crate) strangers: u64,
 }
 
 /// Notes of acknowledged children that are remembered.
@@ -136,6 +136,7 @@ impl Standing {
             trees,
             home_id,
             notify,
+            strangers: 0,
         }
     }
 }

@@ -171,11 +171,11 @@ impl Daemon {
     /// Nobody's process has spoken to us. Told when their number has doubled: they cannot fill the
     /// log.
     fn stranger(&mut self, pid: i32) {
-        self.strangers += 1;
-        if self.strangers.is_power_of_two() {
+        self.facts.strangers += 1;
+        if self.facts.strangers.is_power_of_two() {
             tracing::warn!(
                 pid,
-                times = self.strangers,
+                times = self.facts.strangers,
                 "a process that is no worker's speaks to us"
             );
         }

@@ -67,7 +67,6 @@ pub(super) fn begin(
         pid_by_child: HashMap::new(),
         pids: HashMap::new(),
         respawns: HashMap::new(),
-        strangers: 0,
         excuses: BTreeMap::new(),
         unadopted: BTreeSet::new(),
         queue: VecDeque::new(),

@@ -63,7 +63,7 @@ fn figures(ours: &Managed, size: usize) -> Result<[f64; 7], Fault> {
     let args = ["worker", &stamps.path.to_string_lossy()];
     let begin = now()?;
     for app in 0..size.div_ceil(OF_AN_APP) {
-        // With pipes, twelve open files a worker: more than many a machine allows.
+        // With pipes, eleven open files a worker: more than many a machine allows.
         ours.start(&format!("fleet{app}"), &args, OF_AN_APP.min(size), "disable_logs = true")?;
     }
     let up = stamps.since(begin, size)?;

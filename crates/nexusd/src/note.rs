@@ -26,8 +26,8 @@ pub(crate) struct Note {
     said: Option<Said>,
 }
 
-/// What a child says of itself, and what it was told. With its number: the keeper gives a successor the note of its
-/// predecessor.
+/// What a child says of itself, and what it was told. With its number: the keeper gives a successor
+/// the note of its predecessor.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Said {
     #[serde(rename = "c")]

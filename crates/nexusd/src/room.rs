@@ -16,12 +16,14 @@ use crate::sampling;
 const OF_A_PIPE: u64 = 3;
 /// For each log file: as it is held, and as it is written.
 const OF_A_FILE: u64 = 2;
-/// A worker's pidfd, and its successor's while it is replaced.
-const OF_A_WORKER: u64 = 2;
+/// A worker's pidfd.
+const OF_A_WORKER: u64 = 1;
 /// Both ends of a stdin that we write into.
 const OF_A_STDIN: u64 = 2;
 /// What we have open without any app.
 const OF_OURSELVES: u64 = 48;
+/// Pidfds of successors while workers are replaced, but no more than a sixteenth of all.
+const SUCCESSORS: u64 = 1_024;
 /// Kept free for clients and for what is open for a moment, but no more than a quarter of all.
 const SPARE: u64 = 208;
 
@@ -32,7 +34,8 @@ pub fn workers(limit: u64) -> u64 {
 
 /// The most open files that apps may take.
 fn for_apps(limit: u64) -> u64 {
-    let ours = OF_OURSELVES + SPARE.min(limit / 4) + sampling::files_max(limit);
+    let free = SPARE.min(limit / 4) + SUCCESSORS.min(limit / 16);
+    let ours = OF_OURSELVES + free + sampling::files_max(limit);
     limit.saturating_sub(ours)
 }
 
@@ -96,16 +99,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn twelve_open_files_a_worker_and_four_less_where_all_write_into_the_same() {
+    fn eleven_open_files_a_worker_and_four_less_where_all_write_into_the_same() {
         let (script, cwd) = (Path::new("/bin/true"), Path::new("/"));
         let mut spec = AppSpec::default_for(Name::new("a").unwrap(), script, cwd);
-        assert_eq!(taken(&spec, 100), 1_200);
+        assert_eq!(taken(&spec, 100), 1_100);
         spec.stdin = Stdin::Pipe;
-        assert_eq!(taken(&spec, 100), 1_400);
+        assert_eq!(taken(&spec, 100), 1_300);
         spec.log.merge_logs = true;
-        assert_eq!(taken(&spec, 100), 1_004);
+        assert_eq!(taken(&spec, 100), 904);
         spec.log.out_file = Some(LogFiles::NOWHERE.into());
-        assert_eq!(taken(&spec, 100), 702);
-        assert_eq!(workers(20_000), (20_000 - 48 - 208 - 2_500) / 12);
+        assert_eq!(taken(&spec, 100), 602);
+        spec.log.error_file = Some(LogFiles::NOWHERE.into());
+        spec.stdin = Stdin::Null;
+        assert_eq!(taken(&spec, 10_000), 10_000);
+        assert!(for_apps(20_000) >= 10_000);
+        assert_eq!(workers(20_000), (20_000 - 48 - 208 - 1_024 - 2_500) / 11);
     }
 }

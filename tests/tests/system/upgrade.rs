@@ -208,7 +208,7 @@ fn what_is_no_nexusctl_is_refused_before_anything_is_touched() {
         (text.as_path(), "Permission denied"),
         (Path::new("/bin/true"), "it is no nexusctl"),
         (&executable(&home, "odd", b"\x7fELF and no more"), "Exec format error"),
-        (&loose, "everybody may write to it"),
+        (&loose, "others may write to it"),
     ] {
         let said = upgrade(&home, file).expect_code(9);
         assert!(said.stderr.contains(why), "{}: {}", file.display(), said.stderr);

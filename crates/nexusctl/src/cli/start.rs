@@ -54,7 +54,7 @@ pub(crate) struct App {
     /// Hold tcp://IP:PORT or unix:/PATH for it
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Vec<String>,
-    /// notify, fd, http://… [default: alive 1s]
+    /// notify, fd, http://... [default: alive 1s]
     #[arg(long, value_name = "RULE")]
     pub(crate) ready: Option<String>,
     /// Failed if not ready by then [default: 30s]

@@ -69,7 +69,7 @@ fn each_thing_that_is_wrong_is_told_with_its_remedy() {
     only(|f| f.kernel = (5, 4), fail, "kernel", "too old", "5.10");
     only(|f| f.yama = Some(1), warn, "survives", "ptrace_scope is 1", "startup");
     only(|f| f.fetches = false, warn, "survives", "pidfd_getfd", "startup");
-    only(|f| f.files = (1_024, Some(40)), warn, "files", "about 89 workers", "LimitNOFILE");
+    only(|f| f.files = (1_024, Some(40)), warn, "files", "about 52 workers", "LimitNOFILE");
     only(|f| f.files = (20_000, Some(19_000)), fail, "files", "19000 of 20000", "LimitNOFILE");
     only(|f| f.inotify = Some((8_192, 128)), warn, "inotify", "8192", "max_user_watches");
     only(|f| f.pids = (32_768, 30_000), warn, "pids", "30000 of 32768", "pid_max");

@@ -88,7 +88,8 @@ impl Eyes {
             Some(format!("{} is not there; it is watched when it comes", first.display()))
         };
         let problem = self.refused.clone().or_else(|| self.odd.clone()).or_else(missing);
-        Seen { directories: Some(self.dirs.len()), problem }
+        let refused = self.refused.is_some();
+        Seen { directories: Some(self.dirs.len()), problem, refused }
     }
 
     /// What has changed since this was last asked.

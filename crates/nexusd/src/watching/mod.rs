@@ -42,6 +42,8 @@ pub(crate) struct Seen {
     pub(crate) directories: Option<usize>,
     /// What keeps it from seeing all changes.
     pub(crate) problem: Option<String>,
+    /// The kernel did not let it: a new one may do better.
+    pub(crate) refused: bool,
 }
 
 /// What a watcher tells the loop.
@@ -82,15 +84,20 @@ impl Watching {
     }
 
     /// An app is to be watched so, or not at all. A file that was changed after `since` (Unix time
-    /// in milliseconds) has changed. One that could not see everything is begun anew.
-    pub(crate) fn keep(&mut self, app: &Name, plan: Option<Plan>, since: u64) {
-        let known = self.watchers.get(app);
+    /// in milliseconds) has changed. One that the kernel refused something is begun anew.
+    pub(crate) fn keep(&mut self, app: &Name, plan: Option<Plan>, mut since: u64) {
         let Some(plan) = plan else {
             self.watchers.remove(app);
             return;
         };
-        if known.is_some_and(|known| known.plan == plan && known.seen.problem.is_none()) {
-            return;
+        let mut changed = None;
+        if let Some(known) = self.watchers.get_mut(app).filter(|known| known.plan == plan) {
+            if !known.seen.refused {
+                return;
+            }
+            changed = known.changed.take();
+            // What it has seen and not told yet is seen again.
+            since = since.saturating_sub(plan.watch.delay.0.saturating_mul(2));
         }
         self.last += 1;
         let ears = Arc::new(Ears::default());
@@ -98,8 +105,8 @@ impl Watching {
         let mut seen = Seen::default();
         if let Err(error) = thread::begin(plan.clone(), since, Arc::clone(&ears), told) {
             seen.problem = Some(format!("there is no thread to watch its files: {error}"));
+            seen.refused = true;
         }
-        let changed = None;
         let watcher = Watcher { number: self.last, plan, ears, seen, changed };
         self.watchers.insert(app.clone(), watcher);
     }

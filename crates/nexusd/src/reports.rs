@@ -38,6 +38,10 @@ impl Daemon {
                 self.tell_end(note, child, exit);
                 self.dies(child);
             }
+            // It has forgotten the child already, or never had it.
+            Report::Refused { child: None, errno: nix::libc::ESRCH, why } => {
+                tracing::debug!("the keeper refuses an order: {why}");
+            }
             Report::Refused { child, errno, why } => {
                 tracing::error!(child, errno, "the keeper refuses an order: {why}");
                 if let Some(child) = child {

@@ -19,7 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::records::Run;
-use crate::stat::start_ticks;
+use crate::stat::{self, start_ticks};
 use crate::survivors::LeftAlone;
 use crate::template;
 
@@ -208,11 +208,12 @@ fn member(pid: i32, home_id: &str) -> Option<(u64, Member)> {
     let (place, child) = mark.rsplit_once(':')?;
     let (app, instance) = place.rsplit_once(':')?;
     let place = Name::new(app).ok().zip(instance.parse().ok());
-    let raw = Pid::from_raw(pid)?;
+    let stat = stat::of(pid)?;
     let member = Member {
         pid,
-        start_ticks: start_ticks(pid)?,
-        leads_session: rustix::process::getsid(Some(raw)).ok() == Some(raw),
+        start_ticks: stat.start_ticks,
+        // A session that began outside of our PID namespace has no number here.
+        leads_session: stat.session == pid,
         uid: fs::metadata(format!("/proc/{pid}")).ok()?.uid(),
         place,
         generation: value("NEXUS_GENERATION=").and_then(|text| text.parse().ok()),
@@ -285,5 +286,5 @@ fn is_being_born(pid: i32) -> bool {
     };
     let links = descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok());
     !links.into_iter().any(|link| link == Path::new("anon_inode:[eventpoll]"))
-        && crate::stat::of(pid).is_some_and(|stat| !stat.has_ended())
+        && stat::of(pid).is_some_and(|stat| !stat.has_ended())
 }

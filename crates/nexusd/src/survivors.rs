@@ -46,6 +46,8 @@ pub(crate) struct LeftAlone {
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) survivors: Vec<Survivor>,
+    /// They ended while nobody was there, and somebody else was told how.
+    pub(crate) ended: Vec<Survivor>,
     /// Theirs is a place, but they could not be taken: by child.
     pub(crate) left_alone: BTreeMap<u64, LeftAlone>,
     /// They have no place any more.
@@ -68,14 +70,12 @@ pub(crate) fn take_back(
     let mut found = Found::default();
     let leave = |run: &Run, why| LeftAlone { pid: Some(run.pid), why };
     for run in missing {
-        let Some(stat) = stat::of(run.pid).filter(|stat| stat.start_ticks == run.start_ticks)
-        else {
-            continue;
-        };
+        let stat = stat::of(run.pid).filter(|stat| stat.start_ticks == run.start_ticks);
         let app = apps.get(&run.app).copied();
         let slot = app.and_then(|app| app.slots.iter().find(|slot| slot.instance == run.instance));
         // Of one that has ended its end is still to be learnt, unless that is settled.
-        if stat.has_ended() && slot.is_none_or(|slot| slot.settled.0 >= run.child) {
+        let settled = slot.is_none_or(|slot| slot.settled.0 >= run.child);
+        if stat.is_none_or(|stat| stat.has_ended()) && settled {
             continue;
         }
         let (Some(app), Some(slot)) = (app, slot) else {
@@ -83,6 +83,10 @@ pub(crate) fn take_back(
             found.placeless.push(leave(run, why));
             continue;
         };
+        if stat.is_none() {
+            found.ended.push(ended(run, slot));
+            continue;
+        }
         match take(holdings, run, app, slot, (home_id, generation(run.child))) {
             Ok(survivor) => {
                 tracing::info!(pid = run.pid, app = %run.app, "taken back");
@@ -205,6 +209,27 @@ fn take(
         ended: None,
     };
     Ok(Survivor { entry, note })
+}
+
+/// Whoever adopts orphans here has waited for it: all that is known is that it is gone.
+fn ended(run: &Run, slot: &SlotRecord) -> Survivor {
+    let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
+    let exit = nexus_core::Exit::Unknown;
+    let entry = Entry {
+        until: None,
+        told: None,
+        child: ChildId(run.child),
+        pid: None,
+        app: run.app.clone(),
+        purpose,
+        generation: slot.generation,
+        ready: run.ready,
+        started_at: started_at(run.start_ticks),
+        respawn_of: None,
+        ended: Some(nexus_core::Ended { exit, at: crate::clock::now(), tree_gone: true }),
+    };
+    let note = Note::new(run.app.clone(), purpose, slot.generation);
+    Survivor { entry, note }
 }
 
 /// Open both ends of the pipe that is a worker's output.

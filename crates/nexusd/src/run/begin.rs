@@ -131,6 +131,7 @@ fn take_back(
         reading.notes.push((entry.child.0, note, entry.pid.map(|pid| pid.0)));
         reading.roll.living.push(entry);
     }
+    let ended = if cold { found.ended } else { Vec::new() };
     // Where the state could not be read, whose they are cannot be known: they are left alone.
     let kept = reading.notes.iter().map(|(child, ..)| *child);
     let kept = kept.chain(found.left_alone.keys().copied()).collect();
@@ -141,6 +142,11 @@ fn take_back(
         Some(strays) => strays.leave(&kept),
         None => found.placeless,
     };
+    // Only now: what is left of theirs has been ended.
+    for Survivor { entry, note } in ended {
+        reading.notes.push((entry.child.0, note, None));
+        reading.roll.living.push(entry);
+    }
     let unknown = leave_the_unknown_alone(intents, &mut reading.roll);
     found.left_alone.into_values().chain(more).chain(unknown).collect()
 }

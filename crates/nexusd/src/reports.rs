@@ -38,18 +38,7 @@ impl Daemon {
                 self.tell_end(note, child, exit);
                 self.dies(child);
             }
-            // It has forgotten the child already, or never had it.
-            Report::Refused { child: None, errno: nix::libc::ESRCH, why } => {
-                tracing::debug!("the keeper refuses an order: {why}");
-            }
-            Report::Refused { child, errno, why } => {
-                tracing::error!(child, errno, "the keeper refuses an order: {why}");
-                if let Some(child) = child {
-                    self.remember(child, format!("could not be started: {why}"));
-                    let error = spawn_error(errno);
-                    self.turn(Event::SpawnFailed { child: ChildId(child), error }, NOBODY);
-                }
-            }
+            Report::Refused { child, errno, why } => self.refused(child, errno, why),
             Report::Respawned { old, new } => {
                 self.bequeath(old, new);
                 self.respawns.insert(new, old);
@@ -90,6 +79,20 @@ impl Daemon {
         let late = self.forgotten.iter().find(|(child, _)| *child == old).map(|(_, note)| note);
         if let Some(note) = self.notes.get(&old).or(late).cloned() {
             self.notes.insert(new, note);
+        }
+    }
+
+    /// An order was not carried out.
+    fn refused(&mut self, child: Option<u64>, errno: i32, why: &str) {
+        if child.is_none() && errno == nix::libc::ESRCH {
+            // It has forgotten the child already, or never had it.
+            return tracing::debug!("the keeper refuses an order: {why}");
+        }
+        tracing::error!(child, errno, "the keeper refuses an order: {why}");
+        if let Some(child) = child {
+            self.remember(child, format!("could not be started: {why}"));
+            let error = spawn_error(errno);
+            self.turn(Event::SpawnFailed { child: ChildId(child), error }, NOBODY);
         }
     }
 

@@ -254,17 +254,9 @@ impl Index {
 
     /// The app whose socket has this address.
     pub(crate) fn app_on(&self, address: &str) -> Option<Name> {
-        self.by_meaning.keys().find_map(|held| match held {
-            Held::Socket(app, of) if of == address => Some(app.clone()),
-            Held::Control
-            | Held::Notify(..)
-            | Held::Pipe(..)
-            | Held::Stdin(..)
-            | Held::File(..)
-            | Held::Journal(..)
-            | Held::Stage(..)
-            | Held::Socket(..)
-            | Held::Template(..) => None,
+        self.by_meaning.keys().find_map(|held| {
+            let Held::Socket(app, of) = held else { return None };
+            (of == address).then(|| app.clone())
         })
     }
 
@@ -275,16 +267,9 @@ impl Index {
 
     /// The notify socket's abstract name.
     pub(crate) fn notify(&self) -> Option<(String, HoldId)> {
-        self.by_meaning.iter().find_map(|(held, id)| match held {
-            Held::Notify(name) => Some((name.clone(), *id)),
-            Held::Control
-            | Held::Pipe(..)
-            | Held::Stdin(..)
-            | Held::File(..)
-            | Held::Journal(..)
-            | Held::Stage(..)
-            | Held::Socket(..)
-            | Held::Template(..) => None,
+        self.by_meaning.iter().find_map(|(held, id)| {
+            let Held::Notify(name) = held else { return None };
+            Some((name.clone(), *id))
         })
     }
 }

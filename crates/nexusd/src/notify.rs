@@ -69,8 +69,10 @@ const NAME_FILE: &str = "notify-name";
 
 /// The socket, and its abstract name without the leading NUL: the last pair's, if it is free.
 ///
+/// A name that cannot be kept (a full disk) serves all the same, until both of the pair are dead.
+///
 /// # Errors
-/// When no descriptor is left, or the name cannot be kept.
+/// When no descriptor is left.
 pub(crate) fn open(state: &Path) -> io::Result<(OwnedFd, String)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
@@ -79,6 +81,7 @@ pub(crate) fn open(state: &Path) -> io::Result<(OwnedFd, String)> {
     let take = |name: &str| bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?);
     let file = state.join(NAME_FILE);
     if let Ok(name) = fs::read_to_string(&file)
+        && is_name(&name)
         && take(&name).is_ok()
     {
         return Ok((fd, name));
@@ -88,11 +91,23 @@ pub(crate) fn open(state: &Path) -> io::Result<(OwnedFd, String)> {
     io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut random)?;
     let name = random.iter().fold("nexus/".to_owned(), |name, byte| format!("{name}{byte:02x}"));
     take(&name)?;
-    let _ = fs::remove_file(&file);
-    let mut kept = fs::OpenOptions::new();
-    kept.write(true).create_new(true).mode(0o600).custom_flags(nix::libc::O_NOFOLLOW);
-    io::Write::write_all(&mut kept.open(&file)?, name.as_bytes())?;
+    if let Err(error) = keep_name(&file, &name) {
+        tracing::warn!(%error, "{} cannot be written", file.display());
+    }
     Ok((fd, name))
+}
+
+/// Whole, and of our making: a part of one could be guessed.
+fn is_name(text: &str) -> bool {
+    let random = text.strip_prefix("nexus/");
+    random.is_some_and(|hex| hex.len() == 24 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn keep_name(file: &Path, name: &str) -> io::Result<()> {
+    let _ = fs::remove_file(file);
+    let mut kept = fs::OpenOptions::new();
+    kept.write(true).create_new(true).mode(0o600);
+    io::Write::write_all(&mut kept.open(file)?, name.as_bytes())
 }
 
 /// The next datagram, left in the queue; `None` = none now.
@@ -302,5 +317,15 @@ mod tests {
         assert_ne!(name, another);
         drop((first, _other));
         assert_eq!(open(dir.path()).unwrap().1, another);
+        for part in ["", "nexus/", &another[..20]] {
+            fs::write(dir.path().join(NAME_FILE), part).unwrap();
+            assert!(is_name(&open(dir.path()).unwrap().1), "{part:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_kept_serves_all_the_same() {
+        let (_socket, name) = open(Path::new("/nowhere/at/all")).unwrap();
+        assert!(is_name(&name));
     }
 }

@@ -137,6 +137,22 @@ fn a_worker_that_does_not_say_that_it_is_alive_is_replaced() {
 }
 
 #[test]
+fn who_was_not_heard_in_a_pause_of_the_machine_has_his_time_anew() {
+    tell(
+        AppSpec { watchdog: Some(Span(1_000)), ..notify() },
+        "
+        0     start           | spawn #1 0
+        5     #1 spawned      |
+        40    #1 ready        | op1 done
+        9000  tick            |
+        9001  #1 alive        |
+        10000 tick            |
+        10001 tick            | term15 #1
+        ",
+    );
+}
+
+#[test]
 fn a_new_daemon_begins_to_watch_anew() {
     tell(
         AppSpec { watchdog: Some(Span(1_000)), ..notify() },

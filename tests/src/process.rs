@@ -5,6 +5,8 @@ use std::fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::wait::{PROMPT, wait_for};
+
 /// A process by its pid. It may be gone at any moment: every fact is an `Option`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Process(pub i32);
@@ -76,11 +78,17 @@ impl Process {
         Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     }
 
-    /// Send a signal; one that is gone already is no error.
+    /// Send a signal; one that is gone already is no error. SIGSTOP is seen to have acted.
     pub fn signal(self, signal: Signal) {
         // Pid 0 and below would mean a group, or everything.
-        if self.0 > 0 {
-            let _gone = kill(Pid::from_raw(self.0), signal);
+        if self.0 <= 0 {
+            return;
+        }
+        let _gone = kill(Pid::from_raw(self.0), signal);
+        if signal == Signal::SIGSTOP {
+            wait_for(PROMPT, "a process to stand still", || {
+                matches!(self.stat_field(0).as_deref(), None | Some("T" | "Z" | "X")).then_some(())
+            });
         }
     }
 

@@ -1,10 +1,8 @@
 //! How children end, and that it is told until somebody has heard it.
 
-use nexus_keeper::{Ended, KeptState, Order, Report};
-use nix::sys::signal::Signal;
-
-use crate::puppet::{Puppet, is_alive, signal};
+use crate::puppet::{Puppet, is_alive, stop};
 use crate::{Case, case};
+use nexus_keeper::{Ended, KeptState, Order, Report};
 
 pub(crate) const CASES: &[Case] = &[
     case("exit_codes_and_signals_are_true", exit_codes_and_signals_are_true),
@@ -59,11 +57,7 @@ fn exit_told_until_acknowledged(puppet: &mut Puppet) {
 fn terminate_wakes_a_stopped_worker(puppet: &mut Puppet) {
     let template = puppet.program("/bin/sleep", &["sleep", "1000"]);
     let pid = puppet.start(1, &template);
-    signal(pid, Signal::SIGSTOP);
-    crate::puppet::eventually("stopped", || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        stat.contains(") T ")
-    });
+    stop(pid);
     puppet.send(Order::Terminate { child: 1, signal: libc::SIGTERM, whole: false });
     assert_eq!(puppet.ended(1), Ended::Signal(libc::SIGTERM));
 }

@@ -78,6 +78,7 @@ fn main() -> ExitCode {
             }
         }
         "__worker" => workers::be(word(2), args.get(3..).unwrap_or(&[])),
+        "__continuer" => upgrades::be_continuer(word(2).parse().unwrap(), word(3).parse().unwrap()),
         "--list" => {
             all().for_each(|case| println!("{}: test", case.name));
             ExitCode::SUCCESS

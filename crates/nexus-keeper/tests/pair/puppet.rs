@@ -297,6 +297,14 @@ pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
+/// Stop a process, and see it stand: what it was woken for before, it has not begun to handle.
+pub(crate) fn stop(pid: i32) {
+    signal(pid, nix::sys::signal::Signal::SIGSTOP);
+    eventually("stopped", || {
+        std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ")
+    });
+}
+
 /// Running, or at least no zombie.
 pub(crate) fn is_alive(pid: i32) -> bool {
     let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use nexus_keeper::{Ended, HoldId, OnExit, Order, Report, Stage, Template};
 use nix::sys::signal::Signal;
 
-use crate::puppet::{Puppet, kill, signal, spawn_order};
+use crate::puppet::{Puppet, kill, signal, spawn_order, stop};
 use crate::{Case, case};
 
 pub(crate) const CASES: &[Case] = &[
@@ -182,7 +182,7 @@ fn burst(puppet: &mut Puppet) {
     puppet.template(3, &template);
     puppet.sync();
     let keeper = puppet.link().keeper_pid();
-    signal(keeper, Signal::SIGSTOP);
+    stop(keeper);
     (1..=BURST).for_each(|child| puppet.spawn(child));
     signal(keeper, Signal::SIGCONT);
     for child in 1..=BURST {

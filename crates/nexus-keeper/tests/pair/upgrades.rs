@@ -2,14 +2,16 @@
 //!
 //! The other program is a copy of this one; what is wrong with it is its name.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use nexus_keeper::{Ended, HoldId, KeptState, OnExit, Order, Report, Step, Undone};
+use nix::sys::signal::Signal;
 
-use crate::puppet::{Puppet, is_alive, kill, wait_for};
-use crate::{Case, case, swept};
+use crate::puppet::{Puppet, is_alive, kill, signal, stop, wait_for};
+use crate::{Case, case, kernel, swept};
 
 pub(crate) const CASES: &[Case] = &[
     case("upgrade_keeps_all", keeps_all),
@@ -325,21 +327,28 @@ fn old_takes_over(puppet: &mut Puppet) {
 }
 
 /// Nobody would bring the old program back: it stays.
+#[expect(clippy::zombie_processes, reason = "the child waits for our own end")]
 fn nexusd_is_killed(puppet: &mut Puppet) {
     if puppet.life == 0 {
         puppet.begin();
         let next = copy(puppet, "next");
         // Both are there when the keeper looks again.
         let keeper = puppet.link().keeper_pid();
-        crate::puppet::signal(keeper, nix::sys::signal::Signal::SIGSTOP);
+        stop(keeper);
         puppet.upgrade(&next);
-        std::process::Command::new("/bin/sh")
-            .args(["-c", &format!("(sleep 0.3; kill -CONT {keeper}) &")])
-            .status()
-            .unwrap();
+        let own = std::process::id().to_string();
+        let mut continuer = std::process::Command::new("/proc/self/exe");
+        let _orphan = continuer.args(["__continuer", &own, &keeper.to_string()]).spawn().unwrap();
         puppet.die();
     }
     assert_eq!(puppet.step(), Some(Step::Undone(Undone::NexusdEnded(Ended::Signal(9)))));
     assert!(puppet.of_the_old_program());
     puppet.goes_on();
+}
+
+/// A role of this program: a stopped keeper goes on once the end of a nexusd can be seen.
+pub(crate) fn be_continuer(nexusd: i32, keeper: i32) -> ExitCode {
+    assert!(wait_for(kernel::pidfd(nexusd).as_fd(), PLENTY));
+    signal(keeper, Signal::SIGCONT);
+    ExitCode::SUCCESS
 }

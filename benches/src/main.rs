@@ -5,6 +5,7 @@
 //! machine, turn about, so that a ratio means something where a time would not.
 
 mod beside;
+mod fairness;
 mod goals;
 mod idle;
 mod limit;
@@ -16,6 +17,7 @@ mod peers;
 mod recover;
 mod report;
 mod respawn;
+mod served;
 mod size;
 mod stamps;
 mod table;
@@ -24,7 +26,7 @@ mod worker;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-nexus-benches goals|peers|size|recover [PAGE]
+nexus-benches goals|peers|size|recover|fairness [PAGE]
                                         one part; PAGE's own section for it is rewritten
 nexus-benches limit                     the bare limit only
 ";
@@ -49,6 +51,9 @@ fn main() -> ExitCode {
         }
         ["recover", page @ ..] if page.len() < 2 => {
             show("recover", page, recover::measure().map(|table| table.text()))
+        }
+        ["fairness", page @ ..] if page.len() < 2 => {
+            show("fairness", page, fairness::measure().map(|table| table.text()))
         }
         _ => {
             eprint!("{USAGE}");

@@ -20,7 +20,8 @@ cargo xtask soak          the same for ten minutes
 cargo xtask sweep         a death at every system call of every change; --seed N --points N for some
 cargo xtask fuzz [TARGET] libFuzzer for a minute each; --seconds N (needs a C++ compiler)
 cargo xtask docs          write docs/CONFIGURATION.md from the tables of settings
-cargo xtask bench [PART]  measure, rewrite docs/BENCHMARKS.md; parts: goals, peers, size, recover
+cargo xtask bench [PART]  measure, rewrite docs/BENCHMARKS.md; parts: goals, peers, size, recover,
+                          fairness
 ";
 
 /// Seeds of `sim` when none are given.

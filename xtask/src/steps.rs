@@ -43,9 +43,9 @@ pub(crate) fn sim(seeds: u64) -> Result<(), String> {
     step("sim", command.env("SEEDS", seeds.to_string()))
 }
 
-/// What can be measured: us against the bare limit, beside other managers, with many workers, and
-/// how soon control is back after a death.
-pub(crate) const PARTS: [&str; 4] = ["goals", "peers", "size", "recover"];
+/// What can be measured: us against the bare limit, beside other managers, with many workers,
+/// how soon control is back after a death, and how connections spread over workers.
+pub(crate) const PARTS: [&str; 5] = ["goals", "peers", "size", "recover", "fairness"];
 
 /// Attack the pair: `what` is `random` or `sweep`, `args` are those of the test program.
 pub(crate) fn faults(what: &str, args: &[&str]) -> Result<(), String> {
@@ -62,7 +62,19 @@ pub(crate) fn bench(parts: &[&str]) -> Result<(), String> {
         packages::ensure_peers(&workspace.target.join("peers"));
     }
     let mut build = cargo();
-    step("build", build.args(["build", "--release", "-p", "nexus-benches", "-p", "nexusctl"]))?;
+    step(
+        "build",
+        build.args([
+            "build",
+            "--release",
+            "-p",
+            "nexus-benches",
+            "-p",
+            "nexusctl",
+            "-p",
+            "trading-api",
+        ]),
+    )?;
     for part in parts {
         let mut measure = Command::new(workspace.target.join("release/nexus-benches"));
         measure.arg(part).arg(workspace.root.join("docs/BENCHMARKS.md"));

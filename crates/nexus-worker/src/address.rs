@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use crate::listener::Listener;
+use crate::listener::{Listener, Socket};
 
 /// Where to listen: `tcp://HOST:PORT`, plain `HOST:PORT` (the host an IP address), `unix:/PATH`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,24 +39,24 @@ impl Address {
         };
         match self {
             Self::Tcp(at) => TcpListener::bind(at)
-                .map(Listener::Tcp)
+                .map(|it| Listener::new(Socket::Tcp(it)))
                 .map_err(|error| explain(format!("tcp://{at}"), error)),
             Self::Unix(at) => UnixListener::bind(at)
-                .map(Listener::Unix)
+                .map(|it| Listener::new(Socket::Unix(it)))
                 .map_err(|error| explain(format!("unix:{}", at.display()), error)),
         }
     }
 
     /// Whether `listener` is bound to exactly this.
     pub(crate) fn is_of(&self, listener: &Listener) -> bool {
-        match (self, listener) {
-            (Self::Tcp(wanted), Listener::Tcp(it)) => {
+        match (self, listener.socket()) {
+            (Self::Tcp(wanted), Socket::Tcp(it)) => {
                 it.local_addr().is_ok_and(|bound| bound == *wanted)
             }
-            (Self::Unix(wanted), Listener::Unix(it)) => {
+            (Self::Unix(wanted), Socket::Unix(it)) => {
                 it.local_addr().is_ok_and(|bound| bound.as_pathname() == Some(Path::new(wanted)))
             }
-            (Self::Tcp(_), Listener::Unix(_)) | (Self::Unix(_), Listener::Tcp(_)) => false,
+            (Self::Tcp(_), Socket::Unix(_)) | (Self::Unix(_), Socket::Tcp(_)) => false,
         }
     }
 }

@@ -31,17 +31,28 @@
 //! # With tokio
 //! [`Stop`] is the reading end of a pipe that becomes readable and stays so: wait for it by
 //! `tokio::net::unix::pipe::Receiver::from_owned_fd(stop.as_fd().try_clone_to_owned()?)?` and
-//! `readable().await`. A listener goes over by [`Listener::set_nonblocking`] and
-//! `tokio::net::TcpListener::from_std`.
+//! `readable().await`. A listener becomes a `TokioListener` with the feature `tokio`.
+//!
+//! # Every worker its share
+//! On a shared socket the kernel may give nearly all connections to one worker, and connections
+//! that are kept alive stay there. So workers tell each other how many they have, and leave the
+//! next one to who has clearly fewer: no worker has less than half the mean, and one that has
+//! just been started catches up. [`Listener::accept_until`] and `TokioListener::accept` do it,
+//! [`Listener::leave_next`] is for other loops.
 
 mod address;
 mod inherit;
 mod listener;
 mod notify;
+mod share;
 mod stop;
 mod sys;
+#[cfg(feature = "tokio")]
+mod tokio;
 
 pub use inherit::{Which, listen, listen_or_bind};
-pub use listener::{Listener, Stream};
+pub use listener::{Connection, Listener, Socket, Stream};
 pub use notify::{alive, ready, status, stopping, watchdog_period};
 pub use stop::{Stop, stop_requested};
+#[cfg(feature = "tokio")]
+pub use tokio::{TokioListener, TokioStream};

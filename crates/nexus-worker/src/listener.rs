@@ -2,16 +2,26 @@
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::share::Share;
 use crate::stop::Stop;
 use crate::sys;
 
 /// A listening stream socket, close-on-exec. Dropping it closes this process's copy only.
 #[derive(Debug)]
-pub enum Listener {
+pub struct Listener {
+    socket: Socket,
+    share: Mutex<Share>,
+}
+
+/// A listening socket of either family.
+#[derive(Debug)]
+pub enum Socket {
     /// IPv4 or IPv6.
     Tcp(TcpListener),
     /// A path or an abstract name.
@@ -30,10 +40,40 @@ impl Listener {
             return Err("is not a listening stream socket".to_owned());
         }
         match family {
-            libc::AF_INET | libc::AF_INET6 => Ok(Self::Tcp(socket.into())),
-            libc::AF_UNIX => Ok(Self::Unix(socket.into())),
+            libc::AF_INET | libc::AF_INET6 => Ok(Self::new(Socket::Tcp(socket.into()))),
+            libc::AF_UNIX => Ok(Self::new(Socket::Unix(socket.into()))),
             other => Err(format!("is of address family {other}; TCP and Unix are known")),
         }
+    }
+
+    /// Siblings see from now on that there is a worker with no connection yet.
+    pub(crate) fn new(socket: Socket) -> Self {
+        let mut share = Share::default();
+        share.tell(socket.as_fd(), 0);
+        Self { socket, share: Mutex::new(share) }
+    }
+
+    /// The socket alone. What it gives is accepted without regard to the siblings.
+    #[must_use]
+    pub fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    /// The socket, to be asked where it is bound.
+    #[must_use]
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// To be asked when a connection waits, before it is accepted: for how long to leave it to
+    /// another worker of the app that has clearly fewer connections than `open`, which are this
+    /// one's. Then ask again. `None`: accept, and it may turn out that another worker did.
+    ///
+    /// So no worker gets a small part of the connections only because it is woken last. A sibling
+    /// that takes nothing holds nobody up: it is waited for less and less often.
+    #[must_use]
+    pub fn leave_next(&self, open: usize) -> Option<Duration> {
+        self.share.lock().unwrap_or_else(PoisonError::into_inner).leave(self.as_fd(), open)
     }
 
     /// Sets or clears O_NONBLOCK. The flag belongs to the socket, not to this copy of it: it holds
@@ -42,15 +82,17 @@ impl Listener {
     /// # Errors
     /// The kernel's.
     pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
-        match self {
-            Self::Tcp(it) => it.set_nonblocking(on),
-            Self::Unix(it) => it.set_nonblocking(on),
+        match &self.socket {
+            Socket::Tcp(it) => it.set_nonblocking(on),
+            Socket::Unix(it) => it.set_nonblocking(on),
         }
     }
 
     /// Blocks until a client connects (`Some`) or `stop` is requested (`None`, at once, also when
     /// clients are waiting: they are the siblings' now). Sets the socket non-blocking, because
-    /// another worker may take the client between the wake-up and the accept.
+    /// another worker may take the client between the wake-up and the accept. Leaves clients to
+    /// workers that have clearly fewer ([`Listener::leave_next`]), by the streams that are not
+    /// dropped yet.
     ///
     /// # Errors
     /// The kernel's, such as no free descriptor; what only concerns one client that has gone
@@ -62,6 +104,10 @@ impl Listener {
             if stopped {
                 return Ok(None);
             }
+            if let Some(pause) = self.leave_next(OPEN.load(Ordering::Relaxed)) {
+                sys::wait_within(stop.as_fd(), pause)?;
+                continue;
+            }
             match self.accept() {
                 Ok(stream) => return Ok(Some(stream)),
                 Err(error) if passes(&error) => {}
@@ -70,11 +116,23 @@ impl Listener {
         }
     }
 
-    fn accept(&self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(it) => it.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            Self::Unix(it) => it.accept().map(|(stream, _)| Stream::Unix(stream)),
+    /// accept(2), and nothing else.
+    ///
+    /// # Errors
+    /// The kernel's; `WouldBlock` when nobody waits and the socket is non-blocking.
+    pub fn accept(&self) -> io::Result<Stream> {
+        match &self.socket {
+            Socket::Tcp(it) => it.accept().map(|(stream, _)| Stream::new(Connection::Tcp(stream))),
+            Socket::Unix(it) => {
+                it.accept().map(|(stream, _)| Stream::new(Connection::Unix(stream)))
+            }
         }
+    }
+}
+
+impl AsRawFd for Listener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
 
@@ -100,6 +158,12 @@ fn passes(error: &io::Error) -> bool {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(it) => it.as_fd(),
             Self::Unix(it) => it.as_fd(),
@@ -107,16 +171,47 @@ impl AsFd for Listener {
     }
 }
 
+/// Streams of this process that are not dropped yet.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
 /// An accepted connection, blocking.
 #[derive(Debug)]
-pub enum Stream {
+pub struct Stream {
+    connection: Connection,
+    _counted: Counted,
+}
+
+/// A connection of either family.
+#[derive(Debug)]
+pub enum Connection {
     /// From a TCP listener.
     Tcp(TcpStream),
     /// From a Unix listener.
     Unix(UnixStream),
 }
 
+/// One of [`OPEN`].
+#[derive(Debug)]
+struct Counted;
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Stream {
+    fn new(connection: Connection) -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self { connection, _counted: Counted }
+    }
+
+    /// The connection alone, which [`Listener::accept_until`] does not count any more.
+    #[must_use]
+    pub fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// Blocks an idle keep-alive connection until its next request begins (`true`), or until the
     /// worker is stopping and `window` has passed since: then (`false`) close it. A client may be
     /// about to use a connection that you would close at once; within the window it is still
@@ -140,43 +235,47 @@ impl Stream {
     /// # Errors
     /// `InvalidInput` for a duration of zero.
     pub fn set_timeout(&self, each: Option<Duration>) -> io::Result<()> {
-        match self {
-            Self::Tcp(it) => it.set_read_timeout(each).and_then(|()| it.set_write_timeout(each)),
-            Self::Unix(it) => it.set_read_timeout(each).and_then(|()| it.set_write_timeout(each)),
+        match &self.connection {
+            Connection::Tcp(it) => {
+                it.set_read_timeout(each).and_then(|()| it.set_write_timeout(each))
+            }
+            Connection::Unix(it) => {
+                it.set_read_timeout(each).and_then(|()| it.set_write_timeout(each))
+            }
         }
     }
 }
 
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(it) => it.as_fd(),
-            Self::Unix(it) => it.as_fd(),
+        match &self.connection {
+            Connection::Tcp(it) => it.as_fd(),
+            Connection::Unix(it) => it.as_fd(),
         }
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(it) => it.read(buffer),
-            Self::Unix(it) => it.read(buffer),
+        match &mut self.connection {
+            Connection::Tcp(it) => it.read(buffer),
+            Connection::Unix(it) => it.read(buffer),
         }
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(it) => it.write(buffer),
-            Self::Unix(it) => it.write(buffer),
+        match &mut self.connection {
+            Connection::Tcp(it) => it.write(buffer),
+            Connection::Unix(it) => it.write(buffer),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Tcp(it) => it.flush(),
-            Self::Unix(it) => it.flush(),
+        match &mut self.connection {
+            Connection::Tcp(it) => it.flush(),
+            Connection::Unix(it) => it.flush(),
         }
     }
 }

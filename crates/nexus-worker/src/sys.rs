@@ -10,6 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use libc::c_int;
+#[cfg(feature = "tokio")]
+use tokio::io::{Interest, unix::AsyncFd};
+
+#[cfg(feature = "tokio")]
+use crate::listener::Listener;
 
 /// Set by the first call of [`adopt`], which is therefore the only one that owns anything.
 static ADOPTED: AtomicBool = AtomicBool::new(false);
@@ -39,6 +44,14 @@ fn adopt_one(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Watches a listener by tokio's reactor.
+#[cfg(feature = "tokio")]
+pub(crate) fn register(listener: Listener) -> io::Result<AsyncFd<Listener>> {
+    // SAFETY: the listener owns its descriptor, keeps it open and the same as long as it lives,
+    // and lives as long as what owns it here.
+    Ok(unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?)
+}
+
 /// One integer socket option of level SOL_SOCKET.
 pub(crate) fn socket_option(socket: BorrowedFd<'_>, option: c_int) -> io::Result<c_int> {
     let mut value: c_int = 0;
@@ -54,6 +67,34 @@ pub(crate) fn socket_option(socket: BorrowedFd<'_>, option: c_int) -> io::Result
         )
     })?;
     Ok(value)
+}
+
+/// Locks one byte of what the descriptor refers to, for this process and while it has it open.
+/// `WouldBlock` when another process has it.
+pub(crate) fn lock(fd: BorrowedFd<'_>, place: i64) -> io::Result<()> {
+    record(fd, libc::F_SETLK, libc::F_WRLCK, place..place.saturating_add(1)).map(|_| ())
+}
+
+/// Gives up what [`lock`] took.
+pub(crate) fn unlock(fd: BorrowedFd<'_>, place: i64) -> io::Result<()> {
+    record(fd, libc::F_SETLK, libc::F_UNLCK, place..place.saturating_add(1)).map(|_| ())
+}
+
+/// Whether another process has locked a byte before `end`.
+pub(crate) fn is_locked_before(fd: BorrowedFd<'_>, end: i64) -> io::Result<bool> {
+    let found = record(fd, libc::F_GETLK, libc::F_WRLCK, 0..end)?;
+    Ok(c_int::from(found.l_type) != libc::F_UNLCK)
+}
+
+fn record(fd: BorrowedFd<'_>, call: c_int, kind: c_int, of: Range<i64>) -> io::Result<libc::flock> {
+    // SAFETY: an all-zero flock is a valid value (SEEK_SET, nothing else said).
+    let mut lock: libc::flock = unsafe { mem::zeroed() };
+    lock.l_type = kind as libc::c_short;
+    lock.l_start = of.start;
+    lock.l_len = of.end - of.start;
+    // SAFETY: `lock` is live and of the type that these three calls take; the descriptor is open.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), call, &raw mut lock) })?;
+    Ok(lock)
 }
 
 /// From now on the first of `signals` is written to `wake` and kept for [`first_signal`].

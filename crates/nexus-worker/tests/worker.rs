@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use nexus_worker::{Listener, Stop, Which, listen, listen_or_bind};
+use nexus_worker::{Socket, Stop, Which, listen, listen_or_bind};
 
 /// Longest wait for anything here; reaching it is a failure.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -36,7 +36,7 @@ fn child() {
 
 fn take_sockets() {
     let web = listen("web").unwrap();
-    assert!(matches!(web.as_slice(), [Listener::Tcp(_)]), "{web:?}");
+    assert!(matches!(web[0].socket(), Socket::Tcp(_)) && web.len() == 1, "{web:?}");
     let number = web[0].as_fd().as_raw_fd();
     let info = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
     assert_eq!(number, 3);
@@ -45,9 +45,10 @@ fn take_sockets() {
     assert!(listen(0).unwrap().is_empty(), "also by its index");
     assert!(listen("other").unwrap().is_empty());
     let rest = listen_or_bind("127.0.0.1:0").unwrap();
-    assert!(matches!(rest, Listener::Unix(_)), "the free one before a new one: {rest:?}");
+    assert!(matches!(rest.socket(), Socket::Unix(_)), "the free one before a new one: {rest:?}");
     assert!(listen(Which::All).unwrap().is_empty());
-    assert!(matches!(listen_or_bind("tcp://127.0.0.1:0").unwrap(), Listener::Tcp(_)));
+    let bound = listen_or_bind("tcp://127.0.0.1:0").unwrap();
+    assert!(matches!(bound.socket(), Socket::Tcp(_)));
     println!("taken");
 }
 

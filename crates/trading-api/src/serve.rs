@@ -9,7 +9,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nexus_worker::Stop;
+use nexus_worker::{Stop, TokioListener, TokioStream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -17,7 +17,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::app::{App, Phase, router};
-use crate::listening::{Door, Doors, Visitor};
+use crate::listening::Doors;
 use crate::patience::{Patient, Stage};
 use crate::request::answer;
 
@@ -81,7 +81,7 @@ struct Host {
 
 impl Host {
     /// Accepts until the drain begins.
-    async fn receive(self, door: Door, kept: bool) {
+    async fn receive(self, door: TokioListener, kept: bool) {
         let mut phase = self.app.phase.subscribe();
         let mut last_logged: Option<Instant> = None;
         loop {
@@ -89,7 +89,7 @@ impl Host {
             // another worker can take it.
             let accepted = async {
                 let slot = Arc::clone(&self.slots).acquire_owned().await;
-                (door.accept().await, slot)
+                (door.accept(|| self.open() - 1).await, slot)
             };
             tokio::select! {
                 biased;
@@ -112,20 +112,30 @@ impl Host {
         }
     }
 
+    /// Connections, with the place that each door keeps free for its next one.
+    fn open(&self) -> usize {
+        self.app.settings.limits.connections - self.slots.available_permits()
+    }
+
     /// Nobody else has this socket: who is in its queue would be reset when it closes.
-    async fn empty_the_queue(&self, door: &Door) {
+    async fn empty_the_queue(&self, door: &TokioListener) {
         while let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned()
-            && let Ok(Ok(visitor)) = timeout(LAST_LOOK, door.accept()).await
+            && let Ok(Ok(visitor)) = timeout(LAST_LOOK, door.accept(|| 0)).await
         {
             self.admit(visitor, slot);
         }
     }
 
-    fn admit(&self, visitor: Visitor, slot: OwnedSemaphorePermit) {
+    fn admit(&self, visitor: TokioStream, slot: OwnedSemaphorePermit) {
         let host = self.clone();
         match visitor {
-            Visitor::Tcp(stream) => tokio::spawn(host.attend(stream, slot)),
-            Visitor::Unix(stream) => tokio::spawn(host.attend(stream, slot)),
+            TokioStream::Tcp(stream) => {
+                // An answer is written at once; waiting to fill a segment would only delay it.
+                // It fails on a client that has gone, which the first read will tell.
+                let _gone = stream.set_nodelay(true);
+                tokio::spawn(host.attend(stream, slot))
+            }
+            TokioStream::Unix(stream) => tokio::spawn(host.attend(stream, slot)),
         };
     }
 

@@ -16,6 +16,7 @@ mod doors;
 mod draining;
 mod dressed;
 mod exec;
+mod fairness;
 mod figures;
 mod guide;
 mod health;

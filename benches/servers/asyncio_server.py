@@ -1,0 +1,45 @@
+# A plain asyncio server on an inherited socket: keep-alive, and a drain on SIGTERM.
+import asyncio
+import os
+import signal
+import socket
+
+stopping = False
+
+
+async def serve(reader, writer):
+    try:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            close = stopping or b"connection: close" in head.lower()
+            body = f"{os.getpid()}\n"
+            mode = "close" if close else "keep-alive"
+            writer.write(
+                f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\nConnection: {mode}\r\n\r\n{body}".encode()
+            )
+            await writer.drain()
+            if close:
+                break
+    except (asyncio.IncompleteReadError, ConnectionError):
+        pass
+    finally:
+        writer.close()
+
+
+async def main():
+    global stopping
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    server = await asyncio.start_server(serve, sock=socket.socket(fileno=3))
+    os.write(int(os.environ["NEXUS_READY_FD"]), b"\n")
+    await asked.wait()
+    stopping = True
+    # Our copy only; what waits in the queue is the other workers'.
+    server.close()
+    # Idle connections are answered once more within this window.
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    if others:
+        await asyncio.wait(others, timeout=2)
+
+
+asyncio.run(main())

@@ -9,8 +9,6 @@ use crate::http::Answer;
 
 /// Longer than any of them may wait.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Between two connections that are opened slowly.
-const SLOWLY: Duration = Duration::from_millis(1);
 
 /// How connections come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +40,6 @@ impl Spread {
             spread.open.push(BufReader::new(stream));
             if pace == Pace::OneByOne {
                 spread.ask(path, spread.open.len() - 1)?;
-                std::thread::sleep(SLOWLY);
             }
         }
         if pace == Pace::Burst {

@@ -29,6 +29,7 @@ pub(crate) enum Asked<'a> {
     Hold { id: HoldId, note: &'a [u8] },
     Kill { child: u64 },
     Leave,
+    Main { child: u64, pid: i32 },
     Note { child: u64, note: &'a [u8] },
     Ping { number: u64 },
     Release { id: HoldId },
@@ -69,6 +70,7 @@ const TAKE: u8 = 10;
 const TERMINATE: u8 = 11;
 const UPGRADE: u8 = 12;
 const GIVE_WAY: u8 = 13;
+const MAIN: u8 = 14;
 
 /// An order's bytes.
 ///
@@ -86,6 +88,9 @@ pub(crate) fn encode_order(order: &Order) -> Result<Vec<u8>, &'static str> {
         Order::Release { id } => put(&mut out, RELEASE, &[id.0]),
         Order::Kill { child } => put(&mut out, KILL, &[*child]),
         Order::Leave => put(&mut out, LEAVE, &[]),
+        Order::Main { child, pid } => {
+            put(&mut out, MAIN, &[*child, u64::from(pid.cast_unsigned())]);
+        }
         Order::Note { child, note } => {
             put(&mut out, NOTE, &[*child]);
             put_bytes(&mut out, note, NOTE_MAX, "note longer than NOTE_MAX")?;
@@ -129,6 +134,7 @@ pub(crate) fn decode_order(message: &[u8]) -> Result<Asked<'_>, Flaw> {
         HOLD => Asked::Hold { id: HoldId(word(rest)?), note: bytes(rest, NOTE_MAX)? },
         KILL => Asked::Kill { child: word(rest)? },
         LEAVE => Asked::Leave,
+        MAIN => Asked::Main { child: word(rest)?, pid: number(rest)? },
         NOTE => Asked::Note { child: word(rest)?, note: bytes(rest, NOTE_MAX)? },
         PING => Asked::Ping { number: word(rest)? },
         RELEASE => Asked::Release { id: HoldId(word(rest)?) },

@@ -63,6 +63,12 @@ pub const FACTS: &[Fact] = &[
         says: "A successor is told by Respawned before its Spawned; it has its predecessor's \
                note, template, streams, tag and environment, and no OnExit of its own.",
     },
+    Fact {
+        name: "main-is-who-is-named",
+        says: "After Main the signals and the exit of the child are those of the process that was \
+               named, also with the next keeper and the next nexusd; the one before it is one of \
+               its tree, and ends with it.",
+    },
     Fact { name: "resumed-cancels", says: "Resumed cancels every successor that is still due." },
     Fact {
         name: "nexusd-always-replaced",

@@ -93,6 +93,7 @@ fn orders() -> Vec<Order> {
         Order::Take { child, pid: 99, tag: b"home/app/0".to_vec(), note },
         Order::Terminate { child, signal: 15, whole: true },
         Order::Upgrade { number: 5, until_ms: 1_000 },
+        Order::Main { child, pid: 99 },
     ]
 }
 
@@ -124,7 +125,7 @@ fn table() -> Table {
         cgroup: Some("/sys/fs/cgroup/nexus".into()),
         resumed: true,
         held: vec![(HoldId(1), 74, b"pipe a 0 out r".to_vec())],
-        children: vec![(7, 76)],
+        children: vec![(7, 76, 99)],
         gates: vec![(7, 77)],
         told: vec![7],
         in_place: true,

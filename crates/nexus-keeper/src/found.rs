@@ -40,7 +40,7 @@ pub struct Founding {
     pub(crate) cgroup: Option<PathBuf>,
     pub(crate) held: Vec<(HoldId, OwnedFd, Vec<u8>)>,
     /// `None` = nothing was kept: there are no children.
-    pub(crate) children: Option<BTreeMap<u64, OwnedFd>>,
+    pub(crate) children: Option<BTreeMap<u64, (i32, OwnedFd)>>,
     pub(crate) useless: Vec<String>,
 }
 

@@ -51,8 +51,8 @@ pub(crate) struct Table {
     /// Whether the nexusd that goes on has said `Resumed`.
     pub(crate) resumed: bool,
     pub(crate) held: Vec<(HoldId, RawFd, Vec<u8>)>,
-    /// Child and pidfd.
-    pub(crate) children: Vec<(u64, RawFd)>,
+    /// Child, pidfd, and whose that is.
+    pub(crate) children: Vec<(u64, RawFd, i32)>,
     /// Child and our end of its gate.
     pub(crate) gates: Vec<(u64, RawFd)>,
     /// Children whose whole tree has got the stop signal.
@@ -96,8 +96,9 @@ impl Table {
         let peer = self.peer.map(|(_, fd)| fd);
         let single = [Some(self.arena), self.link, self.lock, peer, self.old_program];
         let held = self.held.iter().map(|(_, fd, _)| *fd);
-        let children = self.children.iter().chain(&self.gates).map(|(_, fd)| *fd);
-        single.into_iter().flatten().chain(held).chain(children)
+        let children = self.children.iter().map(|(_, fd, _)| *fd);
+        let gates = self.gates.iter().map(|(_, fd)| *fd);
+        single.into_iter().flatten().chain(held).chain(children).chain(gates)
     }
 
     /// Let all of it survive the exec, or (after a failed one) no longer.
@@ -147,8 +148,9 @@ impl Table {
         for (id, fd, note) in &self.held {
             put(&mut out, HELD, &[id.0, fd_word(*fd)], note);
         }
-        for (child, fd) in &self.children {
-            put(&mut out, CHILD, &[*child, fd_word(*fd)], &[]);
+        for (child, fd, pid) in &self.children {
+            let pid = u64::from(pid.cast_unsigned());
+            put(&mut out, CHILD, &[*child, fd_word(*fd), pid], &[]);
         }
         for (child, fd) in &self.gates {
             put(&mut out, GATE, &[*child, fd_word(*fd)], &[]);
@@ -191,7 +193,12 @@ impl Table {
                     let (id, fd) = (HoldId(word(entry)?), fd(entry)?);
                     table.held.push((id, fd, entry.get(..NOTE_MAX).unwrap_or(entry).to_vec()));
                 }
-                CHILD => table.children.push((word(entry)?, fd(entry)?)),
+                CHILD => {
+                    let (child, fd) = (word(entry)?, fd(entry)?);
+                    // The version before says nothing of whose it is.
+                    let pid = word(entry).map_or(0, |pid| (pid as u32).cast_signed());
+                    table.children.push((child, fd, pid));
+                }
                 GATE => table.gates.push((word(entry)?, fd(entry)?)),
                 TOLD => table.told.push(word(entry)?),
                 IN_PLACE => table.in_place = word(entry)? != 0,
@@ -283,7 +290,7 @@ mod tests {
             cgroup: Some("/c".into()),
             resumed: true,
             held: vec![(HoldId(1), 74, b"pipe".to_vec()), (HoldId(2), 75, vec![])],
-            children: vec![(1, 76)],
+            children: vec![(1, 76, 99)],
             gates: vec![(1, 77)],
             told: vec![1],
             in_place: true,

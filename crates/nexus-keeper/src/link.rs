@@ -90,14 +90,14 @@ impl Link {
             link.mirror.insert(id, (handoff::take(fd)?, note));
         }
         let mut pidfds = BTreeMap::new();
-        for (child, fd) in table.children {
-            pidfds.insert(child, handoff::take(fd)?);
+        for (child, fd, pid) in table.children {
+            pidfds.insert(child, (pid, handoff::take(fd)?));
         }
         let handoff = link.handoff(pidfds)?;
         Ok((link, handoff))
     }
 
-    fn handoff(&mut self, pidfds: BTreeMap<u64, OwnedFd>) -> io::Result<Handoff> {
+    fn handoff(&mut self, pidfds: BTreeMap<u64, (i32, OwnedFd)>) -> io::Result<Handoff> {
         Ok(Handoff {
             held: self.mirror.iter().map(|(id, (_, note))| (*id, note.clone())).collect(),
             children: self.roll(pidfds)?,
@@ -109,7 +109,7 @@ impl Link {
         })
     }
 
-    fn roll(&mut self, mut pidfds: BTreeMap<u64, OwnedFd>) -> io::Result<Vec<Kept>> {
+    fn roll(&mut self, mut pidfds: BTreeMap<u64, (i32, OwnedFd)>) -> io::Result<Vec<Kept>> {
         let mut roll = Vec::new();
         for record in 0..self.arena.used() {
             let Some(now) = self.arena.changing(record) else { continue };
@@ -123,15 +123,17 @@ impl Link {
                     tree_gone: now.tree_gone,
                 },
             };
-            let pidfd = pidfds.remove(&now.child);
+            let (pid, pidfd) = pidfds.remove(&now.child).unzip();
+            // A fresh keeper may not have read yet whose it is now.
+            let pid = pid.filter(|pid| *pid > 0).unwrap_or(now.pid);
             let alive = matches!(state, KeptState::Alive);
             let copy = pidfd.as_ref().filter(|_| alive).map(OwnedFd::try_clone).transpose()?;
             if let Some(pidfd) = pidfd {
-                self.children.insert(now.child, (now.pid, pidfd));
+                self.children.insert(now.child, (pid, pidfd));
             }
             roll.push(Kept {
                 child: now.child,
-                pid: now.pid,
+                pid,
                 pidfd: copy,
                 note: self.arena.note(record, &now),
                 started_ms: now.started_ms,
@@ -205,9 +207,13 @@ impl Link {
     /// # Errors
     /// `BrokenPipe` when the keeper has closed its end (then wait for its pidfd and promote),
     /// `WouldBlock` when the queue is full, `InvalidInput` by the name of the bound that the order
-    /// breaks, or when a descriptor belongs to it (see [`Link::hold`], [`Link::take`]).
+    /// breaks, or when a descriptor belongs to it (see [`Link::hold`], [`Link::take`],
+    /// [`Link::set_main`]).
     pub fn send(&mut self, order: &Order) -> io::Result<()> {
-        if matches!(order, Order::Hold { .. } | Order::Take { .. } | Order::Upgrade { .. }) {
+        if matches!(
+            order,
+            Order::Hold { .. } | Order::Main { .. } | Order::Take { .. } | Order::Upgrade { .. }
+        ) {
             let why = "a descriptor belongs to this order: it has a function of its own";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
@@ -219,6 +225,7 @@ impl Link {
             | Order::Hold { .. }
             | Order::Kill { .. }
             | Order::Leave
+            | Order::Main { .. }
             | Order::Note { .. }
             | Order::Ping { .. }
             | Order::Resumed
@@ -256,6 +263,17 @@ impl Link {
         let copy = pidfd.try_clone()?;
         let order = Order::Take { child, pid, tag: tag.to_vec(), note: note.to_vec() };
         self.offer(&order, Some(copy))?;
+        self.children.insert(child, (pid, pidfd));
+        Ok(())
+    }
+
+    /// Have another process kept as a child's main one: see `Order::Main`.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub fn set_main(&mut self, child: u64, pid: i32, pidfd: OwnedFd) -> io::Result<()> {
+        let copy = pidfd.try_clone()?;
+        self.offer(&Order::Main { child, pid }, Some(copy))?;
         self.children.insert(child, (pid, pidfd));
         Ok(())
     }

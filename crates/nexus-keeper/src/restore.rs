@@ -2,7 +2,7 @@
 //! beginning of a new pair that goes on where the old one ended.
 
 use std::collections::BTreeMap;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use crate::arena::{Arena, Phase};
@@ -15,7 +15,7 @@ use crate::wire::{HoldId, Stage, TAG_MAX};
 pub(crate) struct Restored {
     pub(crate) arena: Arena,
     pub(crate) held: Vec<(HoldId, OwnedFd, Vec<u8>)>,
-    pub(crate) children: BTreeMap<u64, OwnedFd>,
+    pub(crate) children: BTreeMap<u64, (i32, OwnedFd)>,
 }
 
 /// Sort what was kept; `None` where no arena of this home is among it: then the rest means nothing,
@@ -35,18 +35,20 @@ pub(crate) fn restored(stored: Vec<(String, OwnedFd)>, home: &Path) -> Option<Re
     arena.set_stopping(false);
     arena.count_keeper_restart();
     find_living(&arena, &mut children);
+    let children = children.into_iter().map(|(child, pidfd)| (child, (0, pidfd))).collect();
     forbid_respawns(&arena, &held);
     Some(Restored { arena, held, children })
 }
 
-/// Pidfds that the store had no room for are opened anew: for a process that still carries the mark
-/// of just this child.
+/// Pidfds that the store had no room for, or that are of who was the main process before, are
+/// opened anew: for a process that still carries the mark of just this child.
 fn find_living(arena: &Arena, children: &mut BTreeMap<u64, OwnedFd>) {
     for record in 0..arena.used() {
         let Some(now) = arena.changing(record).filter(|now| now.phase == Phase::Running) else {
             continue;
         };
-        if children.contains_key(&now.child) || now.pid <= 0 {
+        let is_of = |pidfd: &OwnedFd| process::pid_of(pidfd.as_fd()) == Some(now.pid);
+        if children.get(&now.child).is_some_and(is_of) || now.pid <= 0 {
             continue;
         }
         // The pidfd first: what is read afterwards is of this process or of none.

@@ -124,6 +124,14 @@ pub enum Order {
     /// Exit, leaving all workers running: the end of the daemon, not of the apps. The keeper
     /// exits without starting a new nexusd.
     Leave,
+    /// Another process of its tree (its pidfd is sent with it) is the child's main process from
+    /// here on: it gets the signals, and its exit is the child's.
+    Main {
+        /// Which; it has not ended.
+        child: u64,
+        /// The process's pid, as the pidfd's owner.
+        pid: i32,
+    },
     /// Replace a child's note.
     Note {
         /// Which.

@@ -20,6 +20,8 @@ impl Keeper {
         match process::wait(pidfd.as_fd(), false) {
             Waited::Ended(ended) => self.main_ended(record, ended),
             Waited::Not => {}
+            // The event may be of who was the main process before.
+            Waited::NotOurs if !super::is_readable(pidfd.as_fd()) => {}
             Waited::NotOurs => self.foreign_ended(record, reaped),
         }
     }

@@ -237,8 +237,8 @@ impl Keeper {
             keeper.held.insert(id, Held { fd: File::from(take(fd)?), note });
         }
         let mut pidfds = BTreeMap::new();
-        for (child, fd) in table.children {
-            pidfds.insert(child, take(fd)?);
+        for (child, fd, pid) in table.children {
+            pidfds.insert(child, (pid, take(fd)?));
         }
         let mut gates = BTreeMap::new();
         for (child, fd) in table.gates {

@@ -84,6 +84,7 @@ impl Keeper {
             | Asked::Hold { .. }
             | Asked::Kill { .. }
             | Asked::Leave
+            | Asked::Main { .. }
             | Asked::Note { .. }
             | Asked::Ping { .. }
             | Asked::Release { .. }
@@ -110,6 +111,7 @@ impl Keeper {
             Asked::Hold { id, note } => self.hold(id, note, fd),
             Asked::Kill { child } => self.kill(child),
             Asked::Leave => self.leave(),
+            Asked::Main { child, pid } => self.set_main(child, pid, fd),
             Asked::Note { child, note } => {
                 let (record, mut now) = self.find(child)?;
                 self.arena.set_note(record, &mut now, note);
@@ -241,6 +243,29 @@ impl Keeper {
         self.by_pid.insert(u64::from(pid.cast_unsigned()), record);
         watch(&self.epoll, pidfd.as_fd(), self.token(Source::Pidfd, record));
         self.live[record as usize].pidfd = Some(pidfd);
+        Ok(())
+    }
+
+    /// From here on the child ends when this process does. The one before it is one of its tree.
+    fn set_main(&mut self, child: u64, pid: i32, fd: Option<OwnedFd>) -> Result<(), Refusal> {
+        let pidfd = fd.and_then(|fd| files::lift(fd).ok()).ok_or(NO_DESCRIPTOR)?;
+        let (record, mut now) = self.find(child)?;
+        let live = &mut self.live[record as usize];
+        let Some(old) = live.pidfd.take_if(|_| now.phase == Phase::Running) else {
+            return Err(NO_CHILD);
+        };
+        super::unwatch(&self.epoll, old.as_fd());
+        live.pidfd = Some(pidfd);
+        live.unsure_until = 0;
+        self.unsure.retain(|unsure| *unsure != record);
+        self.by_pid.remove(u64::from(now.pid.cast_unsigned()));
+        now.pid = pid;
+        self.arena.commit(record, now);
+        self.by_pid.insert(u64::from(pid.cast_unsigned()), record);
+        let data = self.token(Source::Pidfd, record);
+        if let Some(pidfd) = &self.live[record as usize].pidfd {
+            watch(&self.epoll, pidfd.as_fd(), data);
+        }
         Ok(())
     }
 

@@ -191,7 +191,7 @@ impl Keeper {
         let mut children = Vec::new();
         for (record, live) in self.live.iter().enumerate() {
             if let (Some(pidfd), Some(now)) = (&live.pidfd, self.arena.changing(record as u32)) {
-                children.push((now.child, pidfd.as_raw_fd()));
+                children.push((now.child, pidfd.as_raw_fd(), now.pid));
             }
         }
         let held = self.held.iter();

@@ -113,7 +113,7 @@ impl Keeper {
     /// again, every step that was begun is finished. The trees of `told` have got their signal.
     pub(super) fn read_roll(
         &mut self,
-        mut pidfds: BTreeMap<u64, OwnedFd>,
+        mut pidfds: BTreeMap<u64, (i32, OwnedFd)>,
         mut gates: BTreeMap<u64, OwnedFd>,
         told: &[u64],
     ) {
@@ -121,9 +121,16 @@ impl Keeper {
             self.live.push(Live::default());
             match self.arena.changing(record).filter(|now| now.phase != Phase::Free) {
                 None => self.free.push(record),
-                Some(now) => {
+                Some(mut now) => {
                     self.by_child.insert(now.child, record);
-                    let pidfd = pidfds.remove(&now.child);
+                    let (pid, pidfd) = pidfds.remove(&now.child).unzip();
+                    // An order of another main process was on its way to who was the keeper.
+                    if let Some(pid) = pid.filter(|pid| *pid > 0 && *pid != now.pid)
+                        && now.phase == Phase::Running
+                    {
+                        now.pid = pid;
+                        self.arena.commit(record, now);
+                    }
                     self.adopt_child(record, &now, pidfd, gates.remove(&now.child));
                     self.live[record as usize].whole_told = told.contains(&now.child);
                 }

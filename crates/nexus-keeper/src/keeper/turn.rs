@@ -32,6 +32,9 @@ impl Keeper {
                 Err(e) => return Err(e.into()),
             };
             let mut reap = false;
+            // Orders first: who has told us of its successor before it ended is not the one whose
+            // end counts (`Order::Main`).
+            events[..count].sort_by_key(|event| event.data() & 0xff != Source::Link as u64);
             for event in &events[..count] {
                 reap |= self.on_event(event.data(), event.events());
             }

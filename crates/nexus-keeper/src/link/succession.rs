@@ -64,7 +64,7 @@ impl Link {
                 self.keeper = (pid, pidfd);
                 self.socket = ours;
                 let children = std::mem::take(&mut self.children);
-                self.handoff(children.into_iter().map(|(c, (_, fd))| (c, fd)).collect())
+                self.handoff(children)
             }
         }
     }
@@ -77,7 +77,7 @@ impl Link {
     }
 
     fn table(&self) -> Table {
-        let held = self.mirror.iter();
+        let (held, children) = (self.mirror.iter(), self.children.iter());
         Table {
             home: self.home.clone(),
             arena: self.arena.fd().as_raw_fd(),
@@ -85,7 +85,7 @@ impl Link {
             limits: self.limits,
             cgroup: self.cgroup.clone(),
             held: held.map(|(id, (fd, note))| (*id, fd.as_raw_fd(), note.clone())).collect(),
-            children: self.children.iter().map(|(c, (_, fd))| (*c, fd.as_raw_fd())).collect(),
+            children: children.map(|(child, (pid, fd))| (*child, fd.as_raw_fd(), *pid)).collect(),
             old_program: self.old_program.as_ref().map(AsRawFd::as_raw_fd),
             undone: self.undone(),
             ..Table::default()

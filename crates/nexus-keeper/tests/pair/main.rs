@@ -15,6 +15,7 @@
 mod contract;
 mod endings;
 mod kernel;
+mod mains;
 mod pairs;
 mod puppet;
 mod soak;
@@ -54,6 +55,7 @@ const fn swept(name: &'static str, run: fn(&mut Puppet)) -> Case {
 const CASES: &[&[Case]] = &[
     spawns::CASES,
     endings::CASES,
+    mains::CASES,
     trees::CASES,
     stay::CASES,
     pairs::CASES,

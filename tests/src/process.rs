@@ -44,14 +44,28 @@ impl Process {
         Some(parts.map(|part| String::from_utf8_lossy(part).into_owned()).collect())
     }
 
-    /// A variable of the environment it was executed with.
+    /// A variable of the environment it was executed with; of one that is about to be executed,
+    /// that one's.
+    ///
+    /// # Panics
+    /// When a worker has not executed its program in time.
     pub fn env(self, key: &str) -> Option<String> {
-        let environ = fs::read(format!("/proc/{}/environ", self.0)).ok()?;
+        let environ = wait_for(PROMPT, "a program to be executed", || {
+            let environ = fs::read(format!("/proc/{}/environ", self.0)).unwrap_or_default();
+            (!self.alive() || !self.is_to_execute(environ.is_empty())).then_some(environ)
+        });
         environ.split(|&byte| byte == 0).find_map(|entry| {
             let entry = String::from_utf8_lossy(entry);
             let (name, value) = entry.split_once('=')?;
             (name == key).then(|| value.to_owned())
         })
+    }
+
+    /// A child of a keeper that has not executed its program yet, or is about to: then it has no
+    /// environment.
+    fn is_to_execute(self, bare: bool) -> bool {
+        let keeper = |process: Process| process.comm().as_deref() == Some("nexus-keeper");
+        (bare || keeper(self)) && self.ppid().is_some_and(|parent| keeper(Process(parent)))
     }
 
     /// Its children, by a look at every process.

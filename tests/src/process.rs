@@ -50,15 +50,20 @@ impl Process {
     /// # Panics
     /// When a worker has not executed its program in time.
     pub fn env(self, key: &str) -> Option<String> {
-        let environ = wait_for(PROMPT, "a program to be executed", || {
-            let environ = fs::read(format!("/proc/{}/environ", self.0)).unwrap_or_default();
-            (!self.alive() || !self.is_to_execute(environ.is_empty())).then_some(environ)
-        });
-        environ.split(|&byte| byte == 0).find_map(|entry| {
-            let entry = String::from_utf8_lossy(entry);
-            let (name, value) = entry.split_once('=')?;
-            (name == key).then(|| value.to_owned())
+        wait_for(PROMPT, "a program to be executed", || {
+            let environ = self.environ();
+            let executed = !self.alive() || !self.is_to_execute(environ.is_empty());
+            executed.then(|| value_of(&environ, key))
         })
+    }
+
+    /// Whether its environment, as it is now, has this.
+    pub fn carries(self, key: &str, value: &str) -> bool {
+        value_of(&self.environ(), key).as_deref() == Some(value)
+    }
+
+    fn environ(self) -> Vec<u8> {
+        fs::read(format!("/proc/{}/environ", self.0)).unwrap_or_default()
     }
 
     /// A child of a keeper that has not executed its program yet, or is about to: then it has no
@@ -124,8 +129,16 @@ pub fn with_env(key: &str, value: &str) -> Vec<Process> {
     let me = std::process::id();
     all()
         .filter(|process| u32::try_from(process.0) != Ok(me))
-        .filter(|process| process.env(key).as_deref() == Some(value) && process.alive())
+        .filter(|process| process.carries(key, value) && process.alive())
         .collect()
+}
+
+fn value_of(environ: &[u8], key: &str) -> Option<String> {
+    environ.split(|&byte| byte == 0).find_map(|entry| {
+        let entry = String::from_utf8_lossy(entry);
+        let (name, value) = entry.split_once('=')?;
+        (name == key).then(|| value.to_owned())
+    })
 }
 
 fn all() -> impl Iterator<Item = Process> {

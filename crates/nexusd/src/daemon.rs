@@ -8,6 +8,7 @@ use nexus_proto::Operation;
 use nexus_spec::Name;
 use tokio::sync::{mpsc, watch};
 
+use crate::reports::Newborn;
 use crate::clock;
 use crate::clockwork::Clockwork;
 use crate::command::{Begun, Command};
@@ -59,8 +60,8 @@ pub(crate) struct Daemon {
     pub(crate) pid_by_child: HashMap<u64, i32>,
     /// Which child a main process is.
     pub(crate) pids: HashMap<i32, u64>,
-    /// Children that the keeper spawned in place of others, until it reports their birth.
-    pub(crate) respawns: HashMap<u64, u64>,
+    /// Children that have not run their programs yet: the core is told of them when they do.
+    pub(crate) newborn: HashMap<u64, Newborn>,
     /// Why a child could not be started, beyond an errno.
     pub(crate) excuses: BTreeMap<u64, String>,
     /// Sockets that only workers have: app and address.

@@ -15,6 +15,15 @@ use crate::records::{Entry, Run};
 use crate::roll::exit;
 use crate::spawn::spawn_error;
 
+/// A child that has not run its program yet.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Newborn {
+    /// Its main process, once there is one.
+    pid: Option<i32>,
+    /// In whose place the keeper has put it.
+    old: Option<u64>,
+}
+
 /// Datagrams taken before something else has its turn.
 const WORDS_MAX: usize = 64;
 
@@ -34,6 +43,7 @@ impl Daemon {
             Report::Exited { child, ended, at_ms, tree_gone } => {
                 let (exit, at) = (exit(ended), Time(at_ms));
                 let note = self.notes.get(&child).cloned();
+                self.runs_its_program(child);
                 self.turn(Event::Exited { child: ChildId(child), exit, at, tree_gone }, NOBODY);
                 self.tell_end(note, child, exit);
                 self.dies(child);
@@ -41,10 +51,11 @@ impl Daemon {
             Report::Refused { child, errno, why } => self.refused(child, errno, why),
             Report::Respawned { old, new } => {
                 self.bequeath(old, new);
-                self.respawns.insert(new, old);
+                self.newborn.insert(new, Newborn { pid: None, old: Some(old) });
             }
             Report::Running { child } => {
                 tracing::debug!(child, "runs its program");
+                self.runs_its_program(child);
                 self.sample(child);
                 self.probe(child);
             }
@@ -52,15 +63,15 @@ impl Daemon {
                 self.lives(child, pid);
                 self.tell_birth(child);
                 self.keep_run(child);
-                let (child, pid) = (ChildId(child), Pid(pid));
-                let event = match self.respawns.remove(&child.0) {
-                    Some(old) => Event::Respawned { old: ChildId(old), new: child, pid },
-                    None => Event::Spawned { child, pid },
-                };
-                self.turn(event, NOBODY);
+                self.newborn.entry(child).or_default().pid = Some(pid);
             }
             Report::SpawnFailed { child, stage, errno } => {
                 self.excuse(child, stage, errno);
+                match self.newborn.get(&child) {
+                    // The core is to know in whose place it was.
+                    Some(Newborn { old: Some(_), .. }) => self.runs_its_program(child),
+                    Some(_) | None => drop(self.newborn.remove(&child)),
+                }
                 let error = spawn_error(errno);
                 self.turn(Event::SpawnFailed { child: ChildId(child), error }, NOBODY);
                 self.dies(child);
@@ -71,6 +82,20 @@ impl Daemon {
             }
             Report::Pong { .. } | Report::Upgrade => {}
         }
+    }
+
+    /// A child that has been born runs its program, or has ended.
+    pub(crate) fn runs_its_program(&mut self, child: u64) {
+        if self.shutdown.is_some() {
+            return;
+        }
+        let Some(Newborn { pid: Some(pid), old }) = self.newborn.remove(&child) else { return };
+        let (child, pid) = (ChildId(child), Pid(pid));
+        let event = match old {
+            Some(old) => Event::Respawned { old: ChildId(old), new: child, pid },
+            None => Event::Spawned { child, pid },
+        };
+        self.turn(event, NOBODY);
     }
 
     /// The keeper has put `new` in the place of `old`, perhaps before it read that we had done with
@@ -104,6 +129,7 @@ impl Daemon {
     }
 
     fn dies(&mut self, child: u64) {
+        self.newborn.remove(&child);
         self.holdings.dies(child);
         if let Some(pid) = self.pid_by_child.remove(&child) {
             self.pids.remove(&pid);
@@ -163,7 +189,11 @@ impl Daemon {
             let Some(said) = crate::notify::peek(socket)? else { return Ok(false) };
             if !said.words.is_empty() {
                 match self.sender(&said) {
-                    Some(child) => said.words.into_iter().for_each(|word| self.heard(child, word)),
+                    Some(child) => {
+                        // Who speaks runs a program; the keeper may not have seen that yet.
+                        self.runs_its_program(child.0);
+                        said.words.into_iter().for_each(|word| self.heard(child, word));
+                    }
                     None => self.stranger(said.pid),
                 }
             }

@@ -274,6 +274,7 @@ impl Daemon {
             None => spec.script.as_path(),
         };
         let excuse = match stage {
+            Stage::Fork if errno == KILLED => "was killed before it ran its program".into(),
             Stage::Fork => format!("could not be started: no new process: {words}"),
             Stage::Grants => {
                 format!("could not be granted its `nice`, `oom_score_adj` or `rlimits`: {words}")
@@ -355,10 +356,13 @@ fn is_of_a_dead_keeper(errno: i32) -> bool {
     [Errno::EPIPE, Errno::ECONNRESET, Errno::ENOTCONN].contains(&Errno::from_raw(errno))
 }
 
+/// The keeper's word for a child that somebody killed before it ran its program.
+const KILLED: i32 = Errno::ECANCELED as i32;
+
 /// Whether another try may help.
 pub(crate) fn spawn_error(errno: i32) -> SpawnError {
     let resources = [Errno::EAGAIN, Errno::ENOMEM, Errno::EMFILE, Errno::ENFILE, Errno::ENOSPC];
-    if resources.contains(&Errno::from_raw(errno)) {
+    if resources.contains(&Errno::from_raw(errno)) || errno == KILLED {
         SpawnError::Resources(errno)
     } else {
         SpawnError::Permanent(errno)

@@ -147,7 +147,7 @@ impl Stage {
     /// Every living process of an app, whoever knows it.
     pub(crate) fn workers(&self, app: &str) -> Vec<Process> {
         let mut all = self.home.processes();
-        all.retain(|process| process.env("NEXUS_APP").as_deref() == Some(app));
+        all.retain(|process| process.carries("NEXUS_APP", app));
         all
     }
 

@@ -66,7 +66,7 @@ fn a_fork_bomb_ends_with_its_worker() {
     home.ctl(&["start", "ecosystem.toml", "-q"]).ok();
     let bombs = || {
         let mut all = home.processes();
-        all.retain(|process| process.env("NEXUS_APP").as_deref() == Some("bomb"));
+        all.retain(|process| process.carries("NEXUS_APP", "bomb"));
         all.len()
     };
     wait_for(PROMPT, "the bomb", || (bombs() > 250).then_some(()));

@@ -33,7 +33,7 @@ fn limit(process: Process, files: usize) {
 /// Its workers, by a look at every process: nobody of ours need answer.
 fn workers(home: &Home, app: &str) -> Vec<Process> {
     let mut all = home.processes();
-    all.retain(|process| process.env("NEXUS_APP").as_deref() == Some(app));
+    all.retain(|process| process.carries("NEXUS_APP", app));
     all
 }
 

@@ -66,7 +66,7 @@ pub(super) fn begin(
         forgotten: VecDeque::new(),
         pid_by_child: HashMap::new(),
         pids: HashMap::new(),
-        respawns: HashMap::new(),
+        newborn: HashMap::new(),
         excuses: BTreeMap::new(),
         unadopted: BTreeSet::new(),
         queue: VecDeque::new(),

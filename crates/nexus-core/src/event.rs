@@ -175,6 +175,13 @@ pub enum Event {
         /// Nothing of its tree was left when it went.
         tree_gone: bool,
     },
+    /// Another process of a child's tree is its main one from here on, as it says.
+    Main {
+        /// Which.
+        child: ChildId,
+        /// That process.
+        pid: Pid,
+    },
     /// A child is ready: it said so, or a check did.
     Ready {
         /// Which.
@@ -210,7 +217,7 @@ pub enum Event {
         /// Why.
         error: SpawnError,
     },
-    /// A child exists and is about to execute, or executes, its program.
+    /// A child executes its program.
     Spawned {
         /// Which.
         child: ChildId,

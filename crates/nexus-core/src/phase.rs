@@ -140,6 +140,20 @@ impl Phase {
         self
     }
 
+    /// The same, with another main process, if there is one at all.
+    pub(crate) fn led_by(mut self, leader: Pid) -> Phase {
+        match &mut self {
+            Phase::Online { pid, .. } | Phase::Warming { pid, .. } => *pid = leader,
+            Phase::Stopping { pid, .. } => *pid = pid.map(|_| leader),
+            Phase::Backoff { .. }
+            | Phase::Errored
+            | Phase::Idle
+            | Phase::Reaping { .. }
+            | Phase::Spawning { .. } => {}
+        }
+        self
+    }
+
     /// The main process, while it lives and has been reported.
     pub fn pid(self) -> Option<Pid> {
         match self {

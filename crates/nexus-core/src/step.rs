@@ -39,6 +39,16 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
             }
             Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
         },
+        Event::Main { child, pid } => match seat(&turn, child) {
+            Some(Seat::Stray(_)) => stray::led_by(&mut turn, child, pid),
+            Some(Seat::Successor(name, instance)) => {
+                successor::led_by(&mut turn, &name, instance, pid);
+            }
+            Some(Seat::Worker(name, instance)) => {
+                worker::led_by(&mut turn, &name, instance, pid);
+            }
+            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
+        },
         Event::Ready { child } => match seat(&turn, child) {
             Some(Seat::Successor(name, instance)) => {
                 successor::said_ready(&mut turn, &name, instance);

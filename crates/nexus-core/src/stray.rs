@@ -88,6 +88,13 @@ pub(crate) fn extend(turn: &mut Turn, child: ChildId, until: Time) {
     }
 }
 
+/// Another process is its main one.
+pub(crate) fn led_by(turn: &mut Turn, child: ChildId, pid: Pid) {
+    if let Some(phase) = turn.state.strays.get(&child).map(|stray| stray.phase) {
+        put(turn, child, phase.led_by(pid));
+    }
+}
+
 /// Its deadline has passed.
 pub(crate) fn due(turn: &mut Turn, child: ChildId) {
     let Some(stray) = turn.state.strays.get(&child) else { return };

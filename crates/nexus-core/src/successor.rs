@@ -109,6 +109,15 @@ pub(crate) fn extend(turn: &mut Turn, name: &Name, instance: u16, until: Time) {
     });
 }
 
+/// Another process is its main one.
+pub(crate) fn led_by(turn: &mut Turn, name: &Name, instance: u16, pid: Pid) {
+    turn.state.alter(name, instance, |_, slot| {
+        if let Some(successor) = &mut slot.successor {
+            successor.phase = successor.phase.led_by(pid);
+        }
+    });
+}
+
 /// Its deadline has passed.
 pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
     let Some(said) = spec(turn, name, instance).map(|spec| spec.ready.is_said()) else { return };

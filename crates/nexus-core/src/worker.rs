@@ -110,6 +110,11 @@ pub(crate) fn extend(turn: &mut Turn, name: &Name, instance: u16, until: Time) {
     });
 }
 
+/// Another process is its main one.
+pub(crate) fn led_by(turn: &mut Turn, name: &Name, instance: u16, pid: Pid) {
+    turn.state.alter(name, instance, |_, slot| slot.phase = slot.phase.led_by(pid));
+}
+
 /// What an exit was and what it led to.
 pub(crate) struct Told {
     pub(crate) last: LastExit,

@@ -273,9 +273,12 @@ impl Link {
     /// As [`Link::send`].
     pub fn set_main(&mut self, child: u64, pid: i32, pidfd: OwnedFd) -> io::Result<()> {
         let copy = pidfd.try_clone()?;
-        self.offer(&Order::Main { child, pid }, Some(copy))?;
-        self.children.insert(child, (pid, pidfd));
-        Ok(())
+        let offered = self.offer(&Order::Main { child, pid }, Some(copy));
+        // One that takes the place of a dead keeper reads it from what is handed over.
+        if offered.as_ref().map_or_else(|e| e.kind() == io::ErrorKind::BrokenPipe, |()| true) {
+            self.children.insert(child, (pid, pidfd));
+        }
+        offered
     }
 
     /// The next report; `Ok(None)` = none now.

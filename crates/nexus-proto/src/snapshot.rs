@@ -326,8 +326,8 @@ pub struct EventView {
     pub at: String,
     /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
     /// `limit`, `watch`, `cron`, `run`, `run_queued`, `run_skipped`, `missed`, `config`, `operator`,
-    /// `daemon_start`, `promoted`, `adopt`, `left_alone`, `upgraded`, `rolled_back`, `save`. May
-    /// grow.
+    /// `daemon_start`, `promoted`, `adopt`, `left_alone`, `upgraded`, `rolled_back`, `save`, `main`,
+    /// `main_refused`. May grow.
     pub kind: String,
     /// The app, if it is about one.
     #[cfg_attr(test, schemars(with = "Option<String>"))]

@@ -266,6 +266,14 @@ impl Daemon {
         self.log(self.about(ChildId(child), line));
     }
 
+    /// Something that a child has said and done itself.
+    pub(crate) fn tell_of(&mut self, child: ChildId, kind: &str, detail: String) {
+        let Some(note) = self.notes.get(&child.0) else { return };
+        let instance = note.worker.map(|(instance, _)| instance);
+        let line = Line::of(kind, note.app.clone(), instance, detail, NOBODY);
+        self.log(self.about(child, line));
+    }
+
     /// A worker that held no place any more has ended: replaced, or one too many. The core has
     /// nothing to say about that, but nobody who was told to live ends untold.
     pub(crate) fn tell_end(&mut self, note: Option<Note>, child: u64, exit: Exit) {

@@ -49,6 +49,7 @@ impl Daemon {
                 )
                 | None => {}
             },
+            Word::Main(pid) => self.set_main(child, pid),
             Word::Ready => {
                 self.says(child, |said| said.reloading = false);
                 if self.ready_of(child) == Some(&Ready::Notify) {

@@ -27,6 +27,7 @@ mod home;
 mod journal;
 mod lines;
 mod log_sources;
+mod mains;
 mod measure;
 mod metrics;
 mod note;

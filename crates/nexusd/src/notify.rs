@@ -52,6 +52,8 @@ pub(crate) enum Word {
     Extend(Span),
     /// A line that is no setting, on a descriptor of its own: a newline, or a message of Node's.
     Line(String),
+    /// `MAINPID=`: another process is its main one.
+    Main(i32),
     /// `READY=1`.
     Ready,
     /// `RELOADING=1`: it reads its configuration anew, and will say `READY=1` then.
@@ -180,6 +182,7 @@ fn settings(data: &[u8]) -> Vec<Word> {
             ("STOPPING", "1") => Some(Word::Stopping),
             ("WATCHDOG", "1") => Some(Word::Alive),
             ("WATCHDOG", "trigger") => Some(Word::Trigger),
+            ("MAINPID", pid) => Some(Word::Main(pid.parse().ok().filter(|pid| *pid > 1)?)),
             ("STATUS", text) => Some(Word::Status(shown(text))),
             ("EXTEND_TIMEOUT_USEC", time) => {
                 let span = Span(time.parse::<u64>().ok()?.div_ceil(1_000));
@@ -269,6 +272,8 @@ mod tests {
 
     #[test]
     fn what_is_said_in_settings() {
+        let mains = settings(b"MAINPID=77\nMAINPID=1\nMAINPID=-5\nMAINPID=x\nMAINPID=99999999999");
+        assert_eq!(mains, [Word::Main(77)]);
         let all = b"READY=1\nRELOADING=1\nSTOPPING=1\nREADY=2\nX\nEXTEND_TIMEOUT_USEC=1500\n";
         let words = [
             Word::Ready,

@@ -150,7 +150,7 @@ impl Daemon {
 
     /// Keep what a cold start needs to find the child again after the death of both of us: from its
     /// birth on, since it may run its program before we hear of that.
-    fn keep_run(&mut self, child: u64) {
+    pub(crate) fn keep_run(&mut self, child: u64) {
         if let Some(run) = self.run(child) {
             self.store.keep(Entry::Run(run));
             self.store.commit();

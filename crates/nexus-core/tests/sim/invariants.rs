@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{ChildId, Event, Fact, Milestone, Purpose, SlotId};
 
-use crate::keeper::pid_of;
+use crate::keeper::{main_of, pid_of};
 use crate::world::World;
 
 impl World {
@@ -64,7 +64,9 @@ impl World {
                 .by_child(child)
                 .and_then(|(app, at)| self.state.app(app.as_str())?.slot(at));
             if let Some(slot) = place.filter(|_| kept.alive && kept.born && !kept.terminated) {
-                assert_eq!(slot.phase.pid(), Some(pid_of(child)), "of {child:?}: {slot:?}");
+                let pid = slot.phase.pid();
+                let is_its = [pid_of(child), main_of(child)].map(Some).contains(&pid);
+                assert!(is_its, "of {child:?}: {slot:?}");
             }
             if let (Some(slot), false) = (kept.slot(), kept.terminated || !kept.alive || beside) {
                 let other = serving.insert(slot, child);

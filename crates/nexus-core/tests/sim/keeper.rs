@@ -21,6 +21,7 @@ pub(crate) enum Fate {
     Checked(ChildId),
     Dies(ChildId, Death),
     Extends(ChildId),
+    Leads(ChildId),
     Ready(ChildId),
     Respawn(ChildId),
     TreeEnds(ChildId),
@@ -180,6 +181,7 @@ impl Keeper {
                 }
                 if rng.chance(20) {
                     self.later(born + Span(rng.below(300)), Fate::Extends(child));
+                    self.later(born + Span(rng.below(300)), Fate::Leads(child));
                 }
                 if rng.chance(80) {
                     self.later(born + Span(rng.below(200)), Fate::Ready(child));
@@ -285,6 +287,12 @@ impl Keeper {
                     self.report(rng, now, Event::Extend { child, until });
                 }
             }
+            Fate::Leads(child) => {
+                let kept = self.kept.get_mut(&child).filter(|kept| kept.alive && kept.born);
+                let Some(kept) = kept else { return };
+                kept.entry.pid = Some(main_of(child));
+                self.report(rng, now, Event::Main { child, pid: main_of(child) });
+            }
             Fate::Ready(child) => {
                 let kept = self.kept.get_mut(&child).filter(|kept| kept.alive);
                 let Some(kept) = kept else { return };
@@ -379,7 +387,12 @@ impl Keeper {
     }
 }
 
-/// The process of a child.
+/// A process of its tree that is to be its main one.
+pub(crate) fn main_of(child: ChildId) -> Pid {
+    Pid(pid_of(child).0 + 1_000_000)
+}
+
+/// The process that was spawned for a child.
 pub(crate) fn pid_of(child: ChildId) -> Pid {
     Pid(1_000 + i32::try_from(child.0).unwrap())
 }

@@ -1,0 +1,67 @@
+//! `MAINPID=` (`sd_notify(3)`): a worker says which process of its tree is its main one from here
+//! on: a server that executes its successor itself, or a program that goes on in a child.
+
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nexus_core::{ChildId, Event, Pid};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use crate::daemon::Daemon;
+use crate::facts::NOBODY;
+use crate::notify::main_of;
+
+impl Daemon {
+    /// From here on this process gets the signals, is measured, and ends the worker when it ends.
+    /// It must be a descendant of the one that has been the main process: anything else is told,
+    /// and changes nothing.
+    pub(crate) fn set_main(&mut self, child: ChildId, pid: i32) {
+        let Some(&old) = self.pid_by_child.get(&child.0) else { return };
+        if pid == old {
+            return;
+        }
+        let pidfd = match self.descendant(pid, old) {
+            Ok(pidfd) => pidfd,
+            Err(why) => {
+                let detail = format!("names {pid} as its main process, which {why}");
+                return self.tell_of(child, "main_refused", detail);
+            }
+        };
+        match self.holdings.link.set_main(child.0, pid, pidfd) {
+            // A keeper that is gone is replaced by the loop, with what it was told.
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            Err(error) => {
+                return tracing::error!(pid, %error, "the keeper was not told of a main process");
+            }
+        }
+        self.pids.remove(&old);
+        self.pids.insert(pid, child.0);
+        self.pid_by_child.insert(child.0, pid);
+        self.holdings.dies(child.0);
+        self.holdings.lives(child.0);
+        self.keep_run(child.0);
+        self.sampling.forget(child.0);
+        self.sample(child.0);
+        self.turn(Event::Main { child, pid: Pid(pid) }, NOBODY);
+        self.tell_of(child, "main", format!("{pid} is its main process, in place of {old}"));
+    }
+
+    /// A pidfd that is certain to be of a process below `main`.
+    fn descendant(&self, pid: i32, main: i32) -> Result<OwnedFd, &'static str> {
+        const GONE: &str = "is not there";
+        let pidfd = rustix::process::Pid::from_raw(pid)
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+            .ok_or(GONE)?;
+        if main_of(pid, |pid| self.pids.contains_key(&pid)) != Some(main) {
+            return Err("does not descend from the one it has");
+        }
+        // What was read was read of this process only if it has not ended meanwhile.
+        let mut asked = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut asked, PollTimeout::ZERO) {
+            Ok(0) => Ok(pidfd),
+            Ok(_) | Err(_) => Err(GONE),
+        }
+    }
+}

@@ -31,6 +31,7 @@ mod log_lines;
 mod logs;
 mod logs_api;
 mod logs_chosen;
+mod mainpid;
 mod manual;
 mod metrics;
 mod monit;

@@ -1,0 +1,94 @@
+//! `MAINPID=`: a worker names another process of its tree as its main one.
+
+use nexus_tests::{Home, PROMPT, Process, wait_for, with_env};
+use nix::sys::signal::Signal;
+
+use crate::{app, shell};
+
+/// What `sd_notify(3)` and `sd_notify_barrier(3)` do.
+const SAY: &str = "import os, socket, sys, time\n\
+    it = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+    to = '\\0' + os.environ['NOTIFY_SOCKET'][1:]\n\
+    say = lambda text: it.sendto(text.encode(), to)\n\
+    def barrier():\n\
+    \x20   ours, theirs = os.pipe()\n\
+    \x20   socket.send_fds(it, [b'BARRIER=1'], [theirs], 0, to)\n\
+    \x20   os.close(theirs)\n\
+    \x20   os.read(ours, 1)\n";
+
+/// A program that goes on in a child, as one does that replaces itself.
+const GOES_ON: &str = "if os.fork():\n\
+    \x20   time.sleep(1000)\n\
+    first = os.getppid()\n\
+    say(f'READY=1\\nMAINPID={os.getpid()}')\n\
+    barrier()\n\
+    os.kill(first, 9)\n\
+    time.sleep(1000)\n";
+
+#[test]
+fn who_is_named_is_the_worker_from_then_on() {
+    let home = Home::new();
+    let name = format!("heir-{}", std::process::id());
+    home.write("it.py", &format!("{SAY}{GOES_ON}"));
+    home.write("ecosystem.toml", &app(&name, "it.py", &[], "ready = \"notify\""));
+    home.ctl(&["start"]).ok();
+    let heir = home.until(&name, "its heir", |app| {
+        let main = app.main();
+        main.alive() && main.ppid() == home.keeper().map(|keeper| keeper.0)
+    });
+    let heir = heir.main();
+    wait_for(PROMPT, "the event", || (home.events_of(&name, "main").len() == 1).then_some(()));
+    let stands = || {
+        let app = home.known(&name);
+        assert_eq!((app.main(), app.status(), app.restarts()), (heir, "online", vec![0]));
+        assert!(home.events_of(&name, "exit").is_empty());
+    };
+    stands();
+
+    // Whoever of us is killed: it is the one that is kept.
+    for doomed in [vec![home.daemon()], vec![home.keeper()], vec![home.daemon(), home.keeper()]] {
+        let doomed: Vec<Process> = doomed.into_iter().flatten().collect();
+        doomed.iter().for_each(|process| process.signal(Signal::SIGSTOP));
+        doomed.iter().for_each(|process| process.signal(Signal::SIGKILL));
+        for process in doomed {
+            wait_for(PROMPT, "its end", || (!process.alive()).then_some(()));
+        }
+        stands();
+    }
+
+    // Its end is the worker's.
+    heir.signal(Signal::SIGKILL);
+    home.until(&name, "its successor", |app| {
+        app.restarts() == [1] && app.status() == "online" && app.main() != heir
+    });
+    home.ctl(&["stop", &name]).ok();
+    assert_eq!(with_env("NEXUS_APP", &name), []);
+}
+
+#[test]
+fn nobody_else_can_be_named() {
+    let home = Home::new();
+    let names = "for line in sys.stdin:\n\x20   say(line.strip())\n";
+    home.write("it.py", &format!("{SAY}say('READY=1')\n{names}"));
+    let both = app("it", "it.py", &[], "ready = \"notify\"\nstdin = true")
+        + &shell("other", "exec sleep 1000", crate::AT_ONCE);
+    home.write("ecosystem.toml", &both);
+    home.ctl(&["start"]).ok();
+    let (it, other) = (home.known("it").main(), home.known("other").main());
+    let strangers = [other.0, std::process::id() as i32, home.keeper().unwrap().0, 4_194_303];
+    for (count, pid) in strangers.into_iter().enumerate() {
+        home.ctl(&["send", "it", &format!("MAINPID={pid}")]).ok();
+        wait_for(PROMPT, "its refusal", || {
+            let told = home.events_of("it", "main_refused");
+            (told.len() == count + 1).then_some(())
+        });
+        assert_eq!(home.known("it").main(), it);
+    }
+    let told = home.events_of("it", "main_refused");
+    let wanted =
+        format!("names {} as its main process, which does not descend from the one it has", other.0);
+    assert_eq!(told[0]["detail"], wanted);
+    home.ctl(&["stop", "it"]).ok();
+    assert!(other.alive());
+    assert!(home.events_of("it", "main").is_empty());
+}

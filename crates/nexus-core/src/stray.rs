@@ -4,7 +4,7 @@
 use nexus_spec::Name;
 
 use crate::action::Action;
-use crate::event::{ChildId, SlotId, Time};
+use crate::event::{ChildId, Pid, SlotId, Time};
 use crate::phase::Phase;
 use crate::state::{Marks, Seat};
 use crate::stop::{self, Farewell, Leaver};

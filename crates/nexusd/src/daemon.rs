@@ -8,7 +8,6 @@ use nexus_proto::Operation;
 use nexus_spec::Name;
 use tokio::sync::{mpsc, watch};
 
-use crate::reports::Newborn;
 use crate::clock;
 use crate::clockwork::Clockwork;
 use crate::command::{Begun, Command};
@@ -21,6 +20,7 @@ use crate::origin::Origin;
 use crate::outputs::Outputs;
 use crate::probes::Probes;
 use crate::records::Entry;
+use crate::reports::Newborn;
 use crate::sampling::Sampling;
 use crate::store::Store;
 use crate::watching::Watching;

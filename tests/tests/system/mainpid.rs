@@ -85,8 +85,10 @@ fn nobody_else_can_be_named() {
         assert_eq!(home.known("it").main(), it);
     }
     let told = home.events_of("it", "main_refused");
-    let wanted =
-        format!("names {} as its main process, which does not descend from the one it has", other.0);
+    let wanted = format!(
+        "names {} as its main process, which does not descend from the one it has",
+        other.0
+    );
     assert_eq!(told[0]["detail"], wanted);
     home.ctl(&["stop", "it"]).ok();
     assert!(other.alive());

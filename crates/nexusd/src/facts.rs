@@ -266,12 +266,30 @@ impl Daemon {
         self.log(self.about(ChildId(child), line));
     }
 
-    /// Something that a child has said and done itself.
-    pub(crate) fn tell_of(&mut self, child: ChildId, kind: &str, detail: String) {
-        let Some(note) = self.notes.get(&child.0) else { return };
+    /// Another process is a child's main one.
+    pub(crate) fn tell_main(&mut self, child: ChildId, pid: i32, old: i32) {
+        let detail = format!("{pid} is its main process, in place of {old}");
+        // It may come again: what is told of a child by its number is told once.
+        if let Some(line) = self.line_of(child, "main", detail) {
+            self.log(Line { child: None, pid: Some(pid), ..line });
+            self.publish();
+        }
+    }
+
+    /// A child has named a main process that cannot be it. Told once of each child: it may do so
+    /// all the time.
+    pub(crate) fn tell_main_refused(&mut self, child: ChildId, pid: i32, why: &str) {
+        let detail = format!("names {pid} as its main process, which {why}");
+        if let Some(line) = self.line_of(child, "main_refused", detail) {
+            self.log(self.about(child, line));
+            self.publish();
+        }
+    }
+
+    fn line_of<'a>(&self, child: ChildId, kind: &'a str, detail: String) -> Option<Line<'a>> {
+        let note = self.notes.get(&child.0)?;
         let instance = note.worker.map(|(instance, _)| instance);
-        let line = Line::of(kind, note.app.clone(), instance, detail, NOBODY);
-        self.log(self.about(child, line));
+        Some(Line::of(kind, note.app.clone(), instance, detail, NOBODY))
     }
 
     /// A worker that held no place any more has ended: replaced, or one too many. The core has

@@ -23,10 +23,7 @@ impl Daemon {
         }
         let pidfd = match self.descendant(pid, old) {
             Ok(pidfd) => pidfd,
-            Err(why) => {
-                let detail = format!("names {pid} as its main process, which {why}");
-                return self.tell_of(child, "main_refused", detail);
-            }
+            Err(why) => return self.tell_main_refused(child, pid, why),
         };
         match self.holdings.link.set_main(child.0, pid, pidfd) {
             // A keeper that is gone is replaced by the loop, with what it was told.
@@ -45,7 +42,7 @@ impl Daemon {
         self.sampling.forget(child.0);
         self.sample(child.0);
         self.turn(Event::Main { child, pid: Pid(pid) }, NOBODY);
-        self.tell_of(child, "main", format!("{pid} is its main process, in place of {old}"));
+        self.tell_main(child, pid, old);
     }
 
     /// A pidfd that is certain to be of a process below `main`.

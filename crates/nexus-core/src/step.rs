@@ -39,16 +39,7 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
             }
             Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
         },
-        Event::Main { child, pid } => match seat(&turn, child) {
-            Some(Seat::Stray(_)) => stray::led_by(&mut turn, child, pid),
-            Some(Seat::Successor(name, instance)) => {
-                successor::led_by(&mut turn, &name, instance, pid);
-            }
-            Some(Seat::Worker(name, instance)) => {
-                worker::led_by(&mut turn, &name, instance, pid);
-            }
-            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
-        },
+        Event::Main { child, pid } => led_by(&mut turn, child, pid),
         Event::Ready { child } => match seat(&turn, child) {
             Some(Seat::Successor(name, instance)) => {
                 successor::said_ready(&mut turn, &name, instance);
@@ -117,7 +108,16 @@ fn tree_gone(turn: &mut Turn, child: ChildId) {
     }
 }
 
-/// The keeper has put `new` in the place of `old`. Taken, if its place is free and it is wanted.
+/// Another process is a child's main one.
+fn led_by(turn: &mut Turn, child: ChildId, pid: Pid) {
+    match seat(turn, child) {
+        Some(Seat::Stray(_)) => stray::led_by(turn, child, pid),
+        Some(Seat::Successor(name, instance)) => successor::led_by(turn, &name, instance, pid),
+        Some(Seat::Worker(name, instance)) => worker::led_by(turn, &name, instance, pid),
+        Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
+    }
+}
+
 fn spawned(turn: &mut Turn, child: ChildId, pid: Pid) {
     match seat(turn, child) {
         Some(Seat::Build(name)) => build::spawned(turn, &name, pid),
@@ -128,6 +128,7 @@ fn spawned(turn: &mut Turn, child: ChildId, pid: Pid) {
     }
 }
 
+/// The keeper has put `new` in the place of `old`. Taken, if its place is free and it is wanted.
 fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
     if seat(turn, new).is_some() {
         // The roll had it already, perhaps before it had a process.

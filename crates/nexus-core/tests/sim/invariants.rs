@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{ChildId, Event, Fact, Milestone, Purpose, SlotId};
 
-use crate::keeper::{main_of, pid_of};
+use crate::pids::{main_of, pid_of};
 use crate::world::World;
 
 impl World {

@@ -10,6 +10,7 @@ use nexus_core::{
 };
 use nexus_spec::{Name, Span};
 
+use crate::pids::{main_of, pid_of};
 use crate::rng::Rng;
 
 /// What the world does to a child, sooner or later.
@@ -385,16 +386,6 @@ impl Keeper {
         heir.born = true;
         self.report(rng, now, Event::Respawned { old, new, pid: pid_of(new) });
     }
-}
-
-/// A process of its tree that is to be its main one.
-pub(crate) fn main_of(child: ChildId) -> Pid {
-    Pid(pid_of(child).0 + 1_000_000)
-}
-
-/// The process that was spawned for a child.
-pub(crate) fn pid_of(child: ChildId) -> Pid {
-    Pid(1_000 + i32::try_from(child.0).unwrap())
 }
 
 fn exit_of(rng: &mut Rng, death: Death) -> Exit {

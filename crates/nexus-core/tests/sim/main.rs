@@ -12,6 +12,7 @@ mod disk;
 mod invariants;
 mod keeper;
 mod owed;
+mod pids;
 mod rng;
 mod truth;
 mod world;

@@ -10,8 +10,9 @@ use nexus_spec::{Name, Span};
 
 use crate::contract::Contract;
 use crate::disk::Disk;
-use crate::keeper::{Fate, Keeper, pid_of};
+use crate::keeper::{Fate, Keeper};
 use crate::owed::{Moved, fact};
+use crate::pids::pid_of;
 use crate::rng::Rng;
 use crate::truth::Truth;
 

@@ -5,11 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{
-    Breach, ChildId, Ended, Entry, Event, Exam, Exit, Limit, OnExit, Pid, Purpose, Roll, SlotId,
-    SpawnError, Time,
+    Breach, ChildId, Ended, Entry, Event, Exam, Exit, Limit, OnExit, Purpose, Roll, SlotId, Time,
 };
 use nexus_spec::{Name, Span};
 
+use crate::deaths::{Death, exit_of};
 use crate::pids::{main_of, pid_of};
 use crate::rng::Rng;
 
@@ -26,16 +26,6 @@ pub(crate) enum Fate {
     Ready(ChildId),
     Respawn(ChildId),
     TreeEnds(ChildId),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Death {
-    Crash,
-    Finish,
-    Killed,
-    Refused,
-    NoRoom,
-    Terminated,
 }
 
 /// One kept child.
@@ -385,19 +375,5 @@ impl Keeper {
         // Nexusd makes one event of `Respawned` and the `Spawned` that follows it.
         heir.born = true;
         self.report(rng, now, Event::Respawned { old, new, pid: pid_of(new) });
-    }
-}
-
-fn exit_of(rng: &mut Rng, death: Death) -> Exit {
-    match death {
-        Death::Refused => Exit::NotSpawned(SpawnError::Permanent(2)),
-        Death::NoRoom => Exit::NotSpawned(SpawnError::Resources(11)),
-        // The keeper had died: the kernel can not say.
-        Death::Crash | Death::Killed | Death::Terminated if rng.chance(5) => Exit::Unknown,
-        Death::Crash if rng.chance(10) => Exit::Code(7),
-        Death::Crash => Exit::Code(1),
-        Death::Finish => Exit::Code(0),
-        Death::Killed => Exit::Signal(9),
-        Death::Terminated => Exit::Signal(15),
     }
 }

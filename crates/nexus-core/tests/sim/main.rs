@@ -8,6 +8,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a simulator looks at some of the actions")]
 
 mod contract;
+mod deaths;
 mod disk;
 mod invariants;
 mod keeper;

@@ -50,6 +50,15 @@ pub fn let_go() {
     sys::spare::let_go();
 }
 
+/// The groups that the process at the other end of a connection on a Unix socket had when it
+/// connected, besides its effective one.
+///
+/// # Errors
+/// As `getsockopt(2)`; kernels before 4.13 do not say it.
+pub fn peer_groups(socket: std::os::fd::BorrowedFd<'_>) -> std::io::Result<Vec<u32>> {
+    sys::socket::peer_groups(socket)
+}
+
 /// First argument of a process that becomes the keeper; the second is the handoff's number.
 pub const ARG_KEEPER: &str = "__keeper";
 /// First argument of a process that becomes nexusd; the second is the handoff's number.

@@ -44,6 +44,12 @@ pub struct Version {
     /// Version of the files in `state`; 0 = not said.
     #[serde(default)]
     pub state_format: u32,
+    /// What the asker may do: `viewer`, `operator`, `admin`.
+    #[serde(default)]
+    pub role: String,
+    /// The socket of `[daemon] group`; `null` = there is none.
+    #[serde(default)]
+    pub group_socket: Option<String>,
 }
 
 /// Answer of `GET /v1/healthz` and of `POST /v1/daemon/stop`.

@@ -27,6 +27,9 @@ pub struct Diff {
     pub source: String,
     /// Nothing differs.
     pub same: bool,
+    /// What of `[daemon]` differs.
+    #[serde(default)]
+    pub daemon: Vec<SettingDiff>,
     /// In the order of the file, then those that are not in it.
     pub apps: Vec<AppDiff>,
 }

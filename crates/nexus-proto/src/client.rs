@@ -27,7 +27,7 @@ pub use lines::Lines;
 pub use skew::skew;
 pub use text::{fresh_key, quote};
 
-use crate::answer::{Events, Flushed, History, Saved, Targets, Version};
+use crate::answer::{Events, Flushed, History, Logs, Saved, Targets, Version};
 use crate::op::{AppVerb, FlushLogs, OpState, Operation, Start, UpgradeDaemon};
 use crate::problem::Problem;
 use crate::snapshot::{AppView, Snapshot};
@@ -184,6 +184,14 @@ impl Client {
     /// See [`Failure`].
     pub fn events(&self, query: &str) -> Result<Events, Failure> {
         self.get(&format!("/v1/events?{query}"))
+    }
+
+    /// `GET /v1/logs` with a query.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub fn logs(&self, path: &str) -> Result<Logs, Failure> {
+        self.get(path)
     }
 
     /// A stream of JSON lines: `GET path`, which should have `follow=true` in its query.

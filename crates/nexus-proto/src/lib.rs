@@ -1,6 +1,7 @@
 //! What clients and the daemon say to each other: requests, answers, errors, and the `Snapshot`
 //! that every view renders.
 
+mod actor;
 mod answer;
 mod apply;
 pub mod client;
@@ -9,6 +10,7 @@ mod problem;
 mod schemas;
 mod snapshot;
 
+pub use actor::Actor;
 pub use answer::{
     Environment, Events, Flushed, FlushedApp, Health, History, LogLine, Logs, Saved, Targets,
     Variable, Version,

@@ -4,7 +4,7 @@
 //! `GET /v1/operations/{key}?wait_ms=N` answers when it has ended or `N` is over. The same key
 //! posted again begins nothing: it answers with the operation that the key began.
 
-use nexus_spec::{AppSpec, Name, Size};
+use nexus_spec::{AppSpec, DaemonSpec, Name, Size};
 use serde::{Deserialize, Serialize};
 
 /// Body of `POST /v1/apps`: start these.
@@ -18,6 +18,10 @@ pub struct Start {
     pub source: String,
     /// The caller's base environment for the workers (HOME, PATH, LANG …).
     pub base_env: Vec<(String, String)>,
+    /// `[daemon]` of the file, for a start and an `apply`; `null` = it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<serde_json::Map<String, serde_json::Value>>"))]
+    pub daemon: Option<DaemonSpec>,
 }
 
 /// Body of `POST /v1/apps/{verb}`: the verb for apps that are known.

@@ -8,6 +8,8 @@
 use nexus_spec::{Door, Name};
 use serde::{Deserialize, Serialize};
 
+use crate::actor::Actor;
+
 /// Everything that a view can show, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -326,8 +328,8 @@ pub struct EventView {
     pub at: String,
     /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
     /// `limit`, `watch`, `cron`, `run`, `run_queued`, `run_skipped`, `missed`, `config`, `operator`,
-    /// `daemon_start`, `promoted`, `adopt`, `left_alone`, `upgraded`, `rolled_back`, `save`, `main`,
-    /// `main_refused`. May grow.
+    /// `refused`, `daemon_start`, `promoted`, `adopt`, `left_alone`, `upgraded`, `rolled_back`,
+    /// `save`, `main`, `main_refused`. May grow.
     pub kind: String,
     /// The app, if it is about one.
     #[cfg_attr(test, schemars(with = "Option<String>"))]
@@ -343,6 +345,9 @@ pub struct EventView {
     pub detail: String,
     /// Who asked: `alice(1000)`; `nexusd` when nobody did.
     pub by: String,
+    /// The process that asked, where this is the event of its request; `null` elsewhere.
+    #[serde(default)]
+    pub actor: Option<Actor>,
     /// The exit, if it is about one: `code 3`, `SIGKILL`, `unknown`.
     pub exit: Option<String>,
     /// The last lines of stderr before an exit that nobody asked for.

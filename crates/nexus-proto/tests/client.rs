@@ -192,6 +192,7 @@ fn a_start_in_flight_when_the_daemon_dies_is_asked_again_with_the_same_key() {
         apps: Vec::new(),
         source: "command line".into(),
         base_env: Vec::new(),
+        daemon: None,
     };
     assert_eq!(client.start(&key, &start).unwrap().state, OpState::Running);
     assert_eq!(client.settle(&key, None).unwrap().state, OpState::Ended);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::app::{AppSpec, RunAs, Stdin};
 use crate::cron::{Cron, Schedule};
+use crate::daemon::DaemonSpec;
 use crate::door::Door;
 use crate::environment::{Inherit, Pattern, Source};
 use crate::given::Given;
@@ -80,6 +81,8 @@ pub struct Options {
     pub(crate) protected: bool,
     pub(crate) autostart: bool,
     pub(crate) pid_file: Option<String>,
+    /// Of the whole file, and of no app.
+    pub(crate) daemon: DaemonSpec,
 }
 
 /// Why an option cannot be taken.
@@ -155,6 +158,7 @@ impl Options {
             protected: false,
             autostart: true,
             pid_file: None,
+            daemon: DaemonSpec::default(),
         }
     }
 

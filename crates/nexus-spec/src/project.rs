@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::app::AppSpec;
 use crate::conflicts;
+use crate::daemon::DaemonSpec;
 use crate::door::Door;
 use crate::environment::Pattern;
 use crate::flaw::{Code, Flaw, Flaws, Lines, Related};
@@ -25,6 +26,8 @@ const TEXT_MAX: usize = 1 << 20;
 pub struct Project {
     /// The apps, in the order of the file, at least one.
     pub apps: Vec<AppSpec>,
+    /// `[daemon]`, if the file has one.
+    pub daemon: Option<DaemonSpec>,
     /// The profiles that some app has an `env_<profile>` for, in the order of their names.
     pub profiles: Vec<String>,
     /// What was not taken as it is written; none in a file of ours that has no settings of PM2's.
@@ -72,7 +75,8 @@ impl Reading<'_> {
         let door = if self.format == Format::Toml { Door::Ours } else { Door::Pm2 };
         let lines = Lines::of(text);
         let (flaws, profiles, secret_names) = (Vec::new(), BTreeSet::new(), Vec::new());
-        let mut walk = Walk { lines, reading: self, door, flaws, profiles, secret_names };
+        let daemon = None;
+        let mut walk = Walk { lines, reading: self, door, flaws, daemon, profiles, secret_names };
         let apps = if text.len() > TEXT_MAX {
             let problem = format!("the file has {} bytes; {TEXT_MAX} are read", text.len());
             walk.flaws.push(walk.flaw(Code::Value, "", &(0..0), problem, "split it".to_owned()));
@@ -88,7 +92,8 @@ impl Reading<'_> {
         }
         let told = (!warnings.is_empty()).then(|| Flaws::new(self.file, text, warnings));
         let warnings = told.map(|flaws| flaws.of_no_harm().hiding(walk.secret_names));
-        Ok(Project { apps, profiles: walk.profiles.into_iter().collect(), warnings })
+        let profiles = walk.profiles.into_iter().collect();
+        Ok(Project { apps, daemon: walk.daemon, profiles, warnings })
     }
 }
 
@@ -97,6 +102,7 @@ struct Walk<'a> {
     reading: &'a Reading<'a>,
     door: Door,
     flaws: Vec<Flaw>,
+    daemon: Option<DaemonSpec>,
     profiles: BTreeSet<String>,
     /// Of all apps together.
     secret_names: Vec<Pattern>,
@@ -134,10 +140,12 @@ impl Walk<'_> {
             }
         };
         let entries = layout::entries(self.reading.format, root);
-        let wrongs = settings::set_all(Scope::File, &mut Options::through(self.door), &entries);
+        let mut of_file = Options::through(self.door);
+        let wrongs = settings::set_all(Scope::File, &mut of_file, &entries);
         self.note("", wrongs, &(0..0));
         let value =
             |key: &str| entries.iter().find(|(of, _)| of.text == key).map(|(_, given)| given);
+        self.daemon = value("daemon").map(|_| of_file.daemon);
         let defaults = match value("defaults") {
             Some(given) => self.defaults(given),
             None => Draft::new(self.door),

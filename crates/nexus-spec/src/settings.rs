@@ -3,6 +3,7 @@
 //! A row is all there is to know of a key. The walk over a file, the flags of the command line,
 //! the suggestions, the writer and the reference page all read the same rows.
 
+mod daemon;
 mod environment;
 mod later_ours;
 mod later_pm2;
@@ -39,6 +40,8 @@ use crate::wrong::{Wrong, Wrongs};
 pub enum Scope {
     /// The top of the file.
     File,
+    /// `[daemon]` at the top of the file.
+    Daemon,
     /// `[[apps]]`, and `[defaults]` as far as it may be shared.
     App,
     /// `backoff` within an app.
@@ -55,10 +58,11 @@ impl Scope {
     /// The tables within an app.
     const INNER: [Scope; 4] = [Scope::Backoff, Scope::Memory, Scope::Log, Scope::Watch];
 
-    /// The key of an app that the table stands under; empty for the two outer ones.
+    /// The key that the table stands under; empty for the two outer ones.
     pub fn table(self) -> &'static str {
         match self {
             Scope::File | Scope::App => "",
+            Scope::Daemon => "daemon",
             Scope::Backoff => "backoff",
             Scope::Memory => "memory",
             Scope::Log => "log",
@@ -166,15 +170,22 @@ static FILE: [Setting; 6] = [
         own: false,
         work: Work::Walked,
     },
-    Setting::named("daemon", "a table", "The daemon's own settings."),
+    Setting::new(
+        "daemon",
+        "a table",
+        "Who may reach the daemon besides its owner and root; carried out by `start` and `apply`.",
+        daemon::table,
+        |_| None,
+    ),
     Setting::named("alerts", "a table", "Whom to tell of what."),
     Setting::named("deploy", "a table", "Deployment over ssh, by environment."),
     Setting::named("static", "an array of tables", "Directories to serve over HTTP."),
 ];
 
 /// All tables of rows, in the order of the reference page, each with its title there.
-static TABLES: [(Scope, &str, &[Setting]); 19] = [
+static TABLES: [(Scope, &str, &[Setting]); 20] = [
     (Scope::File, "At the top of the file", &FILE),
+    (Scope::Daemon, "", &daemon::TABLE),
     (Scope::App, "What runs", &program::ROWS),
     (Scope::App, "Environment", &environment::ROWS),
     (Scope::App, "A worker's life", &life::ROWS),

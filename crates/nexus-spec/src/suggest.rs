@@ -61,6 +61,7 @@ fn elsewhere(scope: Scope, key: &str) -> Option<&'static str> {
     let known = settings::settings().find(|(of, row)| *of != scope && row.key == key);
     known.map(|(of, _)| match of {
         Scope::File => "at the top of the file",
+        Scope::Daemon => "in `daemon`",
         Scope::App => "in an app, below `[[apps]]`",
         Scope::Backoff => "in `backoff`",
         Scope::Memory => "in `memory`",

@@ -71,7 +71,7 @@ fn no_spelling_leads_to_two_keys() {
 fn what_is_not_carried_out_is_refused_by_name() {
     for (scope, row) in settings().filter(|(scope, row)| !row.carried_out(*scope)) {
         let text = match scope {
-            Scope::File => format!("{} = 1\n[[apps]]\nscript = 'a'", row.key),
+            Scope::File | Scope::Daemon => format!("{} = 1\n[[apps]]\nscript = 'a'", row.key),
             Scope::App => format!("[[apps]]\nscript = 'a'\n'{}' = 1", row.key),
             // Refused with its table.
             Scope::Backoff | Scope::Memory | Scope::Log | Scope::Watch => continue,
@@ -91,7 +91,7 @@ fn a_default_that_is_written_changes_nothing() {
     let mut literal = 0;
     for (scope, row) in settings().filter(|(scope, row)| row.carried_out(*scope)) {
         let key = match scope {
-            Scope::File => continue,
+            Scope::File | Scope::Daemon => continue,
             Scope::App => row.key.to_owned(),
             Scope::Backoff | Scope::Memory | Scope::Log | Scope::Watch => {
                 format!("{}.{}", scope.table(), row.key)
@@ -107,4 +107,31 @@ fn a_default_that_is_written_changes_nothing() {
         literal += 1;
     }
     assert!(literal >= 15, "only {literal} defaults are literals");
+}
+
+#[test]
+fn the_daemons_settings_are_read_and_told_apart() {
+    let read = |daemon: &str| {
+        let text = format!("[daemon]\n{daemon}\n[[apps]]\nscript = 'a'");
+        project(&text, Path::new("f"), Path::new("/"), &|_| false)
+    };
+    let some = read("group = 'ops'\nviewers = 1000\nadmins = ['carol', 'group:wheel']").unwrap();
+    let daemon = some.daemon.unwrap();
+    let stored = serde_json::to_string(&daemon).unwrap();
+    assert_eq!(
+        stored,
+        r#"{"group":"ops","socket":null,"viewers":["1000"],"operators":[],"admins":["carol","group:wheel"]}"#
+    );
+    assert_eq!(serde_json::from_str::<nexus_spec::DaemonSpec>(&stored).unwrap(), daemon);
+    let other = read("group = 'ops'\nadmins = ['carol']").unwrap().daemon.unwrap();
+    let differences = daemon.differences(&other);
+    let told: Vec<_> = differences.iter().map(|one| one.setting.as_str()).collect();
+    assert_eq!(told, ["viewers", "admins"]);
+    assert_eq!(differences[1].old.as_deref(), Some(r#"["carol", "group:wheel"]"#));
+    // A table without anything lets nobody in; no table asks nothing.
+    assert_eq!(read("").unwrap().daemon, Some(nexus_spec::DaemonSpec::default()));
+    let none = project("[[apps]]\nscript = 'a'", Path::new("f"), Path::new("/"), &|_| false);
+    assert_eq!(none.unwrap().daemon, None);
+    let alone = read("operators = ['bob']").unwrap_err();
+    assert!(alone.flaws[0].problem.contains("no `group`"), "{alone:?}");
 }

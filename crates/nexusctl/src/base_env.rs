@@ -32,7 +32,7 @@ fn select(apps: &[AppSpec], all: impl Iterator<Item = (String, String)>) -> Vec<
 /// The request that starts these apps.
 pub(crate) fn start(apps: Vec<AppSpec>, source: String) -> nexus_proto::Start {
     let base_env = base_env(&apps);
-    nexus_proto::Start { apps, source, base_env }
+    nexus_proto::Start { apps, source, base_env, daemon: None }
 }
 
 #[cfg(test)]

@@ -91,7 +91,7 @@ Exit codes: 0 done, 1 failed, 2 usage, 3 not running, 4 unknown name, 5 refused,
 serves, 10 some of several failed, 70 internal error, 124 waited too long,
 130 interrupted, 141 closed pipe.
 
-Environment: NEXUS_HOME, NO_COLOR, CLICOLOR_FORCE, COLUMNS.";
+Environment: NEXUS_HOME, NEXUS_SOCKET, NO_COLOR, CLICOLOR_FORCE, COLUMNS.";
 
 /// Below the help of `monit`.
 const MONIT: &str = "\

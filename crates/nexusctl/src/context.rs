@@ -1,5 +1,8 @@
 //! What every command has at hand: the home, a client, and how to say things.
 
+use std::path::PathBuf;
+
+use nexus_proto::Code;
 use nexus_proto::client::{self, Client};
 
 use crate::cli::{Format, Global};
@@ -11,6 +14,9 @@ use crate::home::Home;
 use crate::look::{Look, Stream};
 use crate::out;
 
+/// Where the socket is of a daemon that is another user's.
+const SOCKET: &str = "NEXUS_SOCKET";
+
 /// What every command has at hand.
 #[derive(Clone, Debug)]
 pub(crate) struct Context {
@@ -18,6 +24,9 @@ pub(crate) struct Context {
     pub(crate) home: Home,
     /// A client of it; nothing is connected.
     pub(crate) client: Client,
+    /// The daemon is another user's, reached by the socket that NEXUS_SOCKET names: its home is not
+    /// ours to look into, and it is not for us to start it.
+    pub(crate) guest: bool,
     /// How the result looks.
     pub(crate) out: Look,
     /// How all else looks.
@@ -45,17 +54,38 @@ impl Context {
                 .help("PM2_HOME=DIR pm2 …           another home, for nexusd")
                 .help("kill PM2 with its own `pm2 kill`, then start the apps here"));
         }
+        let socket = std::env::var_os(SOCKET).filter(|socket| !socket.is_empty());
+        let guest = socket.is_some();
         let mut context = Context {
-            client: Client::new(home.socket()),
+            client: Client::new(socket.map_or_else(|| home.socket(), PathBuf::from)),
+            guest,
             home,
             out: Look::of(Stream::Out, global.color, global.ascii),
             err: Look::of(Stream::Err, global.color, global.ascii),
             format: format(global),
             quiet: global.quiet,
         };
+        if guest {
+            return Ok(context);
+        }
         let plain = context.clone();
         context.client = context.client.with_reviver(move || revive(&plain));
         Ok(context)
+    }
+
+    /// A failure, with what a guest can do about it.
+    pub(crate) fn failure(&self, failure: client::Failure) -> Failure {
+        let client::Failure::NoDaemon { socket, cause, .. } = &failure else {
+            return failure.into();
+        };
+        if !self.guest {
+            return failure.into();
+        }
+        let title = format!("cannot reach nexusd at {}", socket.display());
+        Failure::new(Exit::NoDaemon, title)
+            .code(Code::NoDaemon)
+            .cause(cause)
+            .cause(format!("{SOCKET} names this socket; only its owner can start a daemon"))
     }
 
     /// The same, for verbs that only ask whether a daemon is there.

@@ -52,8 +52,8 @@ pub(crate) fn ensure(context: &Context, started: &str) -> Result<(), Failure> {
     let client = context.client.clone().without_reviver();
     match client.version() {
         Ok(_) => return Ok(()),
-        Err(client::Failure::NoDaemon { .. }) => {}
-        Err(failure) => return Err(failure.into()),
+        Err(client::Failure::NoDaemon { .. }) if !context.guest => {}
+        Err(failure) => return Err(context.failure(failure)),
     }
     if start_unit(context) {
         return await_unit(context, &client);

@@ -229,11 +229,13 @@ impl From<client::Failure> for Failure {
                 };
                 failure.help("nexusctl start        starts a daemon and ./ecosystem.toml")
             }
-            client::Failure::NotPermitted { socket } => {
-                Failure::new(Exit::NotPermitted, "not allowed to control nexusd")
-                    .code(Code::NotPermitted)
-                    .cause(format!("{} belongs to somebody else", socket.display()))
-            }
+            client::Failure::NotPermitted { socket } => Failure::new(
+                Exit::NotPermitted,
+                "not allowed to control nexusd",
+            )
+            .code(Code::NotPermitted)
+            .cause(format!("{} belongs to somebody else", socket.display()))
+            .help("NEXUS_SOCKET=/run/nexus/nexus.sock nexusctl list    where you are in its group"),
             client::Failure::Lost { .. } | client::Failure::TimedOut => {
                 Failure::new(Exit::NoDaemon, failure.to_string())
                     .code(Code::NoDaemon)

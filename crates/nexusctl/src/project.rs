@@ -30,6 +30,8 @@ pub(crate) struct Project {
     pub(crate) file: PathBuf,
     /// In the order written.
     pub(crate) apps: Vec<AppSpec>,
+    /// `[daemon]`, if the file has one.
+    pub(crate) daemon: Option<nexus_spec::DaemonSpec>,
 }
 
 /// Which part of a project file is meant.
@@ -117,7 +119,7 @@ pub(crate) fn load(context: &Context, path: &Path, part: Part<'_>) -> Result<Pro
     };
     let apps: Vec<AppSpec> = project.apps.into_iter().filter(wanted).collect();
     apps.iter().try_for_each(sources)?;
-    Ok(Project { file, apps })
+    Ok(Project { file, apps, daemon: project.daemon })
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

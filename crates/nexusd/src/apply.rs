@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use nexus_core::{App, Ask, Phase, Want};
-use nexus_proto::{AppDiff, Apply, Change, Diff, Problem, Remedy, SettingDiff};
+use nexus_proto::{Actor, AppDiff, Apply, Change, Diff, Problem, Remedy, SettingDiff};
 use nexus_spec::{AppSpec, Difference, Name};
 
+use crate::command::What;
 use crate::daemon::Daemon;
 use crate::facts::Line;
 use crate::origin::Origin;
@@ -21,10 +22,11 @@ impl Daemon {
     /// What `apply` would do.
     pub(crate) fn diff(&self, apply: Apply) -> Result<Diff, Problem> {
         let source = apply.start.source.clone();
+        let daemon = self.daemon_diff(apply.start.daemon.as_ref(), &source, apply.whole);
         let (differing, _) = self.differing(apply)?;
         let apps: Vec<AppDiff> = differing.into_iter().map(|one| one.diff).collect();
-        let same = apps.iter().all(|app| app.change == Change::Same);
-        Ok(Diff { schema: "nexus.diff/1".into(), source, same, apps })
+        let same = daemon.is_empty() && apps.iter().all(|app| app.change == Change::Same);
+        Ok(Diff { schema: "nexus.diff/1".into(), source, same, daemon, apps })
     }
 
     /// The asks that make it so. What stays as it is is asked nothing, and belongs to the file from
@@ -35,13 +37,31 @@ impl Daemon {
         Ok(Plan { origins, ..Plan::new("apply", asks) })
     }
 
-    /// Write down whose settings changed: names, no values.
-    pub(crate) fn tell_changes(&mut self, apply: &Apply, by: &str) {
-        let Ok(diff) = self.diff(apply.clone()) else { return };
-        for app in diff.apps.into_iter().filter(|app| app.change == Change::Changed) {
-            let names: Vec<String> = app.settings.into_iter().map(|one| one.setting).collect();
-            let line = Line::new("config", names.join(", "), by);
-            self.log(Line { app: Some(app.app), ..line });
+    /// Whose settings a request changes, and which: names, no values. `None` = the daemon's own.
+    pub(crate) fn changes(&self, what: &What) -> Vec<(Option<Name>, String)> {
+        let named = |settings: Vec<SettingDiff>| {
+            settings.into_iter().map(|one| one.setting).collect::<Vec<_>>().join(", ")
+        };
+        let of_daemon = what.file().map(|(start, whole)| {
+            named(self.daemon_diff(start.daemon.as_ref(), &start.source, whole))
+        });
+        let of_daemon = of_daemon.filter(|settings| !settings.is_empty());
+        let mut changes: Vec<(Option<Name>, String)> =
+            of_daemon.map(|settings| (None, format!("[daemon] {settings}"))).into_iter().collect();
+        if let What::Apply(apply) = what
+            && let Ok(diff) = self.diff(apply.clone())
+        {
+            let changed = diff.apps.into_iter().filter(|app| app.change == Change::Changed);
+            changes.extend(changed.map(|app| (Some(app.app), named(app.settings))));
+        }
+        changes
+    }
+
+    /// Write them down.
+    pub(crate) fn tell_changes(&mut self, changes: Vec<(Option<Name>, String)>, actor: &Actor) {
+        let by = actor.to_string();
+        for (app, settings) in changes {
+            self.log_of(actor, Line { app, ..Line::new("config", settings, &by) });
         }
     }
 

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use nexus_proto::{
-    AppVerb, Apply, Diff, EventView, Operation, Problem, SendText, SignalApps, Snapshot, Start,
-    Target, UpgradeDaemon,
+    Actor, AppVerb, Apply, Diff, EventView, Operation, Problem, SendText, SignalApps, Snapshot,
+    Start, Target, UpgradeDaemon,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::access::Access;
+use crate::admission::Admitted;
 use crate::environment::Wearer;
 use crate::flush::Flush;
 
@@ -36,8 +38,8 @@ pub(crate) enum Command {
     Drained(nexus_spec::Name),
     /// Empty log files, or rotate them.
     Flush(Flushing, oneshot::Sender<Result<Vec<Flush>, Problem>>),
-    /// End the daemon and leave the workers running.
-    Leave(oneshot::Sender<()>),
+    /// End the daemon and leave the workers running: who asked, unless an operation did.
+    Leave(Option<Actor>, oneshot::Sender<()>),
     /// A line of output goes to another file now.
     LogRenewed(nexus_log::LineId),
     /// The disk of a line of output is slow.
@@ -45,7 +47,9 @@ pub(crate) enum Command {
     /// The operation of a key.
     Operation(String, oneshot::Sender<Option<Begun>>),
     /// Keep the present list for `resurrect`: who asked.
-    Save(String, oneshot::Sender<Result<u64, Problem>>),
+    Save(Actor, oneshot::Sender<Result<u64, Problem>>),
+    /// Somebody was refused what they asked for.
+    Refused(Actor, String),
     /// Send a line to the stdin of workers.
     Send(Sending, oneshot::Sender<Result<Begun, Problem>>),
     /// Signal main processes.
@@ -69,8 +73,8 @@ pub(crate) struct Asked {
     pub(crate) instance: Option<u16>,
     /// Secrets too.
     pub(crate) reveal: bool,
-    /// Who asks: `alice(1000)`.
-    pub(crate) by: String,
+    /// Who asks.
+    pub(crate) by: Actor,
 }
 
 /// A line for the stdin of workers: it asks nothing of the core.
@@ -78,8 +82,8 @@ pub(crate) struct Asked {
 pub(crate) struct Sending {
     /// The client's `Idempotency-Key`.
     pub(crate) key: String,
-    /// Who asks: `alice(1000)`.
-    pub(crate) by: String,
+    /// Who asks.
+    pub(crate) by: Actor,
     /// What, and to whom.
     pub(crate) asked: SendText,
 }
@@ -89,8 +93,8 @@ pub(crate) struct Sending {
 pub(crate) struct Upgrading {
     /// The client's `Idempotency-Key`.
     pub(crate) key: String,
-    /// Who asks: `alice(1000)`.
-    pub(crate) by: String,
+    /// Who asks.
+    pub(crate) by: Actor,
     /// What.
     pub(crate) asked: UpgradeDaemon,
     /// The file, opened, or why it cannot be.
@@ -102,8 +106,8 @@ pub(crate) struct Upgrading {
 pub(crate) struct Signalling {
     /// The client's `Idempotency-Key`.
     pub(crate) key: String,
-    /// Who asks: `alice(1000)`.
-    pub(crate) by: String,
+    /// Who asks.
+    pub(crate) by: Actor,
     /// Which, and to whom.
     pub(crate) asked: SignalApps,
 }
@@ -111,8 +115,8 @@ pub(crate) struct Signalling {
 /// Log files to be emptied or rotated: it asks nothing of the core, and may be done again.
 #[derive(Debug)]
 pub(crate) struct Flushing {
-    /// Who asks: `alice(1000)`.
-    pub(crate) by: String,
+    /// Who asks.
+    pub(crate) by: Actor,
     /// Whose.
     pub(crate) asked: nexus_proto::FlushLogs,
 }
@@ -122,10 +126,12 @@ pub(crate) struct Flushing {
 pub(crate) struct Begin {
     /// The client's `Idempotency-Key`.
     pub(crate) key: String,
-    /// Who asks: `alice(1000)`.
-    pub(crate) by: String,
+    /// Who asks.
+    pub(crate) by: Actor,
     /// What.
     pub(crate) what: What,
+    /// `[daemon]` of it with its names looked up.
+    pub(crate) access: Option<Access>,
 }
 
 /// What is to be changed.
@@ -147,6 +153,26 @@ pub(crate) enum What {
     Start(Start),
     StartKnown(AppVerb),
     Stop(AppVerb),
+}
+
+impl What {
+    /// The apps of a file that it makes true, and whether they are all of the file.
+    pub(crate) fn file(&self) -> Option<(&Start, bool)> {
+        match self {
+            What::Start(start) => Some((start, false)),
+            What::Apply(apply) => Some((&apply.start, apply.whole)),
+            What::Abort(_)
+            | What::Delete(_)
+            | What::Kill
+            | What::Reload(_)
+            | What::Reset(_)
+            | What::Restart(_)
+            | What::Scale(_)
+            | What::Resurrect
+            | What::StartKnown(_)
+            | What::Stop(_) => None,
+        }
+    }
 }
 
 /// An operation and the mark after which it is durable.
@@ -179,8 +205,11 @@ pub(crate) struct Front {
     pub(crate) board: crate::sampling::Board,
     /// The home's state folder.
     pub(crate) state: std::path::PathBuf,
-    /// Places for those who follow something.
-    pub(crate) streams: std::sync::Arc<tokio::sync::Semaphore>,
+    /// Places for those who follow something; of them those for others than our own user.
+    pub(crate) streams: Arc<tokio::sync::Semaphore>,
+    pub(crate) guests: Arc<tokio::sync::Semaphore>,
+    /// Who may come in.
+    pub(crate) admitted: watch::Receiver<Admitted>,
 }
 
 impl Front {

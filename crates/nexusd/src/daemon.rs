@@ -8,6 +8,7 @@ use nexus_proto::Operation;
 use nexus_spec::Name;
 use tokio::sync::{mpsc, watch};
 
+use crate::admission::{Admitted, Gate};
 use crate::clock;
 use crate::clockwork::Clockwork;
 use crate::command::{Begun, Command};
@@ -73,6 +74,8 @@ pub(crate) struct Daemon {
     pub(crate) shutdown: Option<crate::shutdown::Shutdown>,
     /// When a new program that is to be the keeper is late.
     pub(crate) upgrade_until: Option<Time>,
+    /// `[daemon]`.
+    pub(crate) gate: Gate,
     /// For those who wait for something to change.
     pub(crate) published: Published,
     /// A way for our own threads to reach the loop.
@@ -108,6 +111,8 @@ pub(crate) struct Published {
     pub(crate) generation: watch::Sender<u64>,
     pub(crate) operations: watch::Sender<u64>,
     pub(crate) events: watch::Sender<u64>,
+    /// Who may come in.
+    pub(crate) admitted: watch::Sender<Admitted>,
 }
 
 impl Published {
@@ -116,6 +121,7 @@ impl Published {
             generation: watch::Sender::new(1),
             operations: watch::Sender::new(0),
             events: watch::Sender::new(0),
+            admitted: watch::Sender::new(Admitted::default()),
         }
     }
 }

@@ -42,7 +42,11 @@ impl Daemon {
             }
             Command::Drained(app) => self.release(&app),
             Command::Flush(flushing, reply) => drop(reply.send(self.flush(&flushing))),
-            Command::Leave(reply) => {
+            Command::Leave(actor, reply) => {
+                if let Some(actor) = actor {
+                    let by = actor.to_string();
+                    self.log_of(&actor, Line::new("operator", "daemon stop".into(), &by));
+                }
                 self.leave();
                 let _ = reply.send(());
             }
@@ -59,6 +63,7 @@ impl Daemon {
                 drop(reply.send(self.save(&by)));
                 self.publish();
             }
+            Command::Refused(actor, what) => self.forbidden(&actor, what),
             Command::Send(sending, reply) => drop(reply.send(self.send_text(sending))),
             Command::Signal(signalling, reply) => drop(reply.send(self.signal(signalling))),
             Command::Found(found) => self.found(found),
@@ -79,6 +84,7 @@ impl Daemon {
             .filter_map(|held| match held {
                 held::Held::Pipe(_, line, ..) => Some(line),
                 held::Held::Control
+                | held::Held::Door(_)
                 | held::Held::File(..)
                 | held::Held::Journal(..)
                 | held::Held::Stage(..)
@@ -137,7 +143,7 @@ impl Daemon {
             tokio::time::sleep(LEAVE_AFTER).await;
             let (done, _) = oneshot::channel();
             // The loop is gone only when the process is.
-            let _ = own.send(Command::Leave(done)).await;
+            let _ = own.send(Command::Leave(None, done)).await;
         });
     }
 
@@ -148,8 +154,7 @@ impl Daemon {
         }
         self.log(Line::new("daemon_stop", "the daemon ends; workers stay".into(), NOBODY));
         tracing::info!("the daemon ends; workers stay");
-        // Nobody must find a socket behind which nobody is.
-        let _ = std::fs::remove_file(self.home.root().join("nexus.sock"));
+        self.close_doors();
         self.order(&Order::Leave);
         self.course = Course::Leaving;
     }

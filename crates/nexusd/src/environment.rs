@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use nexus_core::Purpose;
-use nexus_proto::{Code, Environment, Problem, Variable};
+use nexus_proto::{Actor, Code, Environment, Problem, Variable};
 use nexus_spec::{AppSpec, Name};
 
 use crate::clock;
@@ -62,7 +62,7 @@ impl Daemon {
         app: &str,
         instance: Option<u16>,
         reveal: bool,
-        by: &str,
+        by: &Actor,
     ) -> Result<Wearer, Problem> {
         let views = self.app_views(clock::now());
         let Some(view) = views.iter().find(|view| view.name.as_str() == app) else {
@@ -83,8 +83,9 @@ impl Daemon {
         let name = view.name.clone();
         if reveal {
             let detail = format!("env {name}/{} --reveal", one.instance);
-            let line = Line::new("operator", detail, by);
-            self.log(Line { app: Some(name.clone()), instance: Some(one.instance), ..line });
+            let name_of = by.to_string();
+            let line = Line::new("operator", detail, &name_of);
+            self.log_of(by, Line { app: Some(name.clone()), instance: Some(one.instance), ..line });
             self.publish();
         }
         let tag = crate::spawn::tag(&self.facts.home_id, &name, &one.instance.to_string());

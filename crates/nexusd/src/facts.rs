@@ -2,7 +2,7 @@
 
 use nexus_core::{Breach, ChildId, Exit, Fact, Failure, Limit, Milestone, Time};
 use nexus_keeper::Order;
-use nexus_proto::EventView;
+use nexus_proto::{Actor, EventView};
 use nexus_spec::{Name, Span};
 
 use crate::clock;
@@ -210,6 +210,15 @@ impl Daemon {
 
     /// One line for the journal.
     pub(crate) fn log(&mut self, line: Line<'_>) {
+        self.write(None, line);
+    }
+
+    /// One line for the journal about what somebody asks for.
+    pub(crate) fn log_of(&mut self, actor: &Actor, line: Line<'_>) {
+        self.write(Some(actor.clone()), line);
+    }
+
+    fn write(&mut self, actor: Option<Actor>, line: Line<'_>) {
         self.journal.write(EventView {
             schema: String::new(),
             id: 0,
@@ -221,6 +230,7 @@ impl Daemon {
             child: line.child,
             detail: line.detail,
             by: line.by.to_owned(),
+            actor,
             exit: line.exit,
             last_lines: Vec::new(),
         });

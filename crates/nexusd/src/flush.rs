@@ -49,7 +49,8 @@ impl Daemon {
         }
         let names: Vec<&str> = lines.keys().map(Name::as_str).collect();
         let verb = if rotate { "flush --rotate" } else { "flush" };
-        self.log(Event::new("operator", format!("{verb} {}", names.join(" ")), &flushing.by));
+        let (by, detail) = (flushing.by.to_string(), format!("{verb} {}", names.join(" ")));
+        self.log_of(&flushing.by, Event::new("operator", detail, &by));
         Ok(lines
             .into_iter()
             .filter_map(|(app, lines)| self.flush_app(app, &lines, rotate))

@@ -59,6 +59,8 @@ fn ending() -> Front {
         synced: watch::channel(0).1,
         state: std::path::PathBuf::from("/nowhere"),
         streams: std::sync::Arc::new(tokio::sync::Semaphore::new(1)),
+        guests: std::sync::Arc::new(tokio::sync::Semaphore::new(1)),
+        admitted: watch::channel(crate::admission::Admitted::default()).1,
     }
 }
 

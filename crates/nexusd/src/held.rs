@@ -14,6 +14,8 @@ pub(crate) enum Held {
     Control,
     /// The socket on which workers say that they are ready; its abstract name.
     Notify(String),
+    /// The listening socket of `[daemon] group`, by its path.
+    Door(std::path::PathBuf),
     /// One end of the pipe that is a worker's stdout or stderr.
     Pipe(Name, Line, Stream, End),
     /// One end of the pipe that is an instance's stdin.
@@ -61,7 +63,7 @@ impl Held {
     /// The app that it belongs to.
     pub(crate) fn app(&self) -> Option<&Name> {
         match self {
-            Held::Control | Held::Notify(_) => None,
+            Held::Control | Held::Door(_) | Held::Notify(_) => None,
             Held::Pipe(app, ..)
             | Held::Stdin(app, ..)
             | Held::File(app, ..)
@@ -83,7 +85,7 @@ impl Held {
             | Held::Stage(..)
             | Held::Stdin(..)
             | Held::Template(..) => true,
-            Held::Control | Held::File(..) => false,
+            Held::Control | Held::Door(_) | Held::File(..) => false,
         }
     }
 
@@ -93,6 +95,8 @@ impl Held {
         let words: Vec<&str> = text.split(' ').collect();
         Some(match words[..] {
             ["control"] => Held::Control,
+            // A path may have spaces.
+            ["door", ..] => Held::Door(text.strip_prefix("door ")?.into()),
             ["notify", name] => Held::Notify(name.to_owned()),
             [kind @ ("pipe" | "stage"), app, line, stream, end] => {
                 let (app, line) = (Name::new(app).ok()?, Line::parse(line)?);
@@ -190,6 +194,7 @@ impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Held::Control => f.write_str("control"),
+            Held::Door(path) => write!(f, "door {}", path.display()),
             Held::Notify(name) => write!(f, "notify {name}"),
             Held::Pipe(app, line, stream, end) => {
                 write!(f, "pipe {app} {line} {} {}", stream.word(), end.word())
@@ -283,6 +288,7 @@ mod tests {
         let app = Name::new("api").unwrap();
         for held in [
             Held::Control,
+            Held::Door("/run/a b/nexus.sock".into()),
             Held::Notify("nexus/ab12".into()),
             Held::Pipe(app.clone(), Line::Instance(3), Stream::Err, End::Write),
             Held::Stdin(app.clone(), 4, End::Write),

@@ -33,6 +33,11 @@ impl Home {
         self.root.join("state")
     }
 
+    /// The control socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.root.join("nexus.sock")
+    }
+
     pub(crate) fn logs(&self) -> PathBuf {
         self.root.join("logs")
     }

@@ -3,6 +3,8 @@
 //! nexusd never forks a worker and never decides policy: an event comes in, `nexus_core::step`
 //! decides, and the modules here do it. See `docs/ARCHITECTURE.md`.
 
+mod access;
+mod admission;
 mod api;
 mod apply;
 mod calendar;
@@ -11,6 +13,7 @@ mod clockwork;
 mod command;
 mod cpus;
 mod daemon;
+mod door;
 mod end;
 mod environment;
 mod exits;
@@ -40,6 +43,7 @@ mod probes;
 mod probing;
 mod quiet;
 mod records;
+mod refused;
 mod replies;
 mod reports;
 mod requests;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use nexus_core::{Ask, Event, OpId, Wall, Want};
-use nexus_proto::{AppVerb, Code, Problem, Start, Switch, Target};
+use nexus_proto::{Actor, AppVerb, Code, Problem, Start, Switch, Target};
 use nexus_spec::{AppSpec, Name, Size, Source};
 
 use crate::calendar;
@@ -44,16 +44,20 @@ impl Daemon {
             return self.begun(id).ok_or_else(|| lost(&begin.key));
         }
         self.must_be_kept(&begin.what)?;
-        if let What::Apply(apply) = &begin.what {
-            self.tell_changes(apply, &begin.by);
-        }
+        let (by, actor) = (begin.by.to_string(), begin.by);
+        let settings = self.settings_of(&begin.what, begin.access);
+        let changes = self.changes(&begin.what);
         let plan = self.plan(begin.what)?;
         self.must_have_room(&plan)?;
+        if let Some(settings) = settings {
+            self.set(settings)?;
+        }
+        self.tell_changes(changes, &actor);
         let apps: Vec<Name> = plan.asks.iter().map(|ask| ask.app().clone()).collect();
         let names: Vec<&str> = apps.iter().map(Name::as_str).collect();
         let detail = format!("{} {}", plan.verb, names.join(" "));
-        tracing::info!(by = begin.by, "{detail}");
-        let id = self.ops.begin(begin.key.clone(), plan.verb, begin.by.clone(), apps);
+        tracing::info!(by, "{detail}");
+        let id = self.ops.begin(begin.key.clone(), plan.verb, by.clone(), apps);
         if let Some(op) = self.ops.get_mut(id) {
             op.then_leave = plan.then_leave;
             self.store.keep(Entry::Operation(Box::new(op.clone())));
@@ -74,12 +78,12 @@ impl Daemon {
                 self.store.keep(entry);
             }
         }
-        self.log(Line::new("operator", detail, &begin.by));
+        self.log_of(&actor, Line::new("operator", detail, &by));
         if let Some(switch) = plan.watch {
-            plan.asks.iter().for_each(|ask| self.switch_watch(ask.app(), switch, &begin.by));
+            plan.asks.iter().for_each(|ask| self.switch_watch(ask.app(), switch, &by));
         }
         let asked = plan.asks.into_iter().map(|ask| Event::Asked { op: id, ask });
-        self.turn_together(asked, &begin.by);
+        self.turn_together(asked, &by);
         self.store.commit();
         if plan.then_leave && self.ops.get(id).is_some_and(|op| op.ended_at.is_some()) {
             self.leave_soon();
@@ -258,7 +262,7 @@ impl Daemon {
     }
 
     /// Keep the present list for `resurrect`. An empty one never replaces a full one.
-    pub(crate) fn save(&mut self, by: &str) -> Result<u64, Problem> {
+    pub(crate) fn save(&mut self, actor: &Actor) -> Result<u64, Problem> {
         let stored = |(name, app): (&Name, &nexus_core::App)| {
             let origin = self.origins.get(name).cloned().unwrap_or_default();
             StoredApp::new(&app.record(), &origin, self.store.vault())
@@ -276,7 +280,8 @@ impl Daemon {
             .help("nexusctl resurrect                  starts what was saved"));
         }
         saved::write(&folder, &apps).map_err(failed)?;
-        self.log(Line::new("save", format!("{} apps", apps.len()), by));
+        let by = actor.to_string();
+        self.log_of(actor, Line::new("save", format!("{} apps", apps.len()), &by));
         Ok(apps.len() as u64)
     }
 }

@@ -60,6 +60,7 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
     let mut found = Some((link, handoff, outputs));
     while let Some((link, handoff, outputs)) = found.take() {
         let mut daemon = begin(link, handoff, outputs, home.clone(), own.clone())?;
+        daemon.readmit();
         let front = Front {
             commands: own.clone(),
             generation: daemon.published.generation.subscribe(),
@@ -68,7 +69,9 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
             synced: daemon.store.done(),
             board: daemon.sampling.board(),
             state: daemon.home.state(),
-            streams: std::sync::Arc::new(tokio::sync::Semaphore::new(crate::api::STREAMS_MAX)),
+            streams: places(crate::api::STREAMS_MAX),
+            guests: places(crate::api::GUESTS_MAX),
+            admitted: daemon.published.admitted.subscribe(),
         };
         if daemon.holdings.link.stopping() {
             // The last nexusd was stopping all: nothing is started any more.
@@ -92,6 +95,10 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn places(number: usize) -> std::sync::Arc<tokio::sync::Semaphore> {
+    std::sync::Arc::new(tokio::sync::Semaphore::new(number))
 }
 
 /// Why the turns have ended.

@@ -36,8 +36,9 @@ impl Daemon {
         let receivers = self.receivers(&asked.targets)?;
         let apps: Vec<Name> = receivers.keys().cloned().collect();
         let names: Vec<&str> = apps.iter().map(Name::as_str).collect();
-        self.log(Line::new("operator", format!("signal {signal} {}", names.join(" ")), &by));
-        let id = self.ops.begin(key.clone(), "signal", by, apps);
+        let (name, detail) = (by.to_string(), format!("signal {signal} {}", names.join(" ")));
+        self.log_of(&by, Line::new("operator", detail, &name));
+        let id = self.ops.begin(key.clone(), "signal", name, apps);
         for (app, receivers) in receivers {
             let result = self.send(app, signal, &receivers);
             self.answer(id, result);

@@ -70,8 +70,9 @@ impl Daemon {
         let names: Vec<&str> = apps.iter().map(Name::as_str).collect();
         // Not what: a text may be a secret.
         let detail = format!("send {} ({} bytes)", names.join(" "), asked.text.len());
-        self.log(Line::new("operator", detail, &by));
-        let id = self.ops.begin(key.clone(), "send", by, apps);
+        let name = by.to_string();
+        self.log_of(&by, Line::new("operator", detail, &name));
+        let id = self.ops.begin(key.clone(), "send", name, apps);
         for (app, instances) in receivers {
             let result = self.send_line(app, &instances, line.as_bytes());
             self.answer(id, result);

@@ -128,6 +128,32 @@ pub(crate) fn unread(fd: BorrowedFd<'_>) -> usize {
     if asked < 0 { 0 } else { usize::try_from(bytes).unwrap_or(0) }
 }
 
+/// The groups that the process at the other end had when it connected, besides its effective one
+/// (`unix(7)`, SO_PEERGROUPS; Linux 4.13).
+pub(crate) fn peer_groups(fd: BorrowedFd<'_>) -> io::Result<Vec<libc::gid_t>> {
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let room = groups.len() * size_of::<libc::gid_t>();
+        let mut len = libc::socklen_t::try_from(room).unwrap_or(libc::socklen_t::MAX);
+        let (value, length) = (groups.as_mut_ptr().cast(), &raw mut len);
+        let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERGROUPS);
+        // SAFETY: `groups` has room for `len` bytes, and both live through the call.
+        let asked = unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, value, length) };
+        let count = len as usize / size_of::<libc::gid_t>();
+        match check(asked.into()) {
+            Ok(_) => {
+                groups.truncate(count);
+                return Ok(groups);
+            }
+            // The kernel has said how many there are.
+            Err(error) if error.raw_os_error() == Some(libc::ERANGE) && count > groups.len() => {
+                groups.resize(count, 0);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// A connected pair, close-on-exec, with the largest send buffers that we may have if `large`.
 pub(crate) fn pair(large: bool) -> io::Result<(OwnedFd, OwnedFd)> {
     let mut fds = [-1; 2];

@@ -10,7 +10,6 @@ use crate::wrong::Wrong;
 type Later = (Scope, &'static str, &'static str);
 
 static NOT_YET: &[Later] = &[
-    (Scope::File, "daemon", ""),
     (Scope::File, "alerts", ""),
     (Scope::File, "deploy", ""),
     (Scope::File, "static", ""),

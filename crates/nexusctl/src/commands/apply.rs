@@ -48,7 +48,8 @@ fn asked(context: &Context, wish: &Wish, prune: bool) -> Result<nexus_proto::App
     let part = Part { only: &wish.only, profile: wish.env.as_deref() };
     let project = project::load(context, &file, part)?;
     let source = project.file.display().to_string();
-    let start = base_env::start(project.apps, source);
+    let daemon = project.daemon;
+    let start = nexus_proto::Start { daemon, ..base_env::start(project.apps, source) };
     Ok(nexus_proto::Apply { start, whole: wish.only.is_empty(), prune })
 }
 

@@ -35,6 +35,13 @@ fn foreground(context: &Context, args: &DaemonRun) -> Result<ExitCode, Failure> 
 }
 
 fn stop_with_apps(context: &Context) -> Result<ExitCode, Failure> {
+    if context.guest {
+        return Err(Failure::new(
+            Exit::Usage,
+            "this daemon is another user's: its home is not known",
+        )
+        .help("nexusctl kill             stops its apps and ends it"));
+    }
     let code = roles::stop_with_apps(context.home.path())?;
     context.note("the daemon and its apps are stopped; the next daemon starts them again");
     Ok(code)
@@ -87,12 +94,17 @@ fn status(context: &Context) -> Result<ExitCode, Failure> {
 
 fn page(version: &Version) -> String {
     let service = version.service.as_deref().map(text::plain);
+    let group = |socket| format!("for a group  {}\n", text::plain(socket));
+    let role = match version.role.as_str() {
+        "" | "admin" => String::new(),
+        role => format!("you are      {}\n", text::plain(role)),
+    };
     let other = Some(version.keeper_version.as_str());
     let other = other.filter(|keeper| !keeper.is_empty() && *keeper != version.version);
     let other = other.map(|keeper| format!(", keeper {}", text::plain(keeper)));
     format!(
         "nexusd       pid {}, up {}, replaced {}\nnexus-keeper pid {}, pair up {}, replaced {}\n\
-         version      {}{} (API {})\nhome         {}\n{}",
+         version      {}{} (API {})\nhome         {}\n{}{}{}",
         version.pid,
         span(version.uptime_ms),
         times(version.nexusd_restarts),
@@ -104,6 +116,8 @@ fn page(version: &Version) -> String {
         text::plain(&version.api),
         text::plain(&version.home),
         service.map(|unit| format!("systemd unit {unit}\n")).unwrap_or_default(),
+        version.group_socket.as_deref().map(group).unwrap_or_default(),
+        role,
     )
 }
 

@@ -1,5 +1,6 @@
 //! `logs`: the apps' own output, merged by time, read from the files by ourselves.
 
+mod guest;
 mod newcomers;
 mod printer;
 mod sieve;
@@ -32,6 +33,9 @@ const LOOK_MORE: usize = 10;
 /// Do it.
 pub(super) fn run(context: &Context, args: &Logs) -> Result<ExitCode, Failure> {
     let chosen = Wanted::new(args)?;
+    if context.guest {
+        return guest::run(context, args, chosen);
+    }
     open_many_files();
     let since = args.since.as_deref().map(when::parse).transpose()?.map(system_time);
     let until = args.until.as_deref().map(when::parse).transpose()?.map(system_time);

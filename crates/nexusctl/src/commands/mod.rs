@@ -101,8 +101,8 @@ fn note_service(context: &Context, unit: Option<&str>) {
 fn fleet(context: &Context) -> Result<Option<Snapshot>, Failure> {
     match context.client.apps() {
         Ok(snapshot) => Ok(Some(snapshot)),
-        Err(client::Failure::NoDaemon { .. }) => Ok(None),
-        Err(failure) => Err(failure.into()),
+        Err(client::Failure::NoDaemon { .. }) if !context.guest => Ok(None),
+        Err(failure) => Err(context.failure(failure)),
     }
 }
 

@@ -86,7 +86,8 @@ fn from_file(context: &Context, file: &Path, args: &Start) -> Result<What, Failu
             .help(format!("write them into {}", file.display())));
     }
     let project = project::load(context, file, Part { only: &args.only, profile })?;
-    Ok(specs(project.apps, project.file.display().to_string()))
+    let start = base_env::start(project.apps, project.file.display().to_string());
+    Ok(What::Specs(nexus_proto::Start { daemon: project.daemon, ..start }))
 }
 
 /// For a project file `--env` names a profile.

@@ -163,6 +163,7 @@ fn of_file() -> Page {
 fn title(scope: Scope) -> String {
     match (scope, scope.table()) {
         (Scope::File, _) => "AT THE TOP OF THE FILE".to_owned(),
+        (Scope::Daemon, _) => "IN [daemon]".to_owned(),
         (_, "") => "IN AN APP ([[apps]])".to_owned(),
         (_, table) => format!("IN `{table}` OF AN APP").to_uppercase(),
     }

@@ -1,6 +1,6 @@
 //! `diff`: what differs for each app, and what is done about it.
 
-use nexus_proto::{AppDiff, Change, Diff, Remedy};
+use nexus_proto::{AppDiff, Change, Diff, Remedy, SettingDiff};
 
 use crate::human::count;
 use crate::look::{Look, Role};
@@ -14,12 +14,13 @@ pub(crate) fn diff(diff: &Diff, look: &Look) -> String {
     let differing: Vec<&AppDiff> =
         diff.apps.iter().filter(|app| app.change != Change::Same).collect();
     let names = differing.iter().map(|app| width(app.app.as_str())).max().unwrap_or(0);
-    let mut text: String = differing.iter().map(|app| of_app(app, names, look)).collect();
+    let mut text = of_daemon(diff, look);
+    text.extend(differing.iter().map(|app| of_app(app, names, look)));
     if !text.is_empty() {
         text.push('\n');
     }
     let source = plain(&diff.source);
-    if differing.is_empty() {
+    if diff.same {
         let apps = count(diff.apps.len() as u64, "app");
         return format!("what runs is what {source} says ({apps})\n");
     }
@@ -34,6 +35,8 @@ pub(crate) fn diff(diff: &Diff, look: &Look) -> String {
         let number = diff.apps.iter().filter(|app| app.change == change).count();
         (number > 0).then(|| format!("{number} {word}"))
     });
+    let daemon = (!diff.daemon.is_empty()).then(|| "[daemon] changed".to_owned());
+    let counted = daemon.into_iter().chain(counted);
     text.push_str(&format!("{}: {}\n", source, counted.collect::<Vec<_>>().join(", ")));
     text
 }
@@ -57,11 +60,25 @@ fn of_app(app: &AppDiff, names: usize, look: &Look) -> String {
     };
     let sign = look.paint(role, sign);
     let mut text = format!("{sign} {}  {remedy}\n", pad(app.app.as_str(), names, false));
-    let settings = app.settings.iter().map(|one| width(&one.setting)).max().unwrap_or(0);
-    for one in &app.settings {
+    text.push_str(&settings(&app.settings, look));
+    text
+}
+
+/// `~ [daemon]`, and a line for each setting.
+fn of_daemon(diff: &Diff, look: &Look) -> String {
+    match diff.daemon.as_slice() {
+        [] => String::new(),
+        some => format!("{} [daemon]\n{}", look.paint(Role::Busy, "~"), settings(some, look)),
+    }
+}
+
+fn settings(settings: &[SettingDiff], look: &Look) -> String {
+    let widest = settings.iter().map(|one| width(&one.setting)).max().unwrap_or(0);
+    let mut text = String::new();
+    for one in settings {
         let word =
             |value: &Option<String>| value.as_deref().map_or_else(|| NOT_WRITTEN.to_owned(), plain);
-        let name = pad(&plain(&one.setting), settings, false);
+        let name = pad(&plain(&one.setting), widest, false);
         let arrow = if look.ascii { "->" } else { "→" };
         text.push_str(&format!("    {name}  {} {arrow} {}\n", word(&one.old), word(&one.new)));
     }
@@ -70,7 +87,6 @@ fn of_app(app: &AppDiff, names: usize, look: &Look) -> String {
 
 #[cfg(test)]
 mod tests {
-    use nexus_proto::SettingDiff;
     use nexus_spec::Name;
 
     use super::*;
@@ -101,8 +117,11 @@ mod tests {
             app("old", Change::Removed, Remedy::Nothing, Vec::new()),
         ];
         let source = "/p/ecosystem.toml".to_owned();
-        let all = Diff { schema: "nexus.diff/1".into(), source, same: false, apps };
+        let daemon = vec![setting("group", None, Some("\"ops\""))];
+        let all = Diff { schema: "nexus.diff/1".into(), source, same: false, daemon, apps };
         let expected = "\
+~ [daemon]
+    group  (default) → \"ops\"
 + new-one  start
 ~ api      reload
     env.PORT   \"1\" → \"\\u{1b}[2J\"
@@ -110,11 +129,11 @@ mod tests {
 ! idle     start, as it is down
 - old      left alone; --prune deletes it
 
-/p/ecosystem.toml: 1 added, 1 changed, 1 removed, 1 down, 1 the same
+/p/ecosystem.toml: [daemon] changed, 1 added, 1 changed, 1 removed, 1 down, 1 the same
 ";
         assert_eq!(diff(&all, &fixture::look(80)), expected);
         let apps = vec![app("calm", Change::Same, Remedy::Nothing, Vec::new())];
-        let same = Diff { same: true, apps, ..all };
+        let same = Diff { same: true, daemon: Vec::new(), apps, ..all };
         let said = "what runs is what /p/ecosystem.toml says (1 app)\n";
         assert_eq!(diff(&same, &fixture::look(80)), said);
     }

@@ -22,7 +22,7 @@ pub(crate) fn events(events: &[EventView], today: &str, look: &Look) -> Page {
     add(Column::flexible("APP", 1, Flex::Middle), &|event| Cell::new(event_subject(event)));
     add(Column::left("EVENT", 2), &|event| kind(event));
     add(Column::flexible("DETAIL", 3, Flex::End), &|event| Cell::new(plain(&event.detail)));
-    add(Column::left("BY", 4), &|event| Cell::new(plain(&event.by)));
+    add(Column::left("BY", 4), &|event| Cell::new(by(event)));
     table.render(look)
 }
 
@@ -36,7 +36,7 @@ pub(crate) fn event_line(event: &EventView, look: &Look) -> String {
         pad(&event_subject(event), APP_WIDTH, false),
         role.map_or(kind.clone(), |role| look.paint(role, &kind)),
         plain(&event.detail),
-        look.paint(Role::Off, &plain(&event.by)),
+        look.paint(Role::Off, &by(event)),
     )
 }
 
@@ -47,6 +47,15 @@ pub(crate) fn event_subject(event: &EventView) -> String {
         (Some(app), None) => app.to_string(),
         (None, _) => "nexusd".to_owned(),
     }
+}
+
+/// Who asked, and by which process where that is known: `alice(1000) curl[4711]`.
+fn by(event: &EventView) -> String {
+    let process = event.actor.as_ref().map(|actor| match actor.pid {
+        Some(pid) => format!(" {}[{pid}]", actor.comm),
+        None => format!(" {}", actor.comm),
+    });
+    plain(&(event.by.clone() + process.as_deref().unwrap_or_default())).trim_end().to_owned()
 }
 
 fn time(event: &EventView, today: Option<&str>, zone: &TimeZone) -> String {
@@ -64,7 +73,7 @@ fn kind(event: &EventView) -> Cell {
 /// What a kind of event means.
 pub(crate) fn event_role(kind: &str) -> Option<Role> {
     match kind {
-        "exit" | "errored" | "killed" => Some(Role::Bad),
+        "exit" | "errored" | "killed" | "refused" => Some(Role::Bad),
         "ready" | "built" => Some(Role::Good),
         "start" | "build" | "stop" => Some(Role::Busy),
         _ => None,

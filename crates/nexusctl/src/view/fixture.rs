@@ -170,6 +170,12 @@ pub(crate) fn snapshot() -> Snapshot {
 
 /// What happened to the one that ends again and again.
 pub(crate) fn story() -> Vec<EventView> {
+    let actor = || nexus_proto::Actor {
+        uid: 1000,
+        user: Some("alice".into()),
+        pid: Some(4711),
+        comm: "curl".into(),
+    };
     let event =
         |id: u64, at: &str, kind: &str, detail: &str, by: &str, exit: Option<&str>| EventView {
             schema: "nexus.event/1".into(),
@@ -182,6 +188,7 @@ pub(crate) fn story() -> Vec<EventView> {
             pid: None,
             detail: detail.into(),
             by: by.into(),
+            actor: (kind == "stop").then(actor),
             exit: exit.map(str::to_owned),
             last_lines: exit
                 .map(|_| "Error: cannot connect to redis".to_owned())

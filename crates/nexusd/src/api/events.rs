@@ -1,16 +1,15 @@
 //! `GET /v1/events`: the journal, and what is added to it.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::Response;
 use hyper::StatusCode;
 use nexus_proto::{Code, EventView, Problem};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::answer;
+use super::peer::Seat;
+use super::{answer, routes};
 use crate::command::{Command, Front};
 use crate::journal::Journal;
 
@@ -40,7 +39,11 @@ impl Wanted {
     }
 }
 
-pub(super) async fn events(State(front): State<Front>, wanted: Query<Wanted>) -> Response {
+pub(super) async fn events(
+    State(front): State<Front>,
+    Extension(peer): routes::Who,
+    wanted: Query<Wanted>,
+) -> Response {
     let Query(wanted) = wanted;
     let state = front.state.clone();
     let filter = wanted.clone();
@@ -52,7 +55,10 @@ pub(super) async fn events(State(front): State<Front>, wanted: Query<Wanted>) ->
         Ok::<_, std::io::Error>(events)
     });
     match read.await {
-        Ok(Ok(events)) if wanted.follow => follow(front, wanted, events),
+        Ok(Ok(events)) if wanted.follow => match peer.seat(&front) {
+            Some(seat) => follow(front, seat, wanted, events),
+            None => answer::no_stream_left(),
+        },
         Ok(Ok(events)) => {
             let document = serde_json::json!({"schema": "nexus.events/1", "events": events});
             answer::json(StatusCode::OK, &document)
@@ -66,13 +72,10 @@ pub(super) async fn events(State(front): State<Front>, wanted: Query<Wanted>) ->
 }
 
 /// What is there, then what comes, one JSON line each.
-fn follow(front: Front, wanted: Wanted, past: Vec<EventView>) -> Response {
-    let Ok(place) = Arc::clone(&front.streams).try_acquire_owned() else {
-        return answer::no_stream_left();
-    };
+fn follow(front: Front, seat: Seat, wanted: Wanted, past: Vec<EventView>) -> Response {
     let (lines, queue) = mpsc::channel::<Bytes>(QUEUE_MAX);
     tokio::spawn(async move {
-        let _place = place;
+        let _seat = seat;
         let mut newest = front.events.clone();
         let mut seen = past.last().map_or(*newest.borrow(), |event| event.id);
         for event in &past {

@@ -3,11 +3,10 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::Response;
 use hyper::StatusCode;
 use nexus_log::{Follow, LogFile, Record, Stream};
@@ -71,6 +70,7 @@ impl Wanted {
 
 pub(super) async fn logs(
     State(front): State<Front>,
+    Extension(peer): routes::Who,
     query: Query<Vec<(String, String)>>,
 ) -> Response {
     let wanted = match Wanted::read(query.0) {
@@ -95,12 +95,10 @@ pub(super) async fn logs(
             answer::json(StatusCode::OK, &document)
         }
         Ok(Ok(Past { lines, sources, follow: Some(follow), .. })) => {
-            let Ok(place) = Arc::clone(&front.streams).try_acquire_owned() else {
-                return answer::no_stream_left();
-            };
+            let Some(seat) = peer.seat(&front) else { return answer::no_stream_left() };
             let (sender, queue) = mpsc::channel::<Bytes>(QUEUE_MAX);
             tokio::spawn(async move {
-                let _place = place;
+                let _seat = seat;
                 if let Err(error) = go_on(lines, sources, follow, &sender).await {
                     tracing::warn!(%error, "logs are not followed any more");
                 }

@@ -5,30 +5,31 @@ mod events;
 mod figures;
 mod logs;
 mod openapi;
+mod peer;
 mod routes;
 mod seats;
 mod table;
 mod upgrade;
+mod whole;
 mod wish;
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdListener;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nexus_proto::{Code, Problem};
 use tokio::net::{UnixListener, UnixStream};
 use tower_service::Service;
 
 use crate::command::Front;
+use peer::Peer;
 use seats::{Requests, Seats};
 
-pub(crate) use seats::STREAMS_MAX;
+pub(crate) use seats::{GUESTS_MAX, STREAMS_MAX};
 
 /// From the first byte of a request to the end of its headers; a client that is slower is cut.
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
@@ -37,34 +38,60 @@ const HEADERS_MAX: usize = 64 * 1024;
 /// After a failed accept (no descriptor left): how long until the next try.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Who is at the other end of a connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Peer {
-    /// `alice(1000)`.
-    pub(crate) name: String,
-}
-
-/// Serve the control socket for ever.
+/// Serve the control socket, and the group's when there is one, for ever.
 ///
 /// # Errors
 /// When the descriptor is no listening socket.
 pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> {
+    let control = listener(socket)?;
+    let seats = Arc::new(Seats::new());
+    let routes = routes::routes(front.clone());
+    let own = accept(control, routes.clone(), front.clone(), Arc::clone(&seats));
+    tokio::join!(own, serve_group(routes, front, seats));
+    Ok(())
+}
+
+/// Serve the group's socket, whichever it is at the time.
+async fn serve_group(routes: axum::Router, front: Front, seats: Arc<Seats>) {
+    let mut admitted = front.admitted.clone();
+    loop {
+        let socket = admitted.borrow_and_update().socket.clone();
+        let serving = async {
+            let socket = socket.and_then(|socket| socket.try_clone().ok());
+            match socket.map(listener) {
+                Some(Ok(listener)) => {
+                    accept(listener, routes.clone(), front.clone(), Arc::clone(&seats)).await;
+                }
+                Some(Err(error)) => tracing::error!(%error, "the group's socket is no good"),
+                None => {}
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = serving => {}
+            changed = admitted.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+fn listener(socket: OwnedFd) -> std::io::Result<UnixListener> {
     let listener = StdListener::from(socket);
     listener.set_nonblocking(true)?;
-    let listener = UnixListener::from_std(listener)?;
-    let routes = routes::routes(front);
-    let seats = Seats::new();
+    UnixListener::from_std(listener)
+}
+
+async fn accept(listener: UnixListener, routes: axum::Router, front: Front, seats: Arc<Seats>) {
     // Of a lasting want of descriptors the log tells once.
     let mut refused = false;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 refused = false;
-                let Some(place) = seats.place().await else { return Ok(()) };
+                let Some(place) = seats.place().await else { return };
                 let (routes, requests) = (routes.clone(), Requests::default());
-                let of_it = requests.clone();
+                let (of_it, front) = (requests.clone(), front.clone());
                 let task = tokio::spawn(async move {
-                    connection(stream, routes, of_it).await;
+                    connection(stream, routes, front, of_it).await;
                     drop(place);
                 });
                 seats.seat(requests, task.abort_handle());
@@ -82,12 +109,13 @@ pub(crate) async fn serve(socket: OwnedFd, front: Front) -> std::io::Result<()> 
 /// Serve one client that came by another way than our socket.
 #[cfg(any(test, fuzzing))]
 pub(crate) async fn one(stream: UnixStream, front: Front) {
-    connection(stream, routes::routes(front), Requests::default()).await;
+    connection(stream, routes::routes(front.clone()), front, Requests::default()).await;
 }
 
-async fn connection(stream: UnixStream, routes: axum::Router, requests: Requests) {
+async fn connection(stream: UnixStream, routes: axum::Router, front: Front, requests: Requests) {
     crate::quiet::busy();
-    let peer = admit(&stream).await;
+    let peer = Peer::of(&stream).await;
+    let known = peer.clone().ok();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let peer = peer.clone();
         let mut routes = routes.clone();
@@ -111,46 +139,24 @@ async fn connection(stream: UnixStream, routes: axum::Router, requests: Requests
         .half_close(true)
         .header_read_timeout(HEADER_PATIENCE)
         .max_buf_size(HEADERS_MAX)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let served = tokio::select! {
+        served = served => served,
+        () = demoted(known, front) => return,
+    };
     if let Err(error) = served {
         tracing::debug!(%error, "a client's connection ended");
     }
 }
 
-/// Only our own user and root may come in (`unix(7)`, SO_PEERCRED).
-async fn admit(stream: &UnixStream) -> Result<Peer, Problem> {
-    let own = nix::unistd::geteuid().as_raw();
-    let uid = stream.peer_cred().map(|peer| peer.uid());
-    match uid {
-        Ok(uid) if uid == own || uid == 0 => Ok(Peer { name: user(uid).await }),
-        Ok(uid) => Err(Problem::new(
-            Code::NotPermitted,
-            format!("not allowed to control this daemon: it belongs to {}", user(own).await),
-        )
-        .cause(format!("you are uid {uid}"))
-        .help("run the command as that user, or as root")),
-        Err(error) => Err(Problem::new(
-            Code::NotPermitted,
-            format!("the kernel does not say who you are: {error}"),
-        )),
+/// Comes when somebody may do less than when they came: what they follow must not go on. Whoever
+/// may still come in asks again.
+async fn demoted(peer: Option<Peer>, front: Front) {
+    let Some(peer) = peer.filter(|peer| !peer.owner) else { return std::future::pending().await };
+    let mut admitted = front.admitted;
+    let role = peer.role(&admitted.borrow_and_update().access);
+    let fewer = |now: &crate::admission::Admitted| peer.role(&now.access) < role;
+    if admitted.wait_for(fewer).await.is_err() {
+        std::future::pending::<()>().await;
     }
-}
-
-/// A user in words. Names are asked for once: whoever answers (LDAP, a file) may take its time, so
-/// not on this thread.
-async fn user(uid: u32) -> String {
-    static KNOWN: Mutex<BTreeMap<u32, String>> = Mutex::new(BTreeMap::new());
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(name) = known().get(&uid) {
-        return name.clone();
-    }
-    let looked_up = tokio::task::spawn_blocking(move || {
-        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid)).ok().flatten();
-        user.map_or_else(|| format!("uid {uid}"), |user| format!("{}({uid})", user.name))
-    });
-    let name = looked_up.await.unwrap_or_else(|_| format!("uid {uid}"));
-    // Only our own user's and root's are asked for.
-    known().insert(uid, name.clone());
-    name
 }

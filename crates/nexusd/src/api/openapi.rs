@@ -29,8 +29,9 @@ fn whole() -> Value {
             "version": nexus_proto::API,
             "summary": "The control API of nexusd.",
             "description": "HTTP/1.1 on the control socket: `curl --unix-socket \
-                $NEXUS_HOME/nexus.sock http://nexus/v1/apps`. Who may use it is decided by the \
-                peer's user. A field is never removed or renamed within a version; new ones may \
+                $NEXUS_HOME/nexus.sock http://nexus/v1/apps`. Who may do what is decided by the \
+                peer's user and groups: `x-role` is the role that is needed, beside the daemon's \
+                own user and root. A field is never removed or renamed within a version; new ones may \
                 come.",
             "license": { "name": "MIT", "identifier": "MIT" },
         },
@@ -52,6 +53,7 @@ fn operation(row: &Row) -> Value {
     let mut operation = json!({
         "operationId": operation_id(row),
         "summary": row.says,
+        "x-role": row.needs,
         "parameters": parameters(row),
         "responses": {
             status: success,
@@ -179,7 +181,10 @@ mod tests {
         assert_eq!(ids.len(), ROWS.len());
         for row in &ROWS {
             assert!(row.says.ends_with('.'), "{}", row.path);
-            let verb = row.path.strip_prefix("/v1/apps/").is_some_and(super::super::table::is_verb);
+            let verb = row
+                .path
+                .strip_prefix("/v1/apps/")
+                .is_some_and(|verb| super::super::table::of_verb(verb).is_some());
             assert!(row.handler.is_some() || verb, "{}: nobody answers", row.path);
         }
     }

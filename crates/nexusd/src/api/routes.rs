@@ -5,16 +5,19 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Extension, Path, Query, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use hyper::{HeaderMap, StatusCode};
 use nexus_proto::{
     AppVerb, Code, FlushLogs, Flushed, Health, OpState, Problem, SendText, SignalApps, Snapshot,
     Start,
 };
+use nexus_spec::Role;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Peer, answer, table, wish};
+use super::{Peer, answer, peer, table, wish};
+use crate::access::Access;
 use crate::command::{Asked, Begin, Begun, Command, Flushing, Front, Signalling, What};
 
 /// The largest request body: a project file of thousands of apps.
@@ -24,12 +27,16 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 /// The longest `Idempotency-Key`.
 const KEY_MAX: usize = 128;
 /// From the end of the headers to the end of the body.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) fn routes(front: Front) -> Router {
+    let guarded = |row: &table::Row| {
+        let guard = from_fn_with_state((front.clone(), row.needs, row.name()), peer::guard);
+        Some((row.path, row.handler?().layer(guard)))
+    };
     table::ROWS
         .iter()
-        .filter_map(|row| Some((row.path, row.handler?())))
+        .filter_map(guarded)
         .fold(Router::new(), |router, (path, handler)| router.route(path, handler))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -37,9 +44,9 @@ pub(super) fn routes(front: Front) -> Router {
         .with_state(front)
 }
 
-pub(super) async fn version(State(front): State<Front>) -> Response {
+pub(super) async fn version(State(front): State<Front>, Extension(peer): Who) -> Response {
     let Some(snapshot) = front.ask(Command::Snapshot).await else { return answer::ending() };
-    let daemon = &snapshot.daemon;
+    let (daemon, admitted) = (&snapshot.daemon, front.admitted.borrow().clone());
     answer::json(
         StatusCode::OK,
         &serde_json::json!({
@@ -58,6 +65,8 @@ pub(super) async fn version(State(front): State<Front>) -> Response {
             "nexusd_restarts": daemon.nexusd_restarts,
             "keeper_restarts": daemon.keeper_restarts,
             "service": daemon.service,
+            "role": peer.role(&admitted.access),
+            "group_socket": admitted.path,
         }),
     )
 }
@@ -136,7 +145,10 @@ pub(super) async fn env(
     query: Query<Env>,
 ) -> Response {
     let reveal = query.reveal.unwrap_or(false);
-    let asked = Asked { app, instance: query.instance, reveal, by: peer.name };
+    if reveal && let Err(problem) = peer.must_be(Role::Admin, &front, "env --reveal").await {
+        return answer::problem(&problem);
+    }
+    let asked = Asked { app, instance: query.instance, reveal, by: peer.actor };
     match front.ask(|reply| Command::Environment(asked, reply)).await {
         Some(Ok(wearer)) => match tokio::task::spawn_blocking(move || wearer.read(reveal)).await {
             Ok(environment) => answer::json(StatusCode::OK, &environment),
@@ -180,8 +192,9 @@ pub(super) async fn verb(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    if !table::is_verb(&verb) {
-        return no_such_path().await;
+    let Some(row) = table::of_verb(&verb) else { return no_such_path().await };
+    if let Err(problem) = peer.must_be(row.needs, &front, row.name()).await {
+        return peer::unheard(body, &problem).await;
     }
     let what = match verb.as_str() {
         "start" => What::StartKnown,
@@ -206,32 +219,29 @@ pub(super) async fn verb(
         }
         "flush" => {
             return match read::<FlushLogs>(body).await {
+                Ok(asked) if !asked.rotate => {
+                    match peer.must_be(Role::Admin, &front, "flush without --rotate").await {
+                        Ok(()) => flush(&front, &peer, &headers, asked).await,
+                        Err(problem) => answer::problem(&problem),
+                    }
+                }
                 Ok(asked) => flush(&front, &peer, &headers, asked).await,
                 Err(problem) => answer::problem(&problem),
             };
         }
         _ => return no_such_path().await,
     };
-    match read::<AppVerb>(body).await {
-        Ok(body) => begin(&front, &peer, &headers, what(body)).await,
-        Err(problem) => answer::problem(&problem),
+    let body = match read::<AppVerb>(body).await {
+        Ok(body) => body,
+        Err(problem) => return answer::problem(&problem),
+    };
+    // Other settings are another program.
+    if (body.specs.is_some() || body.max_memory_restart.is_some())
+        && let Err(problem) = peer.must_be(Role::Admin, &front, "to change settings").await
+    {
+        return answer::problem(&problem);
     }
-}
-
-pub(super) async fn resurrect(
-    State(front): State<Front>,
-    Extension(peer): Who,
-    head: HeaderMap,
-) -> Response {
-    begin(&front, &peer, &head, What::Resurrect).await
-}
-
-pub(super) async fn kill(
-    State(front): State<Front>,
-    Extension(peer): Who,
-    head: HeaderMap,
-) -> Response {
-    begin(&front, &peer, &head, What::Kill).await
+    begin(&front, &peer, &headers, what(body)).await
 }
 
 pub(super) async fn begin(front: &Front, peer: &Peer, headers: &HeaderMap, what: What) -> Response {
@@ -239,8 +249,22 @@ pub(super) async fn begin(front: &Front, peer: &Peer, headers: &HeaderMap, what:
         Ok(key) => key,
         Err(problem) => return answer::problem(&problem),
     };
-    let begin = Begin { key, by: peer.name.clone(), what };
+    let access = match access(&what).await {
+        Ok(access) => access,
+        Err(problem) => return answer::problem(&problem),
+    };
+    let begin = Begin { key, by: peer.actor.clone(), what, access };
     begun(front, front.ask(|reply| Command::Begin(begin, reply)).await).await
+}
+
+/// `[daemon]` of a request, its names looked up.
+async fn access(what: &What) -> Result<Option<Access>, Problem> {
+    let Some(spec) = what.file().and_then(|(start, _)| start.daemon.clone()) else {
+        return Ok(None);
+    };
+    let looked_up = tokio::task::spawn_blocking(move || Access::of(&spec)).await;
+    let failed = |error: tokio::task::JoinError| Problem::new(Code::Internal, error.to_string());
+    looked_up.map_err(failed)?.map(Some)
 }
 
 async fn signal(front: &Front, peer: &Peer, headers: &HeaderMap, asked: SignalApps) -> Response {
@@ -248,7 +272,7 @@ async fn signal(front: &Front, peer: &Peer, headers: &HeaderMap, asked: SignalAp
         Ok(key) => key,
         Err(problem) => return answer::problem(&problem),
     };
-    let signalling = Signalling { key, by: peer.name.clone(), asked };
+    let signalling = Signalling { key, by: peer.actor.clone(), asked };
     begun(front, front.ask(|reply| Command::Signal(signalling, reply)).await).await
 }
 
@@ -257,7 +281,7 @@ async fn flush(front: &Front, peer: &Peer, headers: &HeaderMap, asked: FlushLogs
         return answer::problem(&problem);
     }
     let rotated = asked.rotate;
-    let flushing = Flushing { by: peer.name.clone(), asked };
+    let flushing = Flushing { by: peer.actor.clone(), asked };
     let flushes = match front.ask(|reply| Command::Flush(flushing, reply)).await {
         Some(Ok(flushes)) => flushes,
         Some(Err(problem)) => return answer::problem(&problem),
@@ -322,28 +346,6 @@ pub(super) async fn operation(
                 }
             }
         }
-    }
-}
-
-pub(super) async fn save(State(front): State<Front>, Extension(peer): Who) -> Response {
-    match front.ask(|reply| Command::Save(peer.name, reply)).await {
-        Some(Ok(apps)) => answer::json(
-            StatusCode::OK,
-            &serde_json::json!({
-                "schema": "nexus.save/1",
-                "path": front.state.join(crate::saved::FILE),
-                "apps": apps,
-            }),
-        ),
-        Some(Err(problem)) => answer::problem(&problem),
-        None => answer::ending(),
-    }
-}
-
-pub(super) async fn leave(State(front): State<Front>) -> Response {
-    match front.ask(Command::Leave).await {
-        Some(()) => answer::json(StatusCode::ACCEPTED, &Health { status: "leaving".into() }),
-        None => answer::ending(),
     }
 }
 

@@ -3,8 +3,9 @@
 //! not.
 
 use axum::routing::{MethodRouter, get, post};
+use nexus_spec::Role;
 
-use super::{events, figures, logs, openapi, routes, upgrade, wish};
+use super::{events, figures, logs, openapi, routes, upgrade, whole, wish};
 use crate::command::Front;
 
 /// One method of one path.
@@ -18,6 +19,9 @@ pub(super) struct Row {
     /// The type of the body.
     pub(super) takes: Option<&'static str>,
     pub(super) gives: Gives,
+    /// Who may: decided by the harm that it can do. Whoever can have any program run as the
+    /// daemon's user, or can undo or hide what others did, is an admin.
+    pub(super) needs: Role,
     /// A changing request, known by its `Idempotency-Key`.
     pub(super) keyed: bool,
     /// `None` = `POST /v1/apps/{verb}` answers, which looks for the verb here.
@@ -53,10 +57,10 @@ pub(super) enum Gives {
     OpenApi,
 }
 
-/// Whether `POST /v1/apps/{verb}` knows it.
-pub(super) fn is_verb(verb: &str) -> bool {
-    let path = |row: &Row| row.handler.is_none() && row.path.strip_prefix(APPS) == Some(verb);
-    ROWS.iter().any(path)
+/// The row of `POST /v1/apps/{verb}`.
+pub(super) fn of_verb(verb: &str) -> Option<&'static Row> {
+    let path = |row: &&Row| row.handler.is_none() && row.path.strip_prefix(APPS) == Some(verb);
+    ROWS.iter().find(path)
 }
 
 const APPS: &str = "/v1/apps/";
@@ -114,19 +118,26 @@ pub(super) static ROWS: [Row; 31] = [
         .by(|| get(routes::apps)),
     begin("/v1/apps", "Start these apps.").takes("Start").by(|| post(routes::start)),
     read("/v1/apps/{app}", "One app.").of("AppView").by(|| get(routes::app).post(routes::verb)),
-    begin("/v1/apps/start", "Start apps that are known.").takes("AppVerb"),
-    begin("/v1/apps/stop", "Stop apps; they stay known.").takes("AppVerb"),
-    begin("/v1/apps/restart", "Stop and start again, with what the body changes.").takes("AppVerb"),
-    begin("/v1/apps/reload", "Replace workers one after another; a failure keeps the old ones.")
+    begin("/v1/apps/start", "Start apps that are known.").operator().takes("AppVerb"),
+    begin("/v1/apps/stop", "Stop apps; they stay known.").operator().takes("AppVerb"),
+    begin("/v1/apps/restart", "Stop and start again, with what the body changes.")
+        .operator()
         .takes("AppVerb"),
-    begin("/v1/apps/scale", "More instances or fewer.").takes("AppVerb"),
-    begin("/v1/apps/abort", "Call a reload or a scaling off.").takes("AppVerb"),
-    begin("/v1/apps/reset", "Count restarts from 0 again.").takes("AppVerb"),
+    begin("/v1/apps/reload", "Replace workers one after another; a failure keeps the old ones.")
+        .operator()
+        .takes("AppVerb"),
+    begin("/v1/apps/scale", "More instances or fewer.").operator().takes("AppVerb"),
+    begin("/v1/apps/abort", "Call a reload or a scaling off.").operator().takes("AppVerb"),
+    begin("/v1/apps/reset", "Count restarts from 0 again.").operator().takes("AppVerb"),
     begin("/v1/apps/delete", "Stop apps and forget them.").takes("AppVerb"),
-    begin("/v1/apps/signal", "Send a signal to main processes.").takes("SignalApps"),
+    begin("/v1/apps/signal", "Send a signal to main processes.").operator().takes("SignalApps"),
     begin("/v1/apps/send", "Send a line to the stdin of workers.").takes("SendText"),
-    begin("/v1/apps/flush", "Empty log files, or rotate them.").takes("FlushLogs").of("Flushed"),
+    begin("/v1/apps/flush", "Empty log files, or rotate them.")
+        .operator()
+        .takes("FlushLogs")
+        .of("Flushed"),
     read("/v1/apps/{app}/env", "What an instance was born with, secrets hidden.")
+        .operator()
         .query(&[INSTANCE, REVEAL])
         .of("Environment")
         .by(|| get(routes::env)),
@@ -164,12 +175,12 @@ pub(super) static ROWS: [Row; 31] = [
         .by(|| post(wish::apply)),
     Row { keyed: false, ..begin("/v1/save", "Keep the list of apps for `resurrect`.") }
         .of("Saved")
-        .by(|| post(routes::save)),
-    begin("/v1/resurrect", "Start what was saved.").by(|| post(routes::resurrect)),
+        .by(|| post(whole::save)),
+    begin("/v1/resurrect", "Start what was saved.").by(|| post(whole::resurrect)),
     Row { keyed: false, ..begin("/v1/daemon/stop", "End the daemon; the workers stay.") }
         .gives(Gives::Accepted("Health"))
-        .by(|| post(routes::leave)),
-    begin("/v1/daemon/kill", "Stop all apps, then the daemon.").by(|| post(routes::kill)),
+        .by(|| post(whole::leave)),
+    begin("/v1/daemon/kill", "Stop all apps, then the daemon.").by(|| post(whole::kill)),
     begin("/v1/daemon/upgrade", "Put another program in the place of nexusd and its keeper.")
         .takes("UpgradeDaemon")
         .by(|| post(upgrade::upgrade)),
@@ -183,18 +194,33 @@ const fn read(path: &'static str, says: &'static str) -> Row {
         query: &[],
         takes: None,
         gives: Gives::OpenApi,
+        needs: Role::Viewer,
         keyed: false,
         handler: None,
     }
 }
 
-/// A changing request: it begins an operation unless something else is said.
+/// A changing request: it begins an operation, and is an admin's, unless something else is said.
 const fn begin(path: &'static str, says: &'static str) -> Row {
-    let gives = Gives::Accepted("Operation");
-    Row { method: Method::Post, gives, keyed: true, ..read(path, says) }
+    let (gives, needs) = (Gives::Accepted("Operation"), Role::Admin);
+    Row { method: Method::Post, gives, needs, keyed: true, ..read(path, says) }
 }
 
 impl Row {
+    /// What it is called when it is refused: `stop`, `daemon/upgrade`.
+    pub(super) fn name(&self) -> &'static str {
+        let path = self.path.strip_prefix(APPS).or_else(|| self.path.strip_prefix("/v1/"));
+        match (self.method, path) {
+            (Method::Post, Some("apps")) => "to start new apps",
+            (Method::Get, Some("{app}/env")) => "env",
+            (_, path) => path.unwrap_or("to look"),
+        }
+    }
+
+    const fn operator(self) -> Row {
+        Row { needs: Role::Operator, ..self }
+    }
+
     const fn query(self, query: &'static [Parameter]) -> Row {
         Row { query, ..self }
     }
@@ -213,5 +239,46 @@ impl Row {
 
     const fn by(self, handler: fn() -> MethodRouter<Front>) -> Row {
         Row { handler: Some(handler), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Written out, so that nobody gives a role away by adding a row. A path that is not here is
+    /// for admins alone, or only looks.
+    const OPERATORS: [&str; 10] = [
+        "/v1/apps/start",
+        "/v1/apps/stop",
+        "/v1/apps/restart",
+        "/v1/apps/reload",
+        "/v1/apps/scale",
+        "/v1/apps/abort",
+        "/v1/apps/reset",
+        "/v1/apps/signal",
+        "/v1/apps/flush",
+        "/v1/apps/{app}/env",
+    ];
+
+    #[test]
+    fn every_path_needs_the_role_that_its_harm_asks_for() {
+        for row in &ROWS {
+            let role = match row.method {
+                _ if OPERATORS.contains(&row.path) => Role::Operator,
+                Method::Get => Role::Viewer,
+                Method::Post => Role::Admin,
+            };
+            assert_eq!(row.needs, role, "{}", row.path);
+        }
+    }
+
+    #[test]
+    fn no_path_has_two_roles_for_one_method() {
+        for row in ROWS.iter().filter(|row| row.handler.is_some()) {
+            let same = |other: &&Row| other.path == row.path && other.handler.is_some();
+            let others = ROWS.iter().filter(same).filter(|other| other.method == row.method);
+            assert_eq!(others.count(), 1, "{}", row.path);
+        }
     }
 }

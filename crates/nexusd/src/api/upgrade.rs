@@ -33,7 +33,7 @@ pub(super) async fn upgrade(
         Ok(program) => program,
         Err(_) => return answer::ending(),
     };
-    let upgrading = Upgrading { key, by: peer.name.clone(), asked, program };
+    let upgrading = Upgrading { key, by: peer.actor.clone(), asked, program };
     routes::begun(&front, front.ask(|reply| Command::Upgrade(upgrading, reply)).await).await
 }
 

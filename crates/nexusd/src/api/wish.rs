@@ -44,6 +44,6 @@ pub(super) async fn send(
         Ok(key) => key,
         Err(problem) => return answer::problem(&problem),
     };
-    let sending = Sending { key, by: peer.name.clone(), asked };
+    let sending = Sending { key, by: peer.actor.clone(), asked };
     begun(front, front.ask(|reply| Command::Send(sending, reply)).await).await
 }

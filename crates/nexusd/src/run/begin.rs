@@ -8,6 +8,7 @@ use nexus_core::{ChildId, Intents};
 use nexus_keeper::{Counters, Handoff, Link, Order};
 use tokio::sync::mpsc;
 
+use crate::admission::Gate;
 use crate::clock;
 use crate::clockwork::Clockwork;
 use crate::command::Command;
@@ -46,7 +47,6 @@ pub(super) fn begin(
     let mut reading = roll::read(handoff.children, handoff.last_child.max(image.last_child));
     let unread = reading.make_ready(|child| image.runs.get(&child).is_some_and(|run| run.ready));
     let left_alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, counters));
-    let ops = Ops::restored(std::mem::take(&mut image.ops).into_values());
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);
     let mut daemon = Daemon {
@@ -60,7 +60,7 @@ pub(super) fn begin(
         clockwork: Clockwork::new()?,
         store,
         journal,
-        ops,
+        ops: Ops::restored(std::mem::take(&mut image.ops).into_values()),
         origins,
         notes: HashMap::new(),
         forgotten: VecDeque::new(),
@@ -73,6 +73,7 @@ pub(super) fn begin(
         course: Course::Serve,
         shutdown: None,
         upgrade_until: None,
+        gate: Gate::default(),
         published: Published::new(),
         own,
         facts,

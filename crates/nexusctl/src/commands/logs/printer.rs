@@ -58,6 +58,16 @@ impl Printer {
         Printer { look, form, sources, label_width: widest.min(LABEL_MAX), batch: Vec::new() }
     }
 
+    /// The number of a file; one that is new becomes the last.
+    pub(super) fn file_of(&mut self, source: Source) -> usize {
+        let known = self.sources.iter().position(|known| known.file.path == source.file.path);
+        known.unwrap_or_else(|| {
+            self.label_width = self.label_width.max(width(&source.file.label).min(LABEL_MAX));
+            self.sources.push(source);
+            self.sources.len() - 1
+        })
+    }
+
     /// Bytes that are not written yet.
     pub(super) fn holds(&self) -> usize {
         self.batch.len()

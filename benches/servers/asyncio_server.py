@@ -5,9 +5,11 @@ import signal
 import socket
 
 stopping = False
+serving = set()
 
 
 async def serve(reader, writer):
+    serving.add(asyncio.current_task())
     try:
         while True:
             head = await reader.readuntil(b"\r\n\r\n")
@@ -24,6 +26,7 @@ async def serve(reader, writer):
         pass
     finally:
         writer.close()
+        serving.discard(asyncio.current_task())
 
 
 async def main():
@@ -36,10 +39,10 @@ async def main():
     stopping = True
     # Our copy only; what waits in the queue is the other workers'.
     server.close()
-    # Idle connections are answered once more within this window.
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    if others:
-        await asyncio.wait(others, timeout=2)
+    # What was accepted last has no task yet; idle connections are answered once more.
+    await asyncio.sleep(0.2)
+    if serving:
+        await asyncio.wait(serving, timeout=2)
 
 
 asyncio.run(main())

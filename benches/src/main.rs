@@ -15,6 +15,7 @@ mod managed;
 mod manager;
 mod peers;
 mod recover;
+mod reload;
 mod report;
 mod respawn;
 mod served;
@@ -26,7 +27,7 @@ mod worker;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
-nexus-benches goals|peers|size|recover|fairness [PAGE]
+nexus-benches goals|peers|size|recover|fairness|reload [PAGE]
                                         one part; PAGE's own section for it is rewritten
 nexus-benches limit                     the bare limit only
 ";
@@ -54,6 +55,9 @@ fn main() -> ExitCode {
         }
         ["fairness", page @ ..] if page.len() < 2 => {
             show("fairness", page, fairness::measure().map(|table| table.text()))
+        }
+        ["reload", page @ ..] if page.len() < 2 => {
+            show("reload", page, reload::measure().map(|table| table.text()))
         }
         _ => {
             eprint!("{USAGE}");

@@ -2,9 +2,11 @@
 
 use std::io::{self, BufReader, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::http::Answer;
 
@@ -12,6 +14,15 @@ use crate::http::Answer;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two requests of a client: a new connection for each must not use up all ports.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// When a client asks.
+#[derive(Clone, Copy, Debug)]
+enum Rhythm {
+    /// A moment after each answer: as fast as they are answered.
+    Closed,
+    /// So often, however long an answer takes: what waits is made up for.
+    Open(Duration),
+}
 
 /// What became of the requests.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +41,8 @@ pub struct Account {
     pub timed_out: u64,
     /// What the first that failed said.
     pub first: Option<String>,
+    /// The longest time from when a request was due to its answer.
+    pub slowest: Duration,
 }
 
 impl Account {
@@ -39,9 +52,13 @@ impl Account {
     /// When one failed, or there was none.
     #[track_caller]
     pub fn flawless(&self) -> u64 {
-        let none = Account { right: self.right, ..Account::default() };
-        assert!(*self == none && self.right > 0, "{self:?}");
+        assert!(self.failed() == 0 && self.right > 0, "{self:?}");
         self.right
+    }
+
+    /// The number of requests that failed.
+    pub fn failed(&self) -> u64 {
+        self.refused + self.reset + self.short + self.wrong + self.timed_out
     }
 
     fn add(&mut self, other: Account) {
@@ -52,9 +69,10 @@ impl Account {
         self.wrong += other.wrong;
         self.timed_out += other.timed_out;
         self.first = self.first.take().or(other.first);
+        self.slowest = self.slowest.max(other.slowest);
     }
 
-    fn failed(&mut self, error: &io::Error, connecting: bool) {
+    fn fails(&mut self, error: &io::Error, connecting: bool) {
         use io::ErrorKind::{InvalidData, TimedOut, UnexpectedEof, WouldBlock};
         let is = |kinds: &[io::ErrorKind]| kinds.contains(&error.kind());
         let which = match () {
@@ -74,29 +92,57 @@ pub struct Load {
     /// One for each client; it stops when its own is gone.
     go: Vec<Sender<()>>,
     clients: Vec<JoinHandle<Account>>,
+    asked: Arc<AtomicU64>,
 }
 
 impl Load {
     /// `keeping` clients that keep their connection and `closing` clients that take a new one for
     /// each request, on 127.0.0.1. The app must answer `GET /word` with a body that ends in it.
     pub fn start(port: u16, keeping: usize, closing: usize) -> Load {
-        Load::of(port, keeping, closing, None)
+        Load::of(port, keeping, closing, None, Rhythm::Closed)
     }
 
     /// The same, but always for this path; any whole answer of status 200 is right.
     pub fn asking(port: u16, keeping: usize, closing: usize, path: &'static str) -> Load {
-        Load::of(port, keeping, closing, Some(path))
+        Load::of(port, keeping, closing, Some(path), Rhythm::Closed)
     }
 
-    fn of(port: u16, keeping: usize, closing: usize, path: Option<&'static str>) -> Load {
+    /// The same, in an open loop: each client asks so often, and is late when it has to wait.
+    pub fn every(
+        each: Duration,
+        port: u16,
+        keeping: usize,
+        closing: usize,
+        path: &'static str,
+    ) -> Load {
+        Load::of(port, keeping, closing, Some(path), Rhythm::Open(each))
+    }
+
+    fn of(
+        port: u16,
+        keeping: usize,
+        closing: usize,
+        path: Option<&'static str>,
+        rhythm: Rhythm,
+    ) -> Load {
         let (mut go, mut clients) = (Vec::new(), Vec::new());
+        let asked = Arc::new(AtomicU64::new(0));
         for number in 0..keeping + closing {
             let (sender, receiver) = mpsc::channel();
             go.push(sender);
-            let ask = move || client(port, number, number < keeping, path, &receiver);
+            let counter = Arc::clone(&asked);
+            let ask = move || {
+                let keep = number < keeping;
+                client(port, number, keep, path, rhythm, &counter, &receiver)
+            };
             clients.push(std::thread::spawn(ask));
         }
-        Load { go, clients }
+        Load { go, clients, asked }
+    }
+
+    /// How many requests have been made so far.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Let every client finish its request, and add up.
@@ -122,35 +168,52 @@ fn client(
     number: usize,
     keep: bool,
     always: Option<&str>,
+    rhythm: Rhythm,
+    counter: &AtomicU64,
     go: &Receiver<()>,
 ) -> Account {
+    let begin = Instant::now();
     let mut account = Account::default();
     let mut open: Option<BufReader<TcpStream>> = None;
     let mut count = 0_u64;
-    while go.recv_timeout(PAUSE) == Err(RecvTimeoutError::Timeout) {
+    let mut asked = 0_u32;
+    let mut due = |now: Instant| match rhythm {
+        Rhythm::Closed => now + PAUSE,
+        Rhythm::Open(each) => {
+            asked += 1;
+            begin + each * asked
+        }
+    };
+    loop {
+        let at = due(Instant::now());
+        let pause = at.saturating_duration_since(Instant::now());
+        if go.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return account;
+        }
         let mut connection = match open.take().map_or_else(|| connect(port), Ok) {
             Ok(connection) => connection,
             Err(error) => {
-                account.failed(&error, true);
+                account.fails(&error, true);
                 continue;
             }
         };
         count += 1;
+        counter.fetch_add(1, Ordering::Relaxed);
         let path = always.map_or_else(|| format!("/{number}-{count}"), str::to_owned);
         let echo = if always.is_some() { String::new() } else { format!("{path}\n") };
         match exchange(&mut connection, &path, keep) {
             Ok(answer) if answer.status == 200 && answer.body.ends_with(&echo) => {
                 account.right += 1;
+                account.slowest = account.slowest.max(at.elapsed());
                 open = (keep && !answer.close).then_some(connection);
             }
             Ok(answer) => {
                 account.wrong += 1;
                 account.first.get_or_insert_with(|| format!("{answer:?}"));
             }
-            Err(error) => account.failed(&error, false),
+            Err(error) => account.fails(&error, false),
         }
     }
-    account
 }
 
 fn connect(port: u16) -> io::Result<BufReader<TcpStream>> {

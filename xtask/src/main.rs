@@ -21,7 +21,7 @@ cargo xtask sweep         a death at every system call of every change; --seed N
 cargo xtask fuzz [TARGET] libFuzzer for a minute each; --seconds N (needs a C++ compiler)
 cargo xtask docs          write docs/CONFIGURATION.md from the tables of settings
 cargo xtask bench [PART]  measure, rewrite docs/BENCHMARKS.md; parts: goals, peers, size, recover,
-                          fairness
+                          fairness, reload (NEXUS_BENCH_PART=10: a tenth of it)
 ";
 
 /// Seeds of `sim` when none are given.

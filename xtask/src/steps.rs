@@ -44,8 +44,9 @@ pub(crate) fn sim(seeds: u64) -> Result<(), String> {
 }
 
 /// What can be measured: us against the bare limit, beside other managers, with many workers,
-/// how soon control is back after a death, and how connections spread over workers.
-pub(crate) const PARTS: [&str; 5] = ["goals", "peers", "size", "recover", "fairness"];
+/// how soon control is back after a death, how connections spread over workers, and what reloads
+/// and deaths cost those who ask.
+pub(crate) const PARTS: [&str; 6] = ["goals", "peers", "size", "recover", "fairness", "reload"];
 
 /// Attack the pair: `what` is `random` or `sweep`, `args` are those of the test program.
 pub(crate) fn faults(what: &str, args: &[&str]) -> Result<(), String> {

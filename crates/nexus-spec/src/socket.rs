@@ -26,11 +26,23 @@ pub struct Socket {
     /// `group` of the file of a Unix socket, by name or number; default: the daemon's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// `reuse_port`: each instance has a TCP socket of its own at this address (SO_REUSEPORT), and
+    /// the kernel chooses between them; default: all share one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reuse_port: bool,
 }
 
 impl From<Listen> for Socket {
     fn from(address: Listen) -> Socket {
-        Socket { address, name: None, backlog: None, mode: None, user: None, group: None }
+        Socket {
+            address,
+            name: None,
+            backlog: None,
+            mode: None,
+            user: None,
+            group: None,
+            reuse_port: false,
+        }
     }
 }
 
@@ -53,8 +65,11 @@ mod tests {
         assert_eq!(serde_json::to_string(&plain).unwrap(), stored);
         assert_eq!(serde_json::from_str::<Socket>(&stored).unwrap(), plain);
         let named = Socket { name: Some("http".into()), backlog: Some(7), ..plain.clone() };
-        let text = serde_json::to_string(&named).unwrap();
-        assert_eq!(serde_json::from_str::<Socket>(&text).unwrap(), named);
+        let apart = Socket { reuse_port: true, ..plain.clone() };
+        for socket in [&named, &apart] {
+            let text = serde_json::to_string(socket).unwrap();
+            assert_eq!(serde_json::from_str::<Socket>(&text).unwrap(), *socket);
+        }
         assert_eq!(
             (plain.fd_name(), named.fd_name()),
             ("tcp_//127.0.0.1_80".into(), "http".into())

@@ -118,6 +118,7 @@ impl Daemon {
             }
             Fact::Run { app, what } => self.told_of_run(app, what),
             Fact::Scaled { app, from, to } => {
+                self.close_unnamed(&app);
                 Line::of("scale", app, None, format!("from {from} to {to} instances"), by)
             }
             // Told when the keeper says that it is there: see `lives`.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use nexus_core::Exam;
 use nexus_keeper::HoldId;
-use nexus_spec::Name;
+use nexus_spec::{Name, Socket};
 
 /// One descriptor that the pair holds, by meaning.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,8 +26,8 @@ pub(crate) enum Held {
     Journal(Name, Line, Stream),
     /// One end of the pipe between a line's own and a slow disk.
     Stage(Name, Line, Stream, End),
-    /// A listening socket of an app, by its address as written.
-    Socket(Name, String),
+    /// A listening socket of an app, by its address as written: one instance's own, or everybody's.
+    Socket(Name, Option<u16>, String),
     /// The memfd of what is the same for all workers of one generation of an app (or its build).
     Template(Name, Line, u64),
 }
@@ -60,6 +60,12 @@ pub(crate) enum End {
 }
 
 impl Held {
+    /// The socket that an instance is handed.
+    pub(crate) fn socket(app: &Name, socket: &Socket, instance: u16) -> Held {
+        let own = socket.reuse_port.then_some(instance);
+        Held::Socket(app.clone(), own, socket.address.to_string())
+    }
+
     /// The app that it belongs to.
     pub(crate) fn app(&self) -> Option<&Name> {
         match self {
@@ -69,7 +75,7 @@ impl Held {
             | Held::File(app, ..)
             | Held::Journal(app, ..)
             | Held::Stage(app, ..)
-            | Held::Socket(app, _)
+            | Held::Socket(app, ..)
             | Held::Template(app, ..) => Some(app),
         }
     }
@@ -121,7 +127,12 @@ impl Held {
             // The address is last and may have spaces (a unix path may).
             ["socket", app, ..] => {
                 let address = text.splitn(3, ' ').nth(2)?;
-                Held::Socket(Name::new(app).ok()?, address.to_owned())
+                Held::Socket(Name::new(app).ok()?, None, address.to_owned())
+            }
+            ["own-socket", app, instance, ..] => {
+                let address = text.splitn(4, ' ').nth(3)?;
+                let instance = instance.parse().ok()?;
+                Held::Socket(Name::new(app).ok()?, Some(instance), address.to_owned())
             }
             _ => return None,
         })
@@ -207,7 +218,10 @@ impl fmt::Display for Held {
             Held::Journal(app, line, stream) => {
                 write!(f, "journal {app} {line} {}", stream.word())
             }
-            Held::Socket(app, address) => write!(f, "socket {app} {address}"),
+            Held::Socket(app, None, address) => write!(f, "socket {app} {address}"),
+            Held::Socket(app, Some(instance), address) => {
+                write!(f, "own-socket {app} {instance} {address}")
+            }
             Held::Template(app, line, generation) => {
                 write!(f, "template {app} {line} {generation}")
             }
@@ -260,7 +274,7 @@ impl Index {
     /// The app whose socket has this address.
     pub(crate) fn app_on(&self, address: &str) -> Option<Name> {
         self.by_meaning.keys().find_map(|held| {
-            let Held::Socket(app, of) = held else { return None };
+            let Held::Socket(app, _, of) = held else { return None };
             (of == address).then(|| app.clone())
         })
     }
@@ -295,7 +309,8 @@ mod tests {
             Held::File(app.clone(), Line::Merged, Stream::Out),
             Held::Journal(app.clone(), Line::Instance(0), Stream::Out),
             Held::Stage(app.clone(), Line::Instance(0), Stream::Err, End::Read),
-            Held::Socket(app.clone(), "unix:/run/with space.sock".into()),
+            Held::Socket(app.clone(), None, "unix:/run/with space.sock".into()),
+            Held::Socket(app.clone(), Some(3), "tcp://127.0.0.1:80".into()),
             Held::Template(app.clone(), Line::Exam(Exam::Health), 7),
             Held::Template(app, Line::Build, 7),
         ] {

@@ -39,6 +39,7 @@ mod ops;
 mod origin;
 mod outputs;
 mod own_log;
+mod passed;
 mod probes;
 mod probing;
 mod quiet;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nexus_core::{ChildId, Event, Exam, OnExit, Purpose, SpawnError};
 use nexus_keeper::{HoldId, Order, Stage};
-use nexus_spec::{AppSpec, Check, Name, Ready, Socket};
+use nexus_spec::{AppSpec, Check, Name, Ready};
 use nix::errno::Errno;
 
 use crate::daemon::Daemon;
@@ -15,11 +15,10 @@ use crate::held::{Held, Line};
 use crate::note::Note;
 use crate::origin::Origin;
 use crate::outputs::Naming;
-use crate::sockets;
 use crate::template::{self, Surroundings};
 
 /// Why a child could not even be ordered.
-struct Excuse {
+pub(crate) struct Excuse {
     errno: i32,
     words: String,
 }
@@ -160,6 +159,10 @@ impl Daemon {
         let kind = match purpose {
             Purpose::Build => Line::Build,
             Purpose::Exam { exam, .. } => Line::Exam(exam),
+            // What names the sockets of one instance is of no use to another.
+            Purpose::Worker { instance, .. } if spec.listen.iter().any(|it| it.reuse_port) => {
+                Line::Instance(instance)
+            }
             Purpose::Worker { .. } => Line::Merged,
         };
         let held = Held::Template(spec.name.clone(), kind, generation);
@@ -170,7 +173,7 @@ impl Daemon {
         }
         let sockets = match purpose {
             Purpose::Build | Purpose::Exam { .. } => Vec::new(),
-            Purpose::Worker { .. } => self.sockets(spec)?,
+            Purpose::Worker { instance, .. } => self.sockets(spec, instance)?,
         };
         let origin = self.origin_at(&spec.name, generation);
         let around = Surroundings {
@@ -203,62 +206,6 @@ impl Daemon {
             }
         }
         Ok(self.holdings.hold(held, sealed)?)
-    }
-
-    /// The app's listening sockets, bound when they are first needed and made as the spec has them
-    /// now; those that it no longer names are closed.
-    fn sockets(&mut self, spec: &AppSpec) -> Result<Vec<(HoldId, String)>, Excuse> {
-        // While a reload is under way, both specs' sockets are needed.
-        let app = self.state.app(spec.name.as_str());
-        if app.is_none_or(|app| app.rollout().is_none()) {
-            self.close_others(spec)?;
-        }
-        let mut sockets = Vec::with_capacity(spec.listen.len());
-        for socket in &spec.listen {
-            let held = Held::Socket(spec.name.clone(), socket.address.to_string());
-            let id = match (self.holdings.id(&held), self.holdings.fd(&held)) {
-                (Some(id), Some(fd)) => {
-                    sockets::adjust(fd, socket)?;
-                    id
-                }
-                _ => self.bind(&spec.name, held, socket)?,
-            };
-            sockets.push((id, socket.fd_name()));
-        }
-        Ok(sockets)
-    }
-
-    fn bind(&mut self, app: &Name, held: Held, socket: &Socket) -> Result<HoldId, Excuse> {
-        let address = socket.address.to_string();
-        if let Some(other) = self.holdings.app_on(&address) {
-            return Err(io::Error::new(
-                io::ErrorKind::AddrInUse,
-                format!("{address}: Address already in use: the app `{other}` listens there"),
-            )
-            .into());
-        }
-        let fd = sockets::bound(socket, self.sharing(app, &address))?;
-        self.unadopted.remove(&(app.clone(), address));
-        Ok(self.holdings.hold(held, fd)?)
-    }
-
-    /// A reload has ended: close the sockets that the app's spec does not name.
-    pub(crate) fn close_unnamed(&mut self, app: &Name) {
-        let Some(spec) = self.state.app(app.as_str()).map(|app| app.spec().clone()) else { return };
-        if let Err(error) = self.close_others(&spec) {
-            tracing::error!(%app, %error, "a socket that is not its own any more stays open");
-        }
-    }
-
-    fn close_others(&mut self, spec: &AppSpec) -> io::Result<()> {
-        let is_named =
-            |address: &str| spec.listen.iter().any(|socket| socket.address.to_string() == address);
-        for held in self.holdings.of_app(&spec.name) {
-            if matches!(&held, Held::Socket(_, address) if !is_named(address)) {
-                self.holdings.release(&held)?;
-            }
-        }
-        Ok(())
     }
 
     /// What the keeper says of a failed spawn, in words; kept until the child is forgotten.

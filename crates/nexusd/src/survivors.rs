@@ -14,7 +14,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use nexus_core::{AppRecord, ChildId, Entry, Intents, Pid, Purpose, SlotRecord, Time};
-use nexus_spec::{AppSpec, Listen, LogFiles, Name, Stdin};
+use nexus_spec::{AppSpec, Listen, LogFiles, Name, Socket, Stdin};
 use nix::sys::socket::{SockaddrStorage, UnixAddr, getsockname, getsockopt, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
@@ -269,10 +269,9 @@ fn ends(run: &Run, number: u32) -> io::Result<[(End, OwnedFd); 2]> {
 
 /// Fetch the listening sockets that the spec names and that are not held yet.
 fn sockets(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) -> io::Result<()> {
-    let held = |listen: &Listen| Held::Socket(spec.name.clone(), listen.to_string());
-    let addresses = spec.listen.iter().map(|socket| &socket.address);
-    let mut missing: Vec<&Listen> =
-        addresses.filter(|listen| holdings.id(&held(listen)).is_none()).collect();
+    let held = |socket: &Socket| Held::socket(&spec.name, socket, run.instance);
+    let mut missing: Vec<&Socket> =
+        spec.listen.iter().filter(|socket| holdings.id(&held(socket)).is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -290,9 +289,9 @@ fn sockets(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) 
             Err(rustix::io::Errno::BADF) => continue,
             Err(errno) => return Err(errno.into()),
         };
-        if let Some(at) = missing.iter().position(|listen| listens(&fd, listen)) {
-            let listen = missing.swap_remove(at);
-            holdings.hold(held(listen), fd)?;
+        if let Some(at) = missing.iter().position(|socket| listens(&fd, &socket.address)) {
+            let socket = missing.swap_remove(at);
+            holdings.hold(held(socket), fd)?;
         }
     }
     Ok(())

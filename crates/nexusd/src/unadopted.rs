@@ -2,7 +2,8 @@
 //! not let us fetch them (Yama, seccomp). The workers serve; the next one to be spawned, in a reload
 //! at the latest, gets a socket that is bound beside theirs.
 
-use nexus_spec::Name;
+use nexus_core::Purpose;
+use nexus_spec::{Name, Socket};
 
 use crate::daemon::Daemon;
 use crate::facts::{Line, NOBODY};
@@ -14,10 +15,15 @@ impl Daemon {
     pub(crate) fn find_unadopted(&mut self) {
         let mut found = Vec::new();
         for (name, app) in self.state.apps() {
-            let held = |address: &String| Held::Socket(name.clone(), address.clone());
-            let missing = app.spec().listen.iter().map(|socket| socket.address.to_string());
-            let missing = missing.filter(|address| self.holdings.id(&held(address)).is_none());
-            let missing: Vec<String> = missing.collect();
+            let is_held = |socket: &Socket, instance| {
+                self.holdings.id(&Held::socket(name, socket, instance)).is_some()
+            };
+            let all_held = |socket: &Socket| match socket.reuse_port {
+                true => self.instances_with_workers(name).all(|one| is_held(socket, one)),
+                false => is_held(socket, 0),
+            };
+            let missing = app.spec().listen.iter().filter(|socket| !all_held(socket));
+            let missing: Vec<String> = missing.map(|socket| socket.address.to_string()).collect();
             if !missing.is_empty() && self.has_workers(name) {
                 found.push((name.clone(), missing));
             }
@@ -51,5 +57,13 @@ impl Daemon {
     fn has_workers(&self, app: &Name) -> bool {
         let of_it = |child: &u64| self.notes.get(child).is_some_and(|note| note.app == *app);
         self.pid_by_child.keys().any(of_it)
+    }
+
+    fn instances_with_workers(&self, app: &Name) -> impl Iterator<Item = u16> {
+        let notes = self.pid_by_child.keys().filter_map(|child| self.notes.get(child));
+        notes.filter(move |note| note.app == *app).filter_map(|note| match note.purpose() {
+            Purpose::Worker { instance, .. } => Some(instance),
+            Purpose::Build | Purpose::Exam { .. } => None,
+        })
     }
 }

@@ -45,6 +45,7 @@ mod refused;
 mod reload;
 mod reload_fails;
 mod resources;
+mod reuse_port;
 mod roles;
 mod room;
 mod rotation;

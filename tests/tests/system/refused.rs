@@ -105,7 +105,7 @@ fn sockets_that_cannot_be_fetched_are_told_of_and_bound_anew_by_the_next_reload(
         path.display()
     );
     home.write("ecosystem.toml", &app("api", &plain.worker.display().to_string(), &args, &more));
-    plain.ctl(&["start"]).ok();
+    plain.refused(&["start"]).ok();
     let before = home.known("api").identity();
     // It is said beforehand.
     let said = plain.refused(&["doctor"]).stdout;

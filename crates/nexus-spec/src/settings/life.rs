@@ -82,9 +82,9 @@ pub(super) static ROWS: [Setting; 7] = [
     .default("false"),
     Setting {
         key: "listen",
-        takes: "\"tcp://127.0.0.1:3001\", \"unix:/run/x.sock\", a table `{ address, name, backlog, mode, user, group }`, or an array of such",
+        takes: "\"tcp://127.0.0.1:3001\", \"unix:/run/x.sock\", a table `{ address, name, backlog, mode, user, group, reuse_port }`, or an array of such",
         default: "none",
-        doc: "Addresses bound and kept for the app, handed to every worker as LISTEN_FDS.",
+        doc: "Addresses bound and kept for the app, handed to every worker as LISTEN_FDS; all share one, or, with `reuse_port`, each instance has its own.",
         also: &[],
         own: true,
         work: Work::Done {

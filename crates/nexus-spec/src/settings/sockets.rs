@@ -17,7 +17,7 @@ const REMEDY: &str = "write \"tcp://127.0.0.1:3001\", \"tcp://[::1]:3001\" or \"
 const NAME_MAX: usize = 255;
 /// The most that listen(2) takes.
 const BACKLOG_MAX: i64 = i32::MAX as i64;
-const KEYS: &str = "write `address`, `name`, `backlog`, `mode`, `user` and `group`";
+const KEYS: &str = "write `address`, `name`, `backlog`, `mode`, `user`, `group` and `reuse_port`";
 
 /// All of an app's.
 pub(super) fn sockets(given: &Given) -> Result<Vec<Socket>, Wrongs> {
@@ -64,6 +64,10 @@ fn socket(all: &Given, item: &Given) -> Result<Socket, Wrongs> {
         let problem = "has a `mode`, `user` or `group`, which only a Unix socket has";
         wrongs.0.push(Wrong::value(item, problem, "leave it out"));
     }
+    if socket.reuse_port && matches!(address, Listen::Unix(_)) {
+        let problem = "has `reuse_port`, which only a TCP socket has";
+        wrongs.0.push(Wrong::value(item, problem, "leave it out"));
+    }
     wrongs.unless(Socket { address, ..socket })
 }
 
@@ -83,6 +87,7 @@ fn field(
             "mode" => socket.mode = Some(read::mode(value)?),
             "user" => socket.user = Some(read::account(value)?),
             "group" => socket.group = Some(read::account(value)?),
+            "reuse_port" => socket.reuse_port = read::boolean(value)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -121,6 +126,7 @@ pub(super) fn value(socket: &Socket) -> Value {
         ("mode", socket.mode.map(|mode| format!("{mode:03o}").into())),
         ("user", text(&socket.user)),
         ("group", text(&socket.group)),
+        ("reuse_port", socket.reuse_port.then(|| true.into())),
     ];
     let more: Vec<(String, Value)> = entries
         .into_iter()

@@ -17,10 +17,13 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{Gid, Uid};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use crate::files::named;
 use crate::template;
 
+/// `linux/capability.h`.
+const CAP_SYS_PTRACE: u32 = 19;
 /// Connections that wait to be accepted; the kernel's own limit (`somaxconn`) still holds.
 const BACKLOG: u32 = 4_096;
 
@@ -102,11 +105,35 @@ fn tcp(address: SocketAddr, spec: &Socket, sharing: Sharing) -> io::Result<Owned
         SocketAddr::V6(v6) => bind(fd.as_raw_fd(), &SockaddrIn6::from(v6))?,
     }
     backlog(fd.as_fd(), spec)?;
-    // Only now, so that whoever asked for an address that is taken is told so. It lets us bind a
-    // second one beside this, should it ever be in workers' hands only; both must have it then, and
-    // be of the same user.
-    setsockopt(&fd, sockopt::ReusePort, &true)?;
+    if spec.reuse_port || !is_fetched_back() {
+        admit_others(fd.as_fd())?;
+    }
     Ok(fd)
+}
+
+/// Lets us bind further TCP sockets beside this. Only after it was bound, so that whoever asked for
+/// an address that is taken is told so. Both must have it then, and be of the same user.
+pub(crate) fn admit_others(fd: BorrowedFd<'_>) -> io::Result<()> {
+    match setsockopt(&fd, sockopt::ReusePort, &true) {
+        // A Unix socket, whose file is simply replaced.
+        Err(Errno::EOPNOTSUPP) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+/// Whether a socket that only workers have, both of us having been killed, could be taken back from
+/// them. If not, the next one has to be bound beside theirs.
+fn is_fetched_back() -> bool {
+    let is_there = || {
+        let own = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
+        pidfd_getfd(&own, own.as_raw_fd(), PidfdGetfdFlags::empty()).ok()
+    };
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let rights = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let rights = rights.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0);
+    let yama = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    let may_trace = (rights >> CAP_SYS_PTRACE) & 1 == 1;
+    is_there().is_some() && (may_trace || yama.map_or(true, |scope| scope.trim() == "0"))
 }
 
 /// Whether a socket file is somebody's, without waiting. Only one that refuses is nobody's: another

@@ -32,15 +32,19 @@ async def serve(reader, writer):
 async def main():
     global stopping
     asked = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
-    server = await asyncio.start_server(serve, sock=socket.socket(fileno=3))
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, asked.set)
+    listener = socket.socket(fileno=3)
+    server = await asyncio.start_server(serve, sock=listener)
     os.write(int(os.environ["NEXUS_READY_FD"]), b"\n")
     await asked.wait()
     stopping = True
-    # Our copy only; what waits in the queue is the other workers'.
-    server.close()
-    # What was accepted last has no task yet; idle connections are answered once more.
+    # What waits in the queue is the other workers'. `server.close()` alone would drop what was
+    # accepted just before and has no transport yet: accept no more, let it have one, then close.
+    loop.remove_reader(listener.fileno())
     await asyncio.sleep(0.2)
+    server.close()
+    # Idle connections are answered once more.
     if serving:
         await asyncio.wait(serving, timeout=2)
 

@@ -174,30 +174,13 @@ fn kill_worker(home: &Home, port: u16, time: usize) -> Result<u64, Fault> {
     let pid = pids.get((time * 7 + 3) % pids.len()).copied().ok_or("no workers")?;
     let worker = Process(pid);
     worker.signal(Signal::SIGSTOP);
-    until(PATIENCE, "its halt", || (worker.state() == Some('T')).then_some(()))?;
-    let held = connections(pid, port);
+    let held = worker.connections(port) as u64;
     worker.signal(Signal::SIGKILL);
     let all_others = |app: &nexus_tests::App| {
         app.status() == "online" && app.pids().iter().all(|&now| now > 0 && now != pid)
     };
     until(PATIENCE, "its successor", || home.app(APP).filter(all_others).map(|_| ()))?;
     Ok(held)
-}
-
-/// Accepted connections of a process that are of this port.
-fn connections(pid: i32, port: u16) -> u64 {
-    let table = std::fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
-    let ours = format!(":{port:04X}");
-    let inodes: Vec<String> = table
-        .lines()
-        .map(|line| line.split_whitespace().collect::<Vec<&str>>())
-        .filter(|words| words.len() > 9 && words[1].ends_with(&ours) && words[3] != "0A")
-        .map(|words| format!("socket:[{}]", words[9]))
-        .collect();
-    let links = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    let open = links.filter_map(|link| std::fs::read_link(link.path()).ok());
-    open.filter(|target| inodes.iter().any(|inode| target.as_os_str() == inode.as_str())).count()
-        as u64
 }
 
 /// wrk, as a second opinion.

@@ -97,6 +97,20 @@ impl Process {
         Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     }
 
+    /// How many connections it has accepted on a port of IPv4, and has not closed.
+    pub fn connections(self, port: u16) -> usize {
+        let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", self.0));
+        let local = format!(":{port:04X}");
+        let of_a_line = |line: &str| {
+            // proc_net_tcp: number, local address, remote one, state (0A listens), … the inode.
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let ours = words.get(1)?.ends_with(&local) && *words.get(3)? != "0A";
+            ours.then(|| format!("socket:[{}]", words.get(9).unwrap_or(&"")))
+        };
+        let ours: Vec<String> = table.unwrap_or_default().lines().filter_map(of_a_line).collect();
+        self.open().iter().filter(|open| ours.contains(open)).count()
+    }
+
     /// Send a signal; one that is gone already is no error. SIGSTOP is seen to have acted.
     pub fn signal(self, signal: Signal) {
         // Pid 0 and below would mean a group, or everything.

@@ -30,7 +30,7 @@ fn spec(number: u64) -> AppSpec {
             min_uptime: Span(1_000),
             stop_exit_codes: Vec::new(),
         },
-        stop: Stop { signal: Signal(15), tree: false, kill_timeout: Span(500) },
+        stop: Stop { signal: Signal(15), tree: false, message: false, kill_timeout: Span(500) },
         listen: vec![Listen::parse("tcp://127.0.0.1:80").unwrap().into()],
         ready: Ready::Notify,
         ready_timeout: Span(1_000_000),

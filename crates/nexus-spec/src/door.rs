@@ -22,8 +22,15 @@ impl Door {
     /// How a worker is stopped that says nothing of it: PM2 signals the whole tree at once.
     pub fn stop(self) -> Stop {
         match self {
-            Door::Ours => Stop { signal: Signal::TERM, tree: false, kill_timeout: Span(10_000) },
-            Door::Pm2 => Stop { signal: Signal::INT, tree: true, kill_timeout: Span(1_600) },
+            Door::Ours => Stop {
+                signal: Signal::TERM,
+                tree: false,
+                message: false,
+                kill_timeout: Span(10_000),
+            },
+            Door::Pm2 => {
+                Stop { signal: Signal::INT, tree: true, message: false, kill_timeout: Span(1_600) }
+            }
         }
     }
 

@@ -16,6 +16,11 @@ pub(crate) fn flaws(app: &AppSpec) -> Vec<Wrong> {
         Ready::Log(_) => wrongs.extend(read(app)),
         Ready::Default | Ready::Delay(_) | Ready::Fd | Ready::Ipc | Ready::Notify => {}
     }
+    if app.stop.message && app.ready == Ready::Fd {
+        let problem = "goes over Node's channel, and `ready = \"fd\"` is none";
+        let remedy = "write `ready = \"ipc\"`, or leave it out";
+        wrongs.push(Wrong::of("shutdown_with_message", Code::Value, problem, remedy));
+    }
     if let Some(health) = &app.health {
         wrongs.extend(asked(app, "health", &health.check));
     }

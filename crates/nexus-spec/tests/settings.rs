@@ -23,7 +23,7 @@ const PM2: &str = "script name name_prefix namespace cwd args node_args exec_mod
 const NOT_YET: &str = "daemon alerts deploy static shared_memory stdin health watchdog depends_on \
     drain_timeout memory cpu no_new_privs sandbox log \
     hooks canary soak rollback_on protected log_file log_type log_date_format time pid_file \
-    autostart max_memory_restart shutdown_with_message wait_ready \
+    autostart max_memory_restart wait_ready \
     post_update exec_timeout container dist image_name node_version \
     fresh dockerdaemon";
 

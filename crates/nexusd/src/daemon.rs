@@ -222,11 +222,9 @@ impl Daemon {
             }
             Action::Terminate { child, signal } => {
                 self.probes.forget(child.0);
+                let order = self.farewell(child, signal.0);
                 self.told(child);
-                let app =
-                    self.notes.get(&child.0).and_then(|note| self.state.app(note.app.as_str()));
-                let whole = app.is_some_and(|app| app.spec().stop.tree);
-                self.order(&Order::Terminate { child: child.0, signal: signal.0, whole });
+                self.order(&order);
             }
             Action::Undertake { app, cause } => self.undertake(app, cause),
             Action::Keep(_) | Action::Note(_) | Action::Reply { .. } => {}

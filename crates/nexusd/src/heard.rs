@@ -7,11 +7,14 @@ use nexus_spec::{Ready, Span};
 use crate::clock;
 use crate::daemon::Daemon;
 use crate::facts::NOBODY;
+use crate::held::Held;
 use crate::note::Said;
 use crate::notify::Word;
 
 /// What a Node program's `process.send('ready')` comes as.
 const NODE_READY: &str = "\"ready\"";
+/// PM2's `process.send('shutdown')`.
+const NODE_SHUTDOWN: &str = "\"shutdown\"\n";
 
 impl Daemon {
     /// One thing that a child has said.
@@ -69,6 +72,31 @@ impl Daemon {
     pub(crate) fn ready_of(&self, child: ChildId) -> Option<&Ready> {
         let note = self.notes.get(&child.0)?;
         Some(&self.state.app(note.app.as_str())?.spec_at(note.generation).ready)
+    }
+
+    /// What makes a child go. Who wants it is told by a message, the first time: the order then
+    /// sends no signal, and what is left of the tree is killed when the main process has gone.
+    pub(crate) fn farewell(&self, child: ChildId, signal: i32) -> Order {
+        let note = self.notes.get(&child.0);
+        let spec =
+            note.and_then(|note| Some(self.state.app(note.app.as_str())?.spec_at(note.generation)));
+        let stop = spec.map(|spec| spec.stop).unwrap_or_default();
+        let is_told = note.is_some_and(|note| note.said(child.0).told.is_some());
+        if stop.message && !is_told && self.say(child, NODE_SHUTDOWN) {
+            return Order::Terminate { child: child.0, signal: 0, whole: false };
+        }
+        Order::Terminate { child: child.0, signal, whole: stop.tree }
+    }
+
+    /// Whether it has been said; a child that does not read is not waited for.
+    fn say(&self, child: ChildId, text: &str) -> bool {
+        let name = self.facts.notify.trim_start_matches('@');
+        let Some(socket) = self.holdings.fd(&Held::Notify(name.to_owned())) else { return false };
+        let said = crate::notify::say(socket, name, child.0, text);
+        if let Err(errno) = said {
+            tracing::info!(child = child.0, %errno, "cannot be told by a message");
+        }
+        said.is_ok()
     }
 
     /// A child is told to go: a new daemon does not tell it again while it finishes what it has begun.

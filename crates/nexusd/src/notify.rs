@@ -158,6 +158,16 @@ fn receive(socket: BorrowedFd<'_>, flags: MsgFlags) -> io::Result<Option<Said>> 
     Ok(Some(Said { pid, uid, named, words }))
 }
 
+/// Say something to a child on the descriptor of its own. It hears only us.
+///
+/// # Errors
+/// It has none, is not the one that it has been given, or does not read what it is told.
+pub(crate) fn say(socket: BorrowedFd<'_>, name: &str, child: u64, text: &str) -> nix::Result<()> {
+    let to = UnixAddr::new_abstract(format!("{name}/{child}").as_bytes())?;
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    nix::sys::socket::sendto(socket.as_raw_fd(), text.as_bytes(), &to, flags).map(drop)
+}
+
 /// `…/CHILD`.
 fn child_of(name: &[u8]) -> Option<u64> {
     std::str::from_utf8(name).ok()?.rsplit_once('/')?.1.parse().ok()

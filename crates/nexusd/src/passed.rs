@@ -105,12 +105,9 @@ impl Daemon {
             named.any(|it| it.reuse_port == own.is_some() && own.is_none_or(|own| own < slots))
         };
         for held in self.holdings.of_app(&spec.name) {
-            let goes = match &held {
-                Held::Socket(_, own, address) => !is_named(*own, address),
-                // It names a socket that goes.
-                Held::Template(_, Line::Instance(one), _) => *one >= slots,
-                _ => false,
-            };
+            // What is born with a socket that goes is not born any more.
+            let goes = matches!(&held, Held::Socket(_, own, address) if !is_named(*own, address))
+                || matches!(&held, Held::Template(_, Line::Instance(one), _) if *one >= slots);
             if goes {
                 self.holdings.release(&held)?;
             }

@@ -36,17 +36,17 @@ impl Daemon {
         // Who serves has its time to finish here, too.
         let longest = |app: &nexus_core::App| stop(app).kill_timeout.0 + app.spec().drain_timeout.0;
         let patience = self.state.apps().map(|(_, app)| longest(app)).max();
-        let children: Vec<(u64, i32, bool)> = self
+        let children: Vec<(u64, i32)> = self
             .notes
             .iter()
             .map(|(&child, note)| {
                 let app = self.state.app(note.app.as_str());
-                let signal = app.map_or(nix::libc::SIGTERM, |app| stop(app).signal.0);
-                (child, signal, app.is_some_and(|app| stop(app).tree))
+                (child, app.map_or(nix::libc::SIGTERM, |app| stop(app).signal.0))
             })
             .collect();
-        for (child, signal, whole) in children {
-            self.order(&Order::Terminate { child, signal, whole });
+        for (child, signal) in children {
+            let order = self.farewell(nexus_core::ChildId(child), signal);
+            self.order(&order);
         }
         let kill_at = clock::now() + nexus_spec::Span(patience.unwrap_or(0));
         self.shutdown = Some(Shutdown {

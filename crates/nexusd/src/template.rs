@@ -69,7 +69,11 @@ pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Templa
             Ready::Fd => Channel::Ready,
             Ready::Ipc => Channel::Node,
             Ready::Default | Ready::Delay(_) | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
-                Channel::None
+                if spec.stop.message {
+                    Channel::Node
+                } else {
+                    Channel::None
+                }
             }
         },
     })

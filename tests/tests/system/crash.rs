@@ -1,7 +1,7 @@
 //! Workers that end although nobody asked: replaced, counted, given up, told.
 
 use nexus_tests::http::get;
-use nexus_tests::{Home, PROMPT, free_port, wait_for};
+use nexus_tests::{Home, Load, PROMPT, Process, free_port, wait_for};
 use nix::sys::signal::Signal;
 
 use crate::{AT_ONCE, shell, worker};
@@ -99,4 +99,31 @@ fn stop_codes_and_no_autorestart_leave_a_worker_down() {
         assert_eq!((app.pids(), app.restarts()), (vec![0], vec![0]), "{name}");
         assert_eq!(home.events_of(name, "start").len(), 1, "{name}");
     }
+}
+
+/// Its siblings and its successor take what waits; what it had in its hands is lost with it.
+#[test]
+fn only_what_a_killed_worker_had_accepted_fails() {
+    let (home, port) = (Home::new(), free_port());
+    let more = format!(
+        "listen = \"tcp://127.0.0.1:{port}\"\nready = \"notify\"\ninstances = 3\n\
+         max_restarts = 100"
+    );
+    home.write("ecosystem.toml", &worker("api", &["--serve", "--ready-after", "0"], &more));
+    home.ctl(&["start"]).ok();
+    let load = Load::start(port, 6, 6);
+    let mut may_fail = 0;
+    for round in 0..6 {
+        let pid = home.known("api").pids()[round % 3];
+        let victim = Process(pid);
+        victim.signal(Signal::SIGSTOP);
+        may_fail += victim.connections(port);
+        victim.signal(Signal::SIGKILL);
+        home.until("api", "its successor", |app| {
+            app.status() == "online" && app.pids().iter().all(|&now| now > 0 && now != pid)
+        });
+    }
+    let account = load.end();
+    assert!(account.failed() <= may_fail as u64, "{may_fail} may fail: {account:?}");
+    assert!(account.right > 0 && account.refused + account.wrong + account.timed_out == 0);
 }

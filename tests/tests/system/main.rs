@@ -17,6 +17,7 @@ mod draining;
 mod dressed;
 mod exec;
 mod fairness;
+mod farewell;
 mod figures;
 mod guide;
 mod health;

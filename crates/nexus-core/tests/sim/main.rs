@@ -63,7 +63,12 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
             min_uptime: Span(500),
             stop_exit_codes: if rng.chance(30) { vec![7] } else { Vec::new() },
         },
-        stop: Stop { signal: Signal(15), tree: false, kill_timeout: Span(rng.below(3) * 250) },
+        stop: Stop {
+            signal: Signal(15),
+            tree: false,
+            message: false,
+            kill_timeout: Span(rng.below(3) * 250),
+        },
         listen: if rng.chance(60) { vec![passed] } else { Vec::new() },
         ready,
         ready_timeout: Span(300),

@@ -36,7 +36,7 @@ pub(crate) fn api() -> AppSpec {
             min_uptime: Span(1_000),
             stop_exit_codes: Vec::new(),
         },
-        stop: Stop { signal: Signal(15), tree: false, kill_timeout: Span(500) },
+        stop: Stop { signal: Signal(15), tree: false, message: false, kill_timeout: Span(500) },
         ready: Ready::Delay(Span(50)),
         ready_timeout: Span(300),
         ..AppSpec::default_for(Name::new("api").unwrap(), Path::new("/srv/api"), Path::new("/srv"))

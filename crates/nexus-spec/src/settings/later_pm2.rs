@@ -2,13 +2,8 @@
 
 use super::Setting;
 
-pub(super) static ROWS: [Setting; 10] = [
+pub(super) static ROWS: [Setting; 9] = [
     Setting::named("log_file", "a path", "A file of both outputs, besides theirs."),
-    Setting::named(
-        "shutdown_with_message",
-        "true or false",
-        "Send `shutdown` instead of a signal.",
-    ),
     Setting::named("post_update", "an array of commands", "Commands after a pull."),
     Setting::named("exec_timeout", "a length of time", "How long such a command may take."),
     Setting::named("container", "true or false", "Run in a container."),

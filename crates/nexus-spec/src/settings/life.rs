@@ -14,7 +14,7 @@ use crate::restart::Stop;
 use crate::signal::Signal;
 use crate::wrong::Wrong;
 
-pub(super) static ROWS: [Setting; 7] = [
+pub(super) static ROWS: [Setting; 8] = [
     Setting {
         key: "instances",
         takes: "a number of workers, \"max\" for one per CPU, or -1 for one per CPU but one",
@@ -78,6 +78,18 @@ pub(super) static ROWS: [Setting; 7] = [
             Ok(())
         },
         |app| app.stop.tree.then_some(Value::Boolean(true)),
+    )
+    .default("false"),
+    Setting::new(
+        "shutdown_with_message",
+        "true or false",
+        "Send a Node program the message `shutdown` (`process.on('message')`) instead of the stop \
+         signal, which it gets when `drain_timeout` is over.",
+        |options, given| {
+            options.stop.message = read::boolean(given)?;
+            Ok(())
+        },
+        |app| app.stop.message.then_some(Value::Boolean(true)),
     )
     .default("false"),
     Setting {

@@ -23,7 +23,6 @@ static NOT_YET: &[Later] = &[
     (Scope::App, "log_file", ""),
     (Scope::App, "pid_file", ""),
     (Scope::App, "autostart", ""),
-    (Scope::App, "shutdown_with_message", "write `stop_signal`"),
     (Scope::App, "post_update", ""),
     (Scope::App, "exec_timeout", ""),
     (Scope::App, "container", ""),

@@ -234,7 +234,12 @@ fn bare_app() -> impl Strategy<Value = AppSpec> {
                 env,
                 instances,
                 restart,
-                stop: Stop { signal: Signal(signal), tree, kill_timeout },
+                stop: Stop {
+                    signal: Signal(signal),
+                    tree,
+                    message: !tree && ready != Ready::Fd,
+                    kill_timeout,
+                },
                 listen,
                 ready,
                 ready_timeout,

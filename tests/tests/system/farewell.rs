@@ -1,0 +1,68 @@
+//! `shutdown_with_message`: a Node program is told to go by a message over its channel.
+
+use nexus_tests::{Home, PROMPT, wait_for};
+use nix::sys::signal::Signal;
+
+use crate::app;
+
+/// Says what comes: the message, a signal. Goes at the message, unless it is deaf to it.
+const NODE: &str = r#"
+process.on('message', (message) => {
+  console.log('message', message);
+  if (!process.env.DEAF) process.exit(0);
+});
+process.on('SIGTERM', () => { console.log('signal'); process.exit(0); });
+setInterval(() => {}, 1000);
+process.send('ready');
+"#;
+
+fn started(more: &str) -> Home {
+    let home = Home::new();
+    home.write("it.js", NODE);
+    let more = format!("ready = \"ipc\"\nshutdown_with_message = true\n{more}");
+    home.write("ecosystem.toml", &app("it", "it.js", &[], &more));
+    home.ctl(&["start"]).ok();
+    home
+}
+
+fn said(home: &Home) -> String {
+    std::fs::read_to_string(home.path().join("logs/it-out.log")).unwrap_or_default()
+}
+
+#[test]
+fn the_message_comes_instead_of_the_signal() {
+    let home = started("");
+    home.ctl(&["restart", "it"]).ok();
+    assert_eq!(said(&home), "message shutdown\n");
+    // Also by a nexusd that was not there when the worker was born.
+    let nexusd = home.daemon().unwrap();
+    nexusd.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "its end", || (!nexusd.alive()).then_some(()));
+    home.ctl(&["stop", "it"]).ok();
+    assert_eq!(said(&home), "message shutdown\nmessage shutdown\n");
+    assert!(home.events_of("it", "killed").is_empty());
+}
+
+#[test]
+fn who_does_not_act_upon_it_gets_the_signal_when_its_time_to_drain_is_over() {
+    let home = started("env = { DEAF = \"1\" }\ndrain_timeout = \"300ms\"");
+    home.ctl(&["stop", "it"]).ok();
+    assert_eq!(said(&home), "message shutdown\nsignal\n");
+}
+
+#[test]
+fn the_end_of_the_daemon_with_its_apps_says_it_too() {
+    let home = started("");
+    home.ctl(&["kill", "--yes"]).ok();
+    assert_eq!(said(&home), "message shutdown\n");
+}
+
+#[test]
+fn it_needs_the_channel() {
+    let home = Home::new();
+    home.write("it.js", NODE);
+    let more = "ready = \"fd\"\nshutdown_with_message = true";
+    home.write("ecosystem.toml", &app("it", "it.js", &[], more));
+    let said = home.ctl(&["start"]).expect_code(6).stderr;
+    assert!(said.contains("goes over Node's channel"), "{said}");
+}

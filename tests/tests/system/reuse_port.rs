@@ -111,7 +111,7 @@ fn without_an_instance_the_first_socket_waits_for_the_next() {
 
 /// The loss that is told of in the documents: nobody else can take what waits in such a queue.
 #[test]
-fn what_waits_for_an_instance_that_is_scaled_away_is_lost_and_nothing_else() {
+fn nothing_is_lost_but_what_waits_for_an_instance_that_is_scaled_away() {
     let (home, port) = (Home::new(), free_port());
     home.write("ecosystem.toml", &format!("{}\nkill_timeout = \"300ms\"\n", apart(port, 2)));
     home.ctl(&["start"]).ok();
@@ -121,10 +121,10 @@ fn what_waits_for_an_instance_that_is_scaled_away_is_lost_and_nothing_else() {
     let scaling = home.begin(&["scale", "web", "1"]);
     home.until("web", "one instance", |app| app.pids().len() == 1);
     Process(home.known("web").pids()[0]).signal(Signal::SIGCONT);
-    // Told to stop while it does not run: SIGKILL comes first.
     let answered = waiting.iter_mut().filter_map(|one| is_answered(one).then_some(())).count();
     scaling.end().ok();
-    assert!(answered == kept && (1..40).contains(&kept), "{answered} of 40, {kept} kept");
+    // The other one runs on to be told, and may take some of its own before it is.
+    assert!(answered >= kept && (1..40).contains(&kept), "{answered} of 40, {kept} kept");
     assert_eq!(listening(port), 1);
 }
 

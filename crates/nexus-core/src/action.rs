@@ -121,6 +121,8 @@ pub enum Keep {
     Pending(Name),
     /// One slot: `Slot::record()`.
     Slot(Name, u16),
+    /// The specs that an app has had: `App::versions()`.
+    Versions(Name),
 }
 
 /// Something that happened, for people: one line of `events`. `after` is how long the child had
@@ -258,6 +260,8 @@ pub enum Outcome {
     Conflict,
     /// No app, or no instance, of that name.
     NotFound,
+    /// A rollback of an app that has had no such spec; nothing was changed.
+    NoVersion,
     /// A reload that was given up: what was before serves.
     RolledBack {
         /// The new worker that failed; `None` = somebody aborted it.

@@ -1,6 +1,7 @@
 //! One app: its spec, its slots, a build, who waits, and counts that make goals cheap to check.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use nexus_spec::AppSpec;
 
@@ -11,12 +12,18 @@ use crate::phase::{Phase, Want};
 use crate::record::{AppRecord, PendingAsk, Plan, Waiting};
 use crate::rollout::Rollout;
 use crate::slot::{Slot, Slots};
+use crate::versions::Version;
 
 /// One app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
     pub(crate) spec: AppSpec,
     pub(crate) generation: u64,
+    /// The generation with which its spec came first.
+    pub(crate) version: u64,
+    pub(crate) versions: Vec<Arc<Version>>,
+    /// A rollback that is under way, or was last asked for, leads there.
+    pub(crate) returning: Option<u64>,
     pub(crate) built: Option<u64>,
     pub(crate) build: Option<Build>,
     pub(crate) rollout: Option<Rollout>,
@@ -66,6 +73,9 @@ impl App {
         App {
             spec,
             generation: 1,
+            version: 1,
+            versions: Vec::new(),
+            returning: None,
             built: None,
             build: None,
             rollout: None,
@@ -197,6 +207,9 @@ impl App {
         AppRecord {
             spec: self.spec.clone(),
             generation: self.generation,
+            version: self.version,
+            versions: self.versions.clone(),
+            returning: self.returning,
             built: self.built,
             plan: self.build.as_ref().map(|build| build.plan.clone()),
             reload: self.rollout.as_ref().map(|rollout| rollout.reload.clone()),

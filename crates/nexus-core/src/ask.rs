@@ -28,6 +28,9 @@ pub(crate) fn asked(turn: &mut Turn, op: OpId, ask: Ask) {
             }
         }
         Ask::Restart { app, instance, spec } => restart(turn, op, &app, instance, spec),
+        Ask::Rollback { app, to, parallel, replace } => {
+            rollback(turn, op, &app, to, (parallel, replace));
+        }
         Ask::Scale { app, to } => scale(turn, op, &app, to),
         Ask::Start { spec, instances } => start(turn, op, spec, instances.max(1)),
         Ask::StartKnown { app, instance } => start_known(turn, op, &app, instance),
@@ -165,6 +168,28 @@ pub(crate) fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
         return goal::wait(turn, name, instance, op, goal, true);
     }
     rollout::begin(turn, name, Wish { change, ..wish });
+}
+
+/// To a spec that it has had, as to a new one.
+fn rollback(
+    turn: &mut Turn,
+    op: OpId,
+    name: &Name,
+    to: Option<u64>,
+    (parallel, replace): (u16, bool),
+) {
+    let Some(app) = known(turn, op, name, None) else { return };
+    let Some(version) = app.version_at(to).cloned() else {
+        return turn.reply(op, name, Outcome::NoVersion);
+    };
+    if replace || busy(app).is_none() {
+        turn.keep(Keep::App(name.clone()));
+        let app = turn.state.apps.get_mut(name);
+        app.into_iter().for_each(|app| app.returning = Some(version.generation));
+    }
+    let change = Some((Box::new(version.spec.clone()), version.instances.max(1)));
+    let wish = Wish { op, instance: None, change, parallel, built: false };
+    reload(turn, name, wish, replace);
 }
 
 /// A job, or what becomes or was one, runs the new version when its time has come; a run that is

@@ -89,9 +89,12 @@ fn ready(turn: &mut Turn, name: &Name, instance: u16, child: ChildId) {
 fn seat_worker(turn: &mut Turn, name: &Name, instance: u16, held: Vec<Entry>) {
     let Some(slot) = turn.state.slot(name, instance) else { return };
     let (past, recorded) = (slot.settled.max(slot.spurned), slot.recorded);
+    // What the keeper has put in the place of one that was spurned is to take no place either.
+    let spurned = Some(slot.spurned);
     let (held, past): (Vec<Entry>, Vec<Entry>) = held.into_iter().partition(|entry| {
         let kept = [Some(entry.child), entry.respawn_of];
-        entry.child > past || recorded.is_some() && kept.contains(&recorded)
+        entry.child > past && entry.respawn_of != spurned
+            || recorded.is_some() && kept.contains(&recorded)
     });
     past.iter().for_each(|entry| dismiss(turn, entry));
     reseat::seat(turn, name, instance, held);

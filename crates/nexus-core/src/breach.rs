@@ -20,7 +20,7 @@ pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Brea
         turn.state.alter(name, instance, |_, slot| slot.healthy = Some(false));
         turn.touch(name, Some(instance));
     }
-    if trial::breached(turn, name, instance, breach) {
+    if trial::breached(turn, name, instance, breach) || trial::is_of_trial(breach.limit) {
         return;
     }
     let Some(app) = turn.state.apps.get(name) else { return };

@@ -6,6 +6,7 @@ use crate::app::{App, Counts};
 use crate::phase::{Next, Phase, Want};
 use crate::slot::Slot;
 use crate::state::{Index, Marks, Seat, State};
+use crate::versions::VERSIONS_MAX;
 
 /// Up to so many slots, debug builds ask the oracle after every step; beyond, it would cost more
 /// than it finds.
@@ -76,6 +77,11 @@ fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
     }
     if let Some(build) = &app.build {
         index.moved(&Seat::Build(name.clone()), Marks::default(), Marks::of_phase(build.phase));
+    }
+    let numbers: Vec<u64> = app.versions.iter().map(|version| version.generation).collect();
+    let in_order = numbers.is_sorted_by(|one, next| one < next);
+    if !in_order || numbers.contains(&app.version) || numbers.len() > VERSIONS_MAX {
+        return Err(format!("{name}: {} has had {numbers:?}", app.version));
     }
     let pause = app.rollout().and_then(|rollout| rollout.soak_until);
     index.moved(&Seat::Trial(name.clone()), Marks::default(), Marks::of_deadline(pause));

@@ -98,8 +98,12 @@ pub struct Failure {
 pub enum Limit {
     /// Failures of its health check in a row.
     Health,
+    /// A line of its output matches `rollback_on.log`: of one that a reload watches.
+    Log,
     /// The memory of its whole tree, in bytes.
     Memory,
+    /// The same, of one that a reload watches: `rollback_on.memory`.
+    TrialMemory,
     /// The time since it last said that it is alive, in milliseconds.
     Watchdog,
 }
@@ -296,6 +300,17 @@ pub enum Ask {
         /// In place of the stored spec, with its resolved number of instances.
         spec: Option<(Box<AppSpec>, u16)>,
     },
+    /// Reload it to a spec that it has had.
+    Rollback {
+        /// Which app.
+        app: Name,
+        /// The generation with which that spec came; `None` = the one before the present one.
+        to: Option<u64>,
+        /// How many at once, at least 1.
+        parallel: u16,
+        /// Take over from a reload or a scaling that is under way.
+        replace: bool,
+    },
     /// Have so many instances run. None at all: the first one stays, stopped.
     Scale {
         /// Which app.
@@ -335,6 +350,7 @@ impl Ask {
             | Ask::Reload { app, .. }
             | Ask::Reset { app, .. }
             | Ask::Restart { app, .. }
+            | Ask::Rollback { app, .. }
             | Ask::Scale { app, .. }
             | Ask::StartKnown { app, .. }
             | Ask::Stop { app, .. } => app,

@@ -8,7 +8,7 @@ use crate::phase::{Next, Phase, Want};
 use crate::restart::Past;
 use crate::stop::Leaver;
 use crate::turn::Turn;
-use crate::{job, stray, successor, worker};
+use crate::{job, stray, successor, versions, worker};
 
 /// What an ask for workers to run does to those that run already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,7 @@ pub(crate) fn reprieve(turn: &mut Turn, name: &Name) {
 /// A new spec, and so a new generation, with as many slots as it asks for. `built` = its build has
 /// been run.
 pub(crate) fn adopt(turn: &mut Turn, name: &Name, spec: AppSpec, instances: u16, built: bool) {
+    let before = turn.state.apps.get(name).map_or(0, |app| app.instances());
     let generation = turn.state.bump(name);
     // What no longer has a place leaves by the rules that it was started with.
     shrink_to(turn, name, instances);
@@ -122,9 +123,9 @@ pub(crate) fn adopt(turn: &mut Turn, name: &Name, spec: AppSpec, instances: u16,
     if let Some(app) = turn.state.apps.get_mut(name) {
         app.built = (built && spec.build.is_some()).then_some(generation);
         let becomes_job = job::is_job(&spec) && !job::is_job(&app.spec);
-        app.spec = spec;
+        let scope = app.scope(None);
+        versions::succeed(turn, name, spec, generation, before);
         if becomes_job {
-            let scope = app.scope(None);
             scope.for_each(|instance| becomes_job_slot(turn, name, instance));
         }
     }

@@ -45,6 +45,7 @@ mod successor;
 mod timetable;
 mod trial;
 mod turn;
+mod versions;
 mod worker;
 
 pub use action::{Action, Fact, Keep, Milestone, OnExit, Outcome, Purpose, Run, Why};
@@ -57,7 +58,7 @@ pub use event::{
 };
 pub use exam::Examiner;
 pub use health::{Beat, Pulse};
-pub use memory::{Excess, is_near};
+pub use memory::{Allowed, Excess, is_near};
 pub use phase::{Next, Phase, Want, explain};
 pub use record::{
     AppRecord, Back, Goal, Intents, PendingAsk, Plan, Reload, SlotRecord, SuccessorRecord, Waiting,
@@ -71,3 +72,4 @@ pub use step::step;
 pub use stray::Stray;
 pub use successor::Successor;
 pub use timetable::{Calendar, Chime, LATE_MAX, Moment, Rule, Strike, Timetable, Wall};
+pub use versions::{VERSIONS_MAX, Version};

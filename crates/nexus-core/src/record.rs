@@ -1,11 +1,14 @@
 //! What must outlive the daemon, as plain data for the shell to write and read.
 
+use std::sync::Arc;
+
 use nexus_spec::{AppSpec, Name};
 
 use crate::event::{ChildId, Failure, Limit, OpId, SlotId};
 use crate::phase::{Next, Want};
 use crate::restart::Past;
 use crate::slot::LastExit;
+use crate::versions::Version;
 
 /// Everything kept, as read from disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +28,14 @@ pub struct AppRecord {
     pub spec: AppSpec,
     /// Grows with every new spec and every restart.
     pub generation: u64,
+    /// The generation with which its spec came first; 0 = it is not known, and is taken as its own.
+    pub version: u64,
+    /// The specs that it has had, which are kept apart from the rest: see [`Keep::Versions`].
+    ///
+    /// [`Keep::Versions`]: crate::Keep::Versions
+    pub versions: Vec<Arc<Version>>,
+    /// The generation that a rollback leads to.
+    pub returning: Option<u64>,
     /// The generation whose spec was built, if it has a build and that has been run.
     pub built: Option<u64>,
     /// What waits for a build that runs or is about to.
@@ -100,6 +111,8 @@ pub struct Reload {
     pub built: bool,
     /// So many instances have been replaced and watched for long enough.
     pub tried: u16,
+    /// So many watched workers have ended by themselves, and it goes on.
+    pub ends: u16,
     /// On its way back to what was before.
     pub back: Option<Back>,
 }

@@ -118,11 +118,14 @@ fn last_child(intents: &Intents, roll: &Roll) -> u64 {
 /// Put back an app with its slots, nothing of which lives yet. Its answer is the successors that
 /// were on their way.
 fn restore(state: &mut State, record: AppRecord, now: Time) -> Expected {
-    let AppRecord { spec, generation, built, plan, reload, queued, slots } = record;
+    let AppRecord { spec, generation, version, versions, returning, .. } = record;
+    let AppRecord { built, plan, reload, queued, slots, .. } = record;
     let latest = now + longest(&spec.restart);
     let name = spec.name.clone();
     let rollout = reload.map(Rollout::new);
-    state.apps.insert(name.clone(), App { generation, built, rollout, queued, ..App::new(spec) });
+    let version = if version == 0 { generation } else { version };
+    let app = App { generation, version, versions, returning, ..App::new(spec) };
+    state.apps.insert(name.clone(), App { built, rollout, queued, ..app });
     let mut expected = Vec::new();
     for record in slots {
         expected.extend(record.successor.map(|next| ((name.clone(), record.instance), next)));

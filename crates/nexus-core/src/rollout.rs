@@ -12,7 +12,7 @@ use crate::phase::Want;
 use crate::record::{Back, Reload};
 use crate::restart::Past;
 use crate::turn::Turn;
-use crate::{fleet, successor, trial, worker};
+use crate::{fleet, successor, trial, versions, worker};
 
 /// A reload that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,11 @@ impl Rollout {
     /// Instances whose workers are being replaced at this moment.
     pub fn moving(&self) -> impl ExactSizeIterator<Item = u16> {
         self.moving.iter().copied()
+    }
+
+    /// An instance that had been done is under way again: its new worker comes back.
+    pub(crate) fn awaits(&mut self, instance: u16) {
+        self.moving.insert(instance);
     }
 
     /// So many instances of its scope are done or under way.
@@ -66,8 +71,9 @@ pub(crate) fn begin(turn: &mut Turn, name: &Name, wish: Wish) {
     let wanted = change.as_ref().map_or(before, |(_, instances)| *instances);
     let overlaps = app.overlaps(change.as_ref().map(|(spec, _)| &**spec));
     let parallel = parallel.max(1);
-    let (tried, back) = (0, None);
-    let reload = Reload { op, generation, change, instance, parallel, before, built, tried, back };
+    let (tried, ends, back) = (0, 0, None);
+    let reload =
+        Reload { op, generation, change, instance, parallel, before, built, tried, ends, back };
     app.rollout = Some(Rollout::new(reload));
     while turn.state.apps.get(name).is_some_and(|app| app.instances() < wanted) {
         turn.state.grow(name);
@@ -299,13 +305,13 @@ fn end(turn: &mut Turn, name: &Name, failure: Option<Failure>, outcome: Outcome)
     let replaced = replaced(turn, name);
     let Some(app) = turn.state.apps.get_mut(name) else { return };
     let Some(Rollout { reload, .. }) = app.rollout.take() else { return };
-    let Reload { op, generation, change, built, back, .. } = reload;
+    let Reload { op, generation, change, before, built, back, .. } = reload;
     let aborter = back.and_then(|back| back.aborter);
     if outcome == Outcome::Done {
         if let Some((spec, _)) = change {
-            app.spec = *spec;
+            versions::succeed(turn, name, *spec, generation, before);
         }
-        if built {
+        if let Some(app) = turn.state.apps.get_mut(name).filter(|_| built) {
             app.built = app.spec.build.is_some().then_some(generation);
         }
         note(turn, name, generation, Milestone::Done);

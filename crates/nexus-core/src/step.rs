@@ -1,7 +1,7 @@
 //! The one door: an event comes in, a list of actions goes out.
 
 use crate::action::Action;
-use crate::event::{ChildId, Event, Exit, Pid, Time};
+use crate::event::{Breach, ChildId, Event, Exit, Pid, Time};
 use crate::phase::{Next, Phase, Want};
 use crate::state::{Seat, State};
 use crate::stop::Leaver;
@@ -19,11 +19,7 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
             }
         }
         Event::Asked { op, ask } => ask::asked(&mut turn, op, ask),
-        Event::Breach { child, breach } => {
-            if let Some(Seat::Worker(name, instance)) = seat(&turn, child) {
-                breach::breached(&mut turn, &name, instance, breach);
-            }
-        }
+        Event::Breach { child, breach } => breached(&mut turn, child, breach),
         Event::Changed { app } => changes::changed(&mut turn, &app),
         Event::Examine { of, exam, patience } => exam::begin(&mut turn, of, exam, patience),
         Event::Exited { child, exit, at, tree_gone } => {
@@ -94,6 +90,19 @@ pub(crate) fn exited(turn: &mut Turn, child: ChildId, exit: Exit, at: Time, tree
             turn.act(Action::Acknowledge { child })
         }
         Some(Seat::Changes(_) | Seat::Trial(_)) | None => stray::reap(turn, child, None, None),
+    }
+}
+
+fn breached(turn: &mut Turn, child: ChildId, breach: Breach) {
+    match seat(turn, child) {
+        Some(Seat::Successor(name, instance)) => {
+            successor::breached(turn, &name, instance, breach);
+        }
+        Some(Seat::Worker(name, instance)) => breach::breached(turn, &name, instance, breach),
+        Some(
+            Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_) | Seat::Trial(_),
+        )
+        | None => {}
     }
 }
 

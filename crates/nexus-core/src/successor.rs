@@ -7,7 +7,7 @@
 use nexus_spec::{AppSpec, Name, Span};
 
 use crate::action::{Action, Fact, Keep, Milestone, Purpose, Why};
-use crate::event::{ChildId, Exit, Failure, Limit, Pid, SlotId, Time};
+use crate::event::{Breach, ChildId, Exit, Failure, Limit, Pid, SlotId, Time};
 use crate::phase::{Next, Phase};
 use crate::record::SuccessorRecord;
 use crate::restart::Past;
@@ -15,7 +15,7 @@ use crate::slot::{LastExit, Slot};
 use crate::stop::Leaver;
 use crate::turn::Turn;
 use crate::worker::{self, settling};
-use crate::{breach, rollout, stray};
+use crate::{breach, rollout, stray, trial};
 
 /// After a breach whose successor failed, the worker is left alone for so long.
 pub(crate) const BREACH_AGAIN: Span = Span(60_000);
@@ -133,6 +133,27 @@ pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
     let exit = Exit::NeverReady;
     let failure = Failure { instance, child, exit, after, at: turn.now };
     failed(turn, name, failure, successor.counts.is_some());
+}
+
+/// It is beyond a limit before it is ready: that counts if it is one that a reload watches.
+pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Breach) {
+    let Some(app) = turn.state.apps.get(name) else { return };
+    let Some(successor) = app.slots.get(instance).and_then(|slot| slot.successor) else { return };
+    // What it wrote may have been read before the report of its birth.
+    let since = successor.phase.since().unwrap_or(turn.now);
+    let Some(child) = successor.phase.child() else { return };
+    let of_reload = successor.counts.is_none() && trial::is_of_trial(breach.limit);
+    if !of_reload
+        || !app.trial(successor.generation).is_some_and(|rule| trial::counts(rule, breach.limit))
+    {
+        return;
+    }
+    let (at, after) = (turn.now, turn.now - since);
+    turn.note(Fact::Breached { app: name.clone(), instance, child, breach, after });
+    let Some((id, _)) = take(turn, name, instance) else { return };
+    stray::dismiss(turn, Leaver::new(child, turn.now), Some(name), Some(id));
+    let exit = Exit::OverLimit(breach.limit);
+    failed(turn, name, Failure { instance, child, exit, after, at }, false);
 }
 
 /// Its main process is gone, or never was.

@@ -104,6 +104,7 @@ impl<'a> Turn<'a> {
                 keeps.contains(&Keep::App(name.clone()))
                     || keeps.contains(&Keep::Gone(name.clone()))
             }
+            Keep::Versions(name) => keeps.contains(&Keep::Gone(name.clone())),
         };
         let mut all = Vec::with_capacity(keeps.len() + replies.len() + acts.len());
         all.extend(keeps.iter().filter(|keep| !needless(keep)).cloned().map(Action::Keep));

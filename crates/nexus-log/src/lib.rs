@@ -29,7 +29,7 @@ pub use escape::printable;
 pub use follow::Follow;
 pub use index::index_path;
 pub use level::Level;
-pub use mover::{LineId, Mover, Note, QueueFull, Source, Stage};
+pub use mover::{Hear, LineId, Mover, Note, QueueFull, Source, Stage};
 pub use open::log_to_write;
 pub use pattern::Pattern;
 pub use read::{LINE_MAX, LogFile, Query, Reader, Record, Stream, tail_lines};

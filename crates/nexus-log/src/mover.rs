@@ -6,6 +6,7 @@
 //! only one of them moves at a time, since the kernel does not lock a file's offset for a splice.
 
 mod dressed;
+mod ear;
 mod journal;
 mod line;
 mod scratch;
@@ -26,6 +27,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::dress::Dress;
 use crate::rules::Rules;
+
+pub use ear::Hear;
 
 /// Orders that wait for the thread: two for each line of 16,384 workers. A disk that hangs while
 /// more come is answered by [`QueueFull`], never by waiting.
@@ -160,6 +163,7 @@ enum Order {
     Settle(LineId, Then),
     Rotate(LineId, Then),
     Stage(LineId, Stage),
+    Hear(LineId, Hear),
     Clear(LineId, ThenFreed),
 }
 

@@ -340,3 +340,35 @@ fn how_fast_bytes_are_moved() {
     assert_eq!(std::fs::metadata(stage.path()).unwrap().len(), TOTAL as u64);
     println!("{rate:.0} MB/s in blocks of 64 KiB into a file");
 }
+
+#[test]
+fn who_hears_a_line_hears_each_byte_of_it_once_and_of_no_other() {
+    let stage = Stage::new();
+    let mut heard_one = stage.add(LINE, File::create(stage.path()).unwrap());
+    let mut other =
+        stage.add(LineId(8), File::options().append(false).write(true).open(stage.path()).unwrap());
+    let (tell, heard) = mpsc::channel();
+    let hear = Box::new(move |bytes: &[u8]| {
+        tell.send(bytes.to_vec()).unwrap();
+        !bytes.ends_with(b"enough\n")
+    });
+    stage.mover.hear(LINE, hear).unwrap();
+    let mut written = Vec::new();
+    for n in 0..2_000 {
+        let line = format!("line {n} {}\n", "x".repeat(100));
+        heard_one.write_all(line.as_bytes()).unwrap();
+        written.extend(line.into_bytes());
+        other.write_all(b"another's\n").unwrap();
+    }
+    stage.settle(LINE);
+    heard_one.write_all(b"enough\n").unwrap();
+    written.extend(b"enough\n");
+    stage.settle(LINE);
+    heard_one.write_all(b"unheard\n").unwrap();
+    stage.settle(LINE);
+    stage.settle(LineId(8));
+    assert_eq!(heard.iter().flatten().collect::<Vec<u8>>(), written);
+    let text = stage.text();
+    assert_eq!(text.lines().filter(|line| *line == "another's").count(), 2_000);
+    assert!(text.contains("unheard") && text.contains("line 1999"));
+}

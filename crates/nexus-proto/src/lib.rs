@@ -7,6 +7,7 @@ mod apply;
 pub mod client;
 mod op;
 mod problem;
+mod rollout;
 mod schemas;
 mod snapshot;
 
@@ -21,6 +22,7 @@ pub use op::{
     Switch, Target, UpgradeDaemon, Verdict,
 };
 pub use problem::{Code, Problem};
+pub use rollout::{RolloutView, VersionView};
 pub use snapshot::{
     AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, TimesView,
     Trouble, WatchView,

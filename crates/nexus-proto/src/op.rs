@@ -37,15 +37,18 @@ pub struct AppVerb {
     #[serde(default)]
     #[cfg_attr(test, schemars(with = "Option<u64>"))]
     pub max_memory_restart: Option<Size>,
-    /// For `reload`: how many instances of an app are replaced at once; `null` = one.
+    /// For `reload` and `rollback`: how many instances of an app are replaced at once; `null` = one.
     #[serde(default)]
     pub parallel: Option<u16>,
-    /// For `reload`: take over from a reload or a scaling that is under way.
+    /// For `reload` and `rollback`: take over from a reload or a scaling that is under way.
     #[serde(default)]
     pub replace: bool,
     /// For `stop` and `restart`: whether its files are watched from now on; `null` = as before.
     #[serde(default)]
     pub watch: Option<Switch>,
+    /// For `rollback`: the generation whose configuration is to come back; `null` = the one before.
+    #[serde(default)]
+    pub to: Option<u64>,
     /// For `scale`: how many instances: `6`, `+2`, `-1`.
     #[serde(default)]
     pub count: Option<String>,
@@ -125,8 +128,8 @@ pub struct Operation {
     pub schema: String,
     /// The client's `Idempotency-Key`.
     pub key: String,
-    /// `start`, `stop`, `restart`, `reload`, `scale`, `reset`, `abort`, `delete`, `upgrade`. May
-    /// grow.
+    /// `start`, `stop`, `restart`, `reload`, `rollback`, `scale`, `reset`, `abort`, `delete`,
+    /// `upgrade`. May grow.
     pub verb: String,
     /// Who asked: `alice(1000)`.
     pub by: String,

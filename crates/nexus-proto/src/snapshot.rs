@@ -9,6 +9,7 @@ use nexus_spec::{Door, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Actor;
+use crate::rollout::{RolloutView, VersionView};
 
 /// Everything that a view can show, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,6 +114,16 @@ pub struct AppView {
     pub uptime_ms: Option<u64>,
     /// The spec's generation: grows with every start with a new spec and every restart.
     pub generation: u64,
+    /// The generation with which its configuration came first; another one than `generation` after a
+    /// restart or a rollback.
+    #[serde(default)]
+    pub version: u64,
+    /// What it can be rolled back to, the newest first.
+    #[serde(default)]
+    pub versions: Vec<VersionView>,
+    /// The reload that is under way.
+    #[serde(default)]
+    pub rollout: Option<RolloutView>,
     /// The addresses that we hold for it, as written in the file.
     pub listen: Vec<String>,
     /// Those of them that only its workers have: both of the pair were killed, and the kernel did

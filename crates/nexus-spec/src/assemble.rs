@@ -63,7 +63,7 @@ impl Options {
             watchdog: self.watchdog,
             depends_on: self.depends_on.clone(),
             drain_timeout: self.drain_timeout,
-            rollout: self.rollout,
+            rollout: self.rollout.clone(),
             shared_memory: self.shared_memory,
             protected: self.protected,
             autostart: self.autostart,

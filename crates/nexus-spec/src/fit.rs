@@ -6,6 +6,7 @@ use crate::flaw::Code;
 use crate::instances::Instances;
 use crate::listen::Listen;
 use crate::ready::Ready;
+use crate::rollout::{RollbackOn, Rollout};
 use crate::wrong::Wrong;
 
 /// What cannot work, though each setting for itself can.
@@ -24,6 +25,7 @@ pub(crate) fn flaws(app: &AppSpec) -> Vec<Wrong> {
     if let Some(health) = &app.health {
         wrongs.extend(asked(app, "health", &health.check));
     }
+    wrongs.extend(watched(app));
     wrongs
 }
 
@@ -43,6 +45,24 @@ fn asked(app: &AppSpec, key: &str, check: &Check) -> Option<Wrong> {
         _ => "write `exec`, use `watchdog`, or ask a port that each worker has for itself",
     };
     Some(Wrong::of(key, Code::Value, problem, remedy))
+}
+
+/// What takes a reload back has to be looked for, and where it can be found.
+fn watched(app: &AppSpec) -> Option<Wrong> {
+    let Rollout { canary, soak, rollback_on } = &app.rollout;
+    if *rollback_on == RollbackOn::default() {
+        return None;
+    }
+    if canary.is_none() && soak.is_none() {
+        let problem = "is set, and a reload watches no worker";
+        let remedy = "set `soak` or `canary`, too";
+        return Some(Wrong::of("rollback_on", Code::Value, problem, remedy));
+    }
+    if rollback_on.log.is_some() && app.log.kept() == 0 {
+        let problem = "looks for lines of a log that is not written";
+        return Some(Wrong::of("rollback_on.log", Code::Value, problem, "leave it out"));
+    }
+    None
 }
 
 /// A line has to be of one worker, and to be written somewhere.

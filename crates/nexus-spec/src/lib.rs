@@ -64,7 +64,7 @@ pub use project::{Project, Reading, project};
 pub use ready::Ready;
 pub use reference::reference;
 pub use restart::{Backoff, Restart, Stop};
-pub use rollout::{Canary, Dependencies, Health, Rollout, Until};
+pub use rollout::{Canary, Dependencies, Health, RollbackOn, Rollout, Until};
 pub use secret::{holds_password, is_secret};
 pub use settings::{Scope, Setting, settings};
 pub use signal::Signal;

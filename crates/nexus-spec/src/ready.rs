@@ -78,16 +78,26 @@ impl Ready {
     }
 }
 
-/// `/PATTERN/` or `/PATTERN/i`.
 fn log(text: &str) -> Result<Ready, String> {
+    match pattern(text) {
+        Ok(pattern) => Ok(Ready::Log(pattern)),
+        Err(clause) if clause == NO_PATTERN => Err(format!("{clause} after `log:`")),
+        Err(clause) => Err(clause),
+    }
+}
+
+const NO_PATTERN: &str = "has no pattern between slashes";
+
+/// `/PATTERN/` or `/PATTERN/i`, as a regular expression.
+pub(crate) fn pattern(text: &str) -> Result<String, String> {
     let inner = text.strip_prefix('/').and_then(|rest| rest.rsplit_once('/'));
     let pattern = match inner {
         Some((pattern, "")) if !pattern.is_empty() => pattern.to_owned(),
         Some((pattern, "i")) if !pattern.is_empty() => format!("(?i){pattern}"),
-        Some(_) | None => return Err("has no pattern between slashes after `log:`".to_owned()),
+        Some(_) | None => return Err(NO_PATTERN.to_owned()),
     };
     match Regex::new(&pattern) {
-        Ok(_) => Ok(Ready::Log(pattern)),
+        Ok(_) => Ok(pattern),
         Err(error) => Err(format!("has a pattern that is none: {error}")),
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::Check;
 use crate::name::Name;
+use crate::size::Size;
 use crate::span::Span;
 
 /// A check that is repeated while a worker is online.
@@ -44,13 +45,38 @@ pub enum Until {
 pub type Dependencies = BTreeMap<Name, Until>;
 
 /// How a reload tries the new version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rollout {
     /// `canary`: how many workers are replaced first; default none.
     pub canary: Option<Canary>,
     /// `soak`: how long a new worker is watched before the next; default not.
     pub soak: Option<Span>,
+    /// `rollback_on`: what of a watched worker takes the reload back.
+    pub rollback_on: RollbackOn,
+}
+
+/// What of a worker that a reload watches takes that reload back. That it is never ready, or is
+/// given up, does so in any case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RollbackOn {
+    /// `restarts`: so many ends of watched workers by themselves, at least 1; default 1.
+    pub restarts: u16,
+    /// `health`: its health check finds it ill; default true.
+    pub health: bool,
+    /// `watchdog`: it does not say that it is alive; default true.
+    pub watchdog: bool,
+    /// `log`: a line of its output matches this regular expression; default none.
+    pub log: Option<String>,
+    /// `memory`: its tree uses more than this, besides the limits that hold always; default none.
+    pub memory: Option<Size>,
+}
+
+impl Default for RollbackOn {
+    fn default() -> RollbackOn {
+        RollbackOn { restarts: 1, health: true, watchdog: true, log: None, memory: None }
+    }
 }
 
 /// How many workers a reload tries first.

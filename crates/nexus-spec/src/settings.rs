@@ -17,6 +17,7 @@ mod output;
 mod pm2;
 mod program;
 mod restart;
+mod rollback;
 mod rollout;
 mod schedule;
 mod sockets;
@@ -50,13 +51,16 @@ pub enum Scope {
     Memory,
     /// `log` within an app.
     Log,
+    /// `rollback_on` within an app.
+    Rollback,
     /// `watch_options` within an app.
     Watch,
 }
 
 impl Scope {
     /// The tables within an app.
-    const INNER: [Scope; 4] = [Scope::Backoff, Scope::Memory, Scope::Log, Scope::Watch];
+    const INNER: [Scope; 5] =
+        [Scope::Backoff, Scope::Memory, Scope::Log, Scope::Rollback, Scope::Watch];
 
     /// The key that the table stands under; empty for the two outer ones.
     pub fn table(self) -> &'static str {
@@ -66,6 +70,7 @@ impl Scope {
             Scope::Backoff => "backoff",
             Scope::Memory => "memory",
             Scope::Log => "log",
+            Scope::Rollback => "rollback_on",
             Scope::Watch => "watch_options",
         }
     }
@@ -183,7 +188,7 @@ static FILE: [Setting; 6] = [
 ];
 
 /// All tables of rows, in the order of the reference page, each with its title there.
-static TABLES: [(Scope, &str, &[Setting]); 20] = [
+static TABLES: [(Scope, &str, &[Setting]); 21] = [
     (Scope::File, "At the top of the file", &FILE),
     (Scope::Daemon, "", &daemon::TABLE),
     (Scope::App, "What runs", &program::ROWS),
@@ -200,6 +205,7 @@ static TABLES: [(Scope, &str, &[Setting]); 20] = [
     (Scope::Watch, "", &watch::TABLE),
     (Scope::App, "Set times", &schedule::ROWS),
     (Scope::App, "Starts, checks and reloads", &rollout::ROWS),
+    (Scope::Rollback, "", &rollback::TABLE),
     (Scope::App, "PM2's other words", &pm2::ROWS),
     (Scope::App, "Without effect", &moot::ROWS),
     (Scope::App, "", &later_ours::ROWS),

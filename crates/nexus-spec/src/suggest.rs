@@ -65,6 +65,7 @@ fn elsewhere(scope: Scope, key: &str) -> Option<&'static str> {
         Scope::App => "in an app, below `[[apps]]`",
         Scope::Backoff => "in `backoff`",
         Scope::Memory => "in `memory`",
+        Scope::Rollback => "in `rollback_on`",
         Scope::Log => "in `log`",
         Scope::Watch => "in `watch_options`",
     })

@@ -22,7 +22,7 @@ const PM2: &str = "script name name_prefix namespace cwd args node_args exec_mod
 /// out of the table of `settings/not_yet.rs` is taken out here.
 const NOT_YET: &str = "daemon alerts deploy static shared_memory stdin health watchdog depends_on \
     drain_timeout memory cpu no_new_privs sandbox log \
-    hooks canary soak rollback_on protected log_file log_type log_date_format time pid_file \
+    hooks canary soak protected log_file log_type log_date_format time pid_file \
     autostart max_memory_restart wait_ready \
     post_update exec_timeout container dist image_name node_version \
     fresh dockerdaemon";
@@ -74,7 +74,9 @@ fn what_is_not_carried_out_is_refused_by_name() {
             Scope::File | Scope::Daemon => format!("{} = 1\n[[apps]]\nscript = 'a'", row.key),
             Scope::App => format!("[[apps]]\nscript = 'a'\n'{}' = 1", row.key),
             // Refused with its table.
-            Scope::Backoff | Scope::Memory | Scope::Log | Scope::Watch => continue,
+            Scope::Backoff | Scope::Memory | Scope::Log | Scope::Rollback | Scope::Watch => {
+                continue;
+            }
         };
         let flaws = project(&text, Path::new("f"), Path::new("/"), &|_| false).unwrap_err();
         let [flaw] = flaws.flaws.as_slice() else { panic!("{flaws:?}") };
@@ -93,7 +95,7 @@ fn a_default_that_is_written_changes_nothing() {
         let key = match scope {
             Scope::File | Scope::Daemon => continue,
             Scope::App => row.key.to_owned(),
-            Scope::Backoff | Scope::Memory | Scope::Log | Scope::Watch => {
+            Scope::Backoff | Scope::Memory | Scope::Log | Scope::Rollback | Scope::Watch => {
                 format!("{}.{}", scope.table(), row.key)
             }
         };

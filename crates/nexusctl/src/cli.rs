@@ -19,7 +19,7 @@ pub(crate) use apply::{Apply, Differ, Wish};
 pub(crate) use helping::{Completion, Init, Man, Shell};
 pub(crate) use output::{Flush, Level, Logs};
 pub(crate) use processes::{Awaited, Env, Id, Pid, SendLine, SignalTo, StatusOf, Wait};
-pub(crate) use rolling::{Abort, Reload, Reset, Scale};
+pub(crate) use rolling::{Abort, Reload, Reset, Rollback, Scale};
 pub(crate) use service::{Daemon, DaemonRun, DaemonVerb, Startup, Unstartup, Upgrade};
 pub(crate) use start::{App, Start};
 
@@ -27,8 +27,8 @@ use crate::look::When;
 
 /// All verbs in groups, under `-h`.
 const GROUPS: &str = "\
-Run       start  stop  restart  reload  scale  delete  apply  diff
-          signal  send  wait  abort  reset
+Run       start  stop  restart  reload  rollback  scale  delete
+          apply  diff  signal  send  wait  abort  reset
 Look      list  monit  status  describe  logs  why  events  env  pid  id  jlist
 Keep up   save  resurrect  flush  startup  unstartup  daemon  update
           doctor  kill
@@ -49,6 +49,7 @@ Run:
   stop       Stop apps; they stay known
   restart    Stop and start again
   reload     Replace workers one after another; a failure keeps the old ones
+  rollback   Back to the configuration of before, worker by worker
   scale      More instances or fewer: 6, +2, -1
   delete     Stop apps and forget them (del, rm)
   apply      Make what runs the same as a project file says
@@ -189,6 +190,8 @@ pub(crate) enum Verb {
     Restart(Restart),
     /// Replace workers one after another; a failure keeps the old ones
     Reload(Reload),
+    /// Back to the configuration of before, worker by worker
+    Rollback(Rollback),
     /// More instances or fewer: 6, +2, -1
     Scale(Scale),
     /// Stop apps and forget them

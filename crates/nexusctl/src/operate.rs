@@ -63,7 +63,7 @@ pub(crate) fn operate(
     })?;
     let client = &context.client;
     let before = client.apps().ok();
-    interrupt::watch(&key, matches!(ask, Ask::Verb("reload" | "scale", _)));
+    interrupt::watch(&key, matches!(ask, Ask::Verb("reload" | "rollback" | "scale", _)));
     let begun = post(client, &key, ask)?;
     if change.no_wait {
         return Ok(Outcome { operation: begun, snapshot: before, shown: BTreeSet::new() });
@@ -133,7 +133,10 @@ fn follow(client: Client, key: String, progress: Arc<Mutex<Progress>>) {
     std::thread::spawn(move || {
         let mut seen = 0;
         loop {
-            let wait = if seen == 0 { Duration::ZERO } else { WAIT };
+            let wait = match seen {
+                0 => Duration::ZERO,
+                _ => progress.lock().unwrap_or_else(PoisonError::into_inner).patience(WAIT),
+            };
             let Ok(snapshot) = client.apps_after(seen, wait) else { return };
             let Ok(operation) = client.settle(&key, Some(Duration::ZERO)) else { return };
             seen = snapshot.generation.max(1);

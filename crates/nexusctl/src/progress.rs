@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nexus_proto::{AppResult, AppView, Operation, Snapshot, Status, Verdict};
 use nexus_spec::{AppSpec, Name, Ready};
@@ -145,22 +145,34 @@ impl Progress {
 
     /// Workers are replaced one after another.
     fn is_rolling(&self) -> bool {
-        matches!(self.verb.as_str(), "reload" | "scale")
+        matches!(self.verb.as_str(), "reload" | "rollback" | "scale")
     }
 
     fn rolls(&mut self, app: &AppView) {
         if !self.is_rolling() || app.status == Status::Building {
             return;
         }
-        if self.verb == "reload" {
+        let doing = match self.verb.as_str() {
+            "reload" => Some("reloading"),
+            "rollback" => Some("rolling back"),
+            _ => None,
+        };
+        if let Some(doing) = doing {
             let spec = self.specs.get(&app.name);
             let rule = spec.map(rule).unwrap_or_else(|| crate::text::plain(&app.ready_when));
             let instances = count(u64::from(app.wanted), "instance");
             let order = rolling::order(app, spec);
-            let line = format!("reloading {}: {instances}, ready = {rule}, {order}", app.name);
+            let line = format!("{doing} {}: {instances}, ready = {rule}, {order}", app.name);
             self.rolling.announce(&self.context, app, &line);
         }
         self.rolling.see(&self.context, app);
+        self.rolling.pause(&self.context, app);
+    }
+
+    /// How long to wait for a change before there may be something to tell.
+    pub(crate) fn patience(&self, longest: Duration) -> Duration {
+        let pause = Duration::from_millis(rolling::TOLD_EVERY_MS);
+        if self.rolling.is_paused() { pause.min(longest) } else { longest }
     }
 
     fn result(&mut self, result: &AppResult, app: Option<&AppView>) {
@@ -170,7 +182,7 @@ impl Progress {
             None => result.app.to_string(),
         };
         match (result.verdict, self.verb.as_str(), app) {
-            (Verdict::Done, "reload" | "scale", Some(app)) => {
+            (Verdict::Done, "reload" | "rollback" | "scale", Some(app)) => {
                 let time =
                     waited(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX));
                 let counts = format!("ready {} of {}", app.ready, app.wanted);
@@ -232,6 +244,7 @@ fn past(verb: &str) -> String {
         "restart" => "restarted".to_owned(),
         "reload" => "reloaded".to_owned(),
         "reset" => "reset".to_owned(),
+        "rollback" => "rolled back".to_owned(),
         "scale" => "scaled".to_owned(),
         "abort" => "aborted what was under way:".to_owned(),
         other => format!("{other}:"),

@@ -7,7 +7,7 @@ use nexus_proto::{AppView, InstanceView, Snapshot, Status, Target};
 use nexus_spec::{AppSpec, Name};
 
 use crate::context::Context;
-use crate::human::{count, waited};
+use crate::human::{count, span, waited};
 
 /// The workers of some apps, as they are replaced.
 #[derive(Debug)]
@@ -18,7 +18,12 @@ pub(crate) struct Rolling {
     /// Whose replacement has been told.
     told: BTreeSet<(Name, u16, i32)>,
     announced: BTreeSet<Name>,
+    /// The last word about a pause: after how many instances, and how much of it was left.
+    paused: BTreeMap<Name, (u16, u64)>,
 }
+
+/// At most so often it is told how much of a pause is left, in milliseconds.
+pub(crate) const TOLD_EVERY_MS: u64 = 10_000;
 
 impl Rolling {
     /// What served before.
@@ -36,6 +41,7 @@ impl Rolling {
             before: apps.flat_map(of).collect(),
             told: BTreeSet::new(),
             announced: BTreeSet::new(),
+            paused: BTreeMap::new(),
         }
     }
 
@@ -44,6 +50,31 @@ impl Rolling {
         if self.announced.insert(app.name.clone()) {
             context.note(line);
         }
+    }
+
+    /// Tell that what has been replaced is watched, and from time to time for how much longer.
+    pub(crate) fn pause(&mut self, context: &Context, app: &AppView) {
+        let watched = app.rollout.as_ref().and_then(|it| Some((it, it.watched_for_ms?)));
+        let Some((rollout, left)) = watched else {
+            self.paused.remove(&app.name);
+            return;
+        };
+        let (name, done, of) = (&app.name, rollout.done, rollout.of);
+        let told = self.paused.get(name).filter(|(batch, _)| *batch == done);
+        if told.is_some_and(|(_, before)| left + TOLD_EVERY_MS > *before) {
+            return;
+        }
+        let word = if told.is_none() { "for" } else { "on, for" };
+        let (left_in_words, more) = (span(left), if told.is_none() { "" } else { " more" });
+        context.note(&format!(
+            "  {name}  {done} of {of} replaced; watched {word} {left_in_words}{more}"
+        ));
+        self.paused.insert(name.clone(), (done, left));
+    }
+
+    /// Whether a pause is under way, of which there is more to tell.
+    pub(crate) fn is_paused(&self) -> bool {
+        !self.paused.is_empty()
     }
 
     /// Tell of each instance that has another worker, once that is ready.

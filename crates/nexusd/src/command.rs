@@ -147,6 +147,8 @@ pub(crate) enum What {
     Reload(AppVerb),
     Reset(AppVerb),
     Restart(AppVerb),
+    /// Back to a spec of before.
+    Rollback(AppVerb),
     Scale(AppVerb),
     /// Start what was saved and is not there.
     Resurrect,
@@ -167,6 +169,7 @@ impl What {
             | What::Reload(_)
             | What::Reset(_)
             | What::Restart(_)
+            | What::Rollback(_)
             | What::Scale(_)
             | What::Resurrect
             | What::StartKnown(_)

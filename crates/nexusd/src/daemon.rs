@@ -12,6 +12,7 @@ use crate::admission::{Admitted, Gate};
 use crate::clock;
 use crate::clockwork::Clockwork;
 use crate::command::{Begun, Command};
+use crate::history::History;
 use crate::holdings::Holdings;
 use crate::home::Home;
 use crate::journal::Journal;
@@ -52,6 +53,8 @@ pub(crate) struct Daemon {
     pub(crate) ops: Ops,
     /// What only we know of each app.
     pub(crate) origins: BTreeMap<Name, Origin>,
+    /// The same of what each app has been.
+    pub(crate) history: History,
     /// The notes of the living children, as the keeper has them.
     pub(crate) notes: HashMap<u64, Note>,
     /// The last ones that were acknowledged: the keeper may have put another in the place of one
@@ -250,9 +253,7 @@ impl Daemon {
         use nexus_core::Keep;
         match keep {
             Keep::App(name) => {
-                if let Some(app) = self.state.app(name.as_str()) {
-                    self.sampling.allow(name, app.spec().memory);
-                }
+                self.allow(name);
                 self.watch_files(name, clock::unix_ms());
                 self.set_times(name);
                 if let Some(entry) = self.app_entry(name) {
@@ -262,6 +263,7 @@ impl Daemon {
             }
             Keep::Gone(name) => {
                 self.sampling.forget_app(name);
+                self.history.remove(name);
                 self.watch_files(name, 0);
                 self.set_times(name);
                 self.store.keep(Entry::Gone { app: name.clone() });
@@ -270,6 +272,7 @@ impl Daemon {
                 let entry = self.pending_entry(name);
                 self.store.keep(entry);
             }
+            Keep::Versions(name) => self.keep_versions(name),
             Keep::Slot(name, instance) => {
                 let slot = self.state.app(name.as_str()).and_then(|app| app.slot(*instance));
                 if let Some(slot) = slot {
@@ -303,8 +306,11 @@ impl Daemon {
         }
         self.ops.expire();
         let mut entries = vec![Entry::NextSlot { id: self.state.next_slot_id() }];
-        for (name, _) in self.state.apps() {
+        for (name, app) in self.state.apps() {
             entries.extend(self.app_entry(name));
+            if !app.versions().is_empty() {
+                entries.push(self.versions_entry(name, app));
+            }
             entries.push(self.pending_entry(name));
         }
         entries.extend(self.ops.all().map(|op| Entry::Operation(Box::new(op.clone()))));

@@ -46,7 +46,8 @@ impl<'a> Line<'a> {
 fn kind_of(limit: Limit) -> &'static str {
     match limit {
         Limit::Health => "unhealthy",
-        Limit::Memory => "limit",
+        Limit::Log => "log_match",
+        Limit::Memory | Limit::TrialMemory => "limit",
         Limit::Watchdog => "hung",
     }
 }
@@ -272,7 +273,7 @@ impl Daemon {
     pub(crate) fn tell_birth(&mut self, child: u64) {
         let Some(note) = self.notes.get(&child) else { return };
         let Some((instance, _)) = note.worker else { return };
-        let detail = format!("started as child {child}");
+        let detail = format!("started as child {child} of generation {}", note.generation);
         let line = Line::of("start", note.app.clone(), Some(instance), detail, NOBODY);
         self.log(self.about(ChildId(child), line));
     }

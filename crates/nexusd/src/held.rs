@@ -35,6 +35,9 @@ pub(crate) enum Held {
 /// Whose output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Line {
+    /// One instance's, by a second pipe into the same file: that of a worker which a reload listens
+    /// to, while another one writes to the first.
+    Beside(u16),
     /// The build command's.
     Build,
     /// That of commands that check workers.
@@ -44,6 +47,9 @@ pub(crate) enum Line {
     /// All instances' together.
     Merged,
 }
+
+/// How the notes of second pipes differ.
+const BESIDE: &str = "beside-";
 
 /// Which output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -156,6 +162,28 @@ impl End {
 }
 
 impl Line {
+    /// The pipe of one instance's worker.
+    pub(crate) fn of(instance: u16, beside: bool) -> Line {
+        if beside { Line::Beside(instance) } else { Line::Instance(instance) }
+    }
+
+    /// The line whose file is written to.
+    pub(crate) fn first(self) -> Line {
+        match self {
+            Line::Beside(instance) => Line::Instance(instance),
+            Line::Build | Line::Exam(_) | Line::Instance(_) | Line::Merged => self,
+        }
+    }
+
+    /// All lines by which this one's worker may write.
+    pub(crate) fn pipes(self) -> impl Iterator<Item = Line> {
+        let second = match self {
+            Line::Instance(instance) => Some(Line::Beside(instance)),
+            Line::Beside(_) | Line::Build | Line::Exam(_) | Line::Merged => None,
+        };
+        std::iter::once(self).chain(second)
+    }
+
     /// Its two streams are one pipe and one file: their lines stay in order.
     pub(crate) fn is_one(self) -> bool {
         matches!(self, Line::Build | Line::Exam(_))
@@ -167,7 +195,10 @@ impl Line {
             "health" => Some(Line::Exam(Exam::Health)),
             "ready" => Some(Line::Exam(Exam::Ready)),
             "merged" => Some(Line::Merged),
-            number => number.parse().ok().map(Line::Instance),
+            other => match other.strip_prefix(BESIDE) {
+                Some(number) => number.parse().ok().map(Line::Beside),
+                None => other.parse().ok().map(Line::Instance),
+            },
         }
     }
 }
@@ -192,6 +223,7 @@ impl Stream {
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Line::Beside(number) => write!(f, "{BESIDE}{number}"),
             Line::Build => f.write_str("build"),
             Line::Exam(Exam::Health) => f.write_str("health"),
             Line::Exam(Exam::Ready) => f.write_str("ready"),
@@ -305,6 +337,7 @@ mod tests {
             Held::Door("/run/a b/nexus.sock".into()),
             Held::Notify("nexus/ab12".into()),
             Held::Pipe(app.clone(), Line::Instance(3), Stream::Err, End::Write),
+            Held::Pipe(app.clone(), Line::Beside(3), Stream::Err, End::Read),
             Held::Stdin(app.clone(), 4, End::Write),
             Held::File(app.clone(), Line::Merged, Stream::Out),
             Held::Journal(app.clone(), Line::Instance(0), Stream::Out),

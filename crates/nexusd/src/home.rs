@@ -55,8 +55,8 @@ impl Home {
             (Line::Merged, Stream::Err) => format!("{app}-error.log"),
             (Line::Instance(_), Stream::Out) if plain => format!("{app}-out.log"),
             (Line::Instance(_), Stream::Err) if plain => format!("{app}-error.log"),
-            (Line::Instance(n), Stream::Out) => format!("{app}-out-{n}.log"),
-            (Line::Instance(n), Stream::Err) => format!("{app}-error-{n}.log"),
+            (Line::Instance(n) | Line::Beside(n), Stream::Out) => format!("{app}-out-{n}.log"),
+            (Line::Instance(n) | Line::Beside(n), Stream::Err) => format!("{app}-error-{n}.log"),
         };
         self.logs().join(file)
     }

@@ -25,6 +25,7 @@ mod flush;
 pub mod fuzz;
 mod heard;
 mod held;
+mod history;
 mod holdings;
 mod home;
 mod journal;

@@ -21,6 +21,9 @@ pub(crate) struct Note {
     /// The child that has become ready: the keeper gives a successor the note of its predecessor.
     #[serde(rename = "y", default)]
     pub(crate) ready: Option<u64>,
+    /// It writes to the second of its instance's pipes.
+    #[serde(rename = "b", default, skip_serializing_if = "is_not")]
+    pub(crate) beside: bool,
     /// What a child says of itself.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     said: Option<Said>,
@@ -73,7 +76,7 @@ impl Note {
             }
             Purpose::Worker { instance, id } => (Some((instance, id.0)), None),
         };
-        Note { app, worker, exam, generation, ready: None, said: None }
+        Note { app, worker, exam, generation, ready: None, beside: false, said: None }
     }
 
     /// What this child says of itself.

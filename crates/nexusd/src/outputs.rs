@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nexus_keeper::HoldId;
-use nexus_log::{Dress, LineId, Mover, Rules, Source, Stage};
+use nexus_log::{Dress, Hear, LineId, Mover, Rules, Source, Stage};
 use nexus_spec::{LogFiles, Name};
 use nix::sys::stat::fstat;
 use tokio::sync::mpsc::Sender;
@@ -239,10 +239,7 @@ impl Outputs {
         let moved = self.lines.get(&(app.clone(), *line, *stream));
         let mover = moved.and_then(|moved| self.by_device.get(&moved.device));
         let Some(file) = mover.and_then(|mover| mover.take_renewed(id)) else { return Ok(()) };
-        let under = match line {
-            Line::Instance(_) if merged(app) => Line::Merged,
-            Line::Build | Line::Exam(_) | Line::Instance(_) | Line::Merged => *line,
-        };
+        let under = naming::under(*line, merged(app));
         holdings.hold(Held::File(app.clone(), under, *stream), file)?;
         Ok(())
     }
@@ -270,7 +267,7 @@ impl Outputs {
     /// Call `then`, perhaps on another thread, once all that a line's worker has written is in its files.
     pub(crate) fn settle(&self, app: &Name, line: Line, then: Box<dyn FnOnce() + Send + Sync>) {
         let last = Arc::new(AtLast(Some(then)));
-        for stream in Stream::BOTH {
+        for (line, stream) in line.pipes().flat_map(|line| Stream::BOTH.map(|of| (line, of))) {
             let line = self.lines.get(&(app.clone(), line, stream));
             if let Some(Moved { id, device, .. }) = line
                 && let Some(mover) = self.by_device.get(device)
@@ -292,7 +289,8 @@ impl Outputs {
         rotate: bool,
         then: Box<dyn FnOnce(u64) + Send>,
     ) -> bool {
-        let line = self.lines.get(&(app.clone(), line, stream));
+        let mut pipes = line.pipes();
+        let line = pipes.find_map(|line| self.lines.get(&(app.clone(), line, stream)));
         let Some(Moved { id, device, .. }) = line else { return false };
         let Some(mover) = self.by_device.get(device) else { return false };
         let ordered = if rotate {
@@ -305,6 +303,17 @@ impl Outputs {
             tracing::error!(%app, %error, "its log is not flushed");
         }
         true
+    }
+
+    /// Have `hear` told of each byte that a line's worker writes from now on.
+    pub(crate) fn hear(&self, app: &Name, line: Line, stream: Stream, hear: Hear) {
+        let moved = self.lines.get(&(app.clone(), line, stream));
+        let mover = moved.and_then(|moved| Some((moved.id, self.by_device.get(&moved.device)?)));
+        if let Some((id, mover)) = mover
+            && let Err(error) = mover.hear(id, hear)
+        {
+            tracing::error!(%app, %error, "its lines are not looked at");
+        }
     }
 
     /// Stop all threads between two moves, for good. False = one did not stop.

@@ -3,6 +3,7 @@
 
 mod ask;
 mod lines;
+mod listening;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::command::Command;
 use crate::words;
 
 pub(crate) use lines::From;
+use listening::Listening;
 
 /// Questions over sockets at a time; those beyond wait for their turn.
 const ASKED_MAX: usize = 256;
@@ -65,6 +67,8 @@ pub(crate) struct Probes {
     tasks: HashMap<u64, Task>,
     /// What was found out last about those that are not ready, or not well.
     findings: BTreeMap<u64, String>,
+    /// Who listens to what a new worker of a reload writes.
+    ears: HashMap<u64, Listening>,
     /// Where the logs ended of workers that are ready when they write a line, until they run.
     places: HashMap<u64, Vec<u64>>,
     /// Who waits for the end of an exam.
@@ -102,6 +106,7 @@ impl Probes {
             tools,
             tasks: HashMap::new(),
             findings: BTreeMap::new(),
+            ears: HashMap::new(),
             places: HashMap::new(),
             exams: HashMap::new(),
         }
@@ -140,6 +145,7 @@ impl Probes {
     pub(crate) fn forget(&mut self, child: u64) {
         self.tasks.remove(&child);
         self.exams.remove(&child);
+        self.ears.remove(&child);
         self.places.remove(&child);
     }
 
@@ -164,12 +170,12 @@ impl Probes {
     /// What had been found out about a child that has failed in this way.
     pub(crate) fn finding(&self, child: u64, exit: Exit) -> Option<&str> {
         match exit {
-            Exit::NeverReady | Exit::OverLimit(Limit::Health) => {
+            Exit::NeverReady | Exit::OverLimit(Limit::Health | Limit::Log) => {
                 self.findings.get(&child).map(String::as_str)
             }
             Exit::Code(_)
             | Exit::NotSpawned(_)
-            | Exit::OverLimit(Limit::Memory | Limit::Watchdog)
+            | Exit::OverLimit(Limit::Memory | Limit::TrialMemory | Limit::Watchdog)
             | Exit::Signal(_)
             | Exit::Unknown => None,
         }

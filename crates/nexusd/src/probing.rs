@@ -6,11 +6,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use nexus_core::{ChildId, Event, Exit};
 use nexus_log::LogFile;
 use nexus_spec::{AppSpec, LogFiles, Ready};
+use regex_lite::Regex;
 
 use crate::clock;
 use crate::daemon::{Course, Daemon};
 use crate::facts::NOBODY;
 use crate::held::{Held, Line, Stream};
+use crate::note::Note;
 use crate::probes::{Found, From, Subject};
 
 /// What was written so long before a worker's birth may have been stamped after it: the index of a
@@ -68,6 +70,52 @@ impl Daemon {
         };
         let ends = self.kept(spec, instance).map(end).collect();
         self.probes.begins_at(child, ends);
+    }
+
+    /// Whether a new worker is to write to the second of its instance's pipes. One that a reload
+    /// listens to gets the one to which no other worker of the instance writes.
+    pub(crate) fn writes_beside(&self, child: ChildId, note: &Note) -> bool {
+        let Some((instance, _)) = note.worker else { return false };
+        if self.sought(note).is_none() {
+            return false;
+        }
+        let writes = |beside: bool| {
+            self.notes.iter().any(|(other, known)| {
+                *other != child.0
+                    && known.worker.is_some_and(|(place, _)| place == instance)
+                    && (&known.app, known.beside) == (&note.app, beside)
+                    && self.pid_by_child.contains_key(other)
+            })
+        };
+        writes(false) && !writes(true)
+    }
+
+    /// Listen to what a worker writes, if a reload looks for something in it.
+    pub(crate) fn listen(&mut self, child: ChildId, note: &Note) {
+        let (Some((instance, _)), Some(pattern)) = (note.worker, self.sought(note)) else { return };
+        // It was read with the file.
+        let Ok(pattern) = Regex::new(pattern) else { return };
+        let line = Line::of(instance, note.beside);
+        let ears = self.probes.listen(&note.app, child, &pattern);
+        for (stream, hear) in Stream::BOTH.into_iter().zip(ears) {
+            self.outputs.hear(&note.app, line, stream, hear);
+        }
+    }
+
+    /// What a reload looks for in the lines of such a worker.
+    fn sought(&self, note: &Note) -> Option<&str> {
+        let app = self.state.app(note.app.as_str())?;
+        note.worker.and(app.trial(note.generation)?.log.as_deref())
+    }
+
+    /// After a death of the daemon: go on listening, before anything more is moved.
+    pub(crate) fn listen_again(&mut self) {
+        let watched = self.notes.iter().filter(|(_, note)| self.sought(note).is_some());
+        let watched: Vec<(u64, Note)> =
+            watched.map(|(child, note)| (*child, note.clone())).collect();
+        for (child, note) in watched {
+            self.listen(ChildId(child), &note);
+        }
     }
 
     fn log_files(&self, spec: &AppSpec, instance: u16) -> Vec<LogFile> {

@@ -9,6 +9,7 @@ use nexus_spec::{AppSpec, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::exits::StoredExit;
+use crate::history::StoredVersion;
 use crate::ops::Op;
 use crate::origin::Origin;
 use crate::rolling::{StoredReload, StoredSuccessor};
@@ -33,6 +34,8 @@ pub(crate) enum Entry {
     Run(Run),
     /// A slot.
     Slot { app: Name, slot: StoredSlot },
+    /// All specs that an app has had, in place of what was said of them before.
+    Versions { app: Name, versions: Vec<StoredVersion> },
     /// The next number for a slot.
     NextSlot { id: u32 },
 }
@@ -42,13 +45,17 @@ pub(crate) enum Entry {
 pub(crate) struct StoredApp {
     pub(crate) spec: AppSpec,
     pub(crate) generation: u64,
+    /// The generation with which the spec came first; an older file says nothing: 0.
+    #[serde(default)]
+    version: u64,
+    /// A rollback that was last asked for leads there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    returning: Option<u64>,
     pub(crate) built: Option<u64>,
     pub(crate) plan: Option<StoredPlan>,
-    /// The reload that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reload: Option<StoredReload>,
     pub(crate) slots: Vec<StoredSlot>,
-    /// A run of a job waits.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) queued: bool,
     /// What the core does not know: where it came from.
@@ -152,6 +159,9 @@ pub(crate) struct Run {
     /// It has become ready. The keeper has that too, but only once it has read it.
     #[serde(default)]
     pub(crate) ready: bool,
+    /// It writes to the second of its instance's pipes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) beside: bool,
 }
 
 impl StoredApp {
@@ -159,6 +169,8 @@ impl StoredApp {
         let mut stored = StoredApp {
             spec: record.spec.clone(),
             generation: record.generation,
+            version: record.version,
+            returning: record.returning,
             built: record.built,
             plan: record.plan.as_ref().map(StoredPlan::new),
             reload: record.reload.as_ref().map(StoredReload::new),
@@ -216,11 +228,14 @@ impl StoredApp {
         reloading.or(planned).map_or(&self.spec, |(spec, _)| spec).clone()
     }
 
-    /// The core's record of it.
+    /// The core's record of it, but for what it has been.
     pub(crate) fn record(&self) -> AppRecord {
         AppRecord {
             spec: self.spec.clone(),
             generation: self.generation,
+            version: self.version,
+            versions: Vec::new(),
+            returning: self.returning,
             built: self.built,
             plan: self.plan.as_ref().map(StoredPlan::plan),
             reload: self.reload.as_ref().map(StoredReload::reload),

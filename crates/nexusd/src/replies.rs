@@ -56,6 +56,7 @@ fn failed(outcome: &Outcome) -> Option<Failed> {
         | Outcome::Conflict
         | Outcome::Done
         | Outcome::NotFound
+        | Outcome::NoVersion
         | Outcome::RolledBack { failure: None, .. }
         | Outcome::Superseded => None,
     }
@@ -101,6 +102,7 @@ impl Daemon {
             | Outcome::Conflict
             | Outcome::Done
             | Outcome::NotFound
+            | Outcome::NoVersion
             | Outcome::RolledBack { failure: None, .. }
             | Outcome::Superseded => return String::new(),
         };
@@ -162,6 +164,7 @@ impl Daemon {
         let view = &self.ops.get(*with)?.view;
         let doing = match view.verb.as_str() {
             "reload" => "reloaded",
+            "rollback" => "rolled back",
             "scale" => "scaled",
             other => other,
         };

@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
-use nexus_core::{ChildId, Event, Pid, Time};
+use nexus_core::{Allowed, App, ChildId, Event, Pid, Time};
 use nexus_keeper::{Order, Report};
+use nexus_spec::Name;
 
 use crate::daemon::{Course, Daemon};
 use crate::facts::NOBODY;
@@ -26,6 +27,12 @@ pub(crate) struct Newborn {
 
 /// Datagrams taken before something else has its turn.
 const WORDS_MAX: usize = 64;
+
+/// What a worker of this generation may use.
+fn allowed(app: &App, generation: u64) -> Allowed {
+    let trial = app.trial(generation).and_then(|rule| rule.memory);
+    Allowed { limits: app.spec_at(generation).memory, trial }
+}
 
 impl Daemon {
     /// One report.
@@ -143,8 +150,23 @@ impl Daemon {
         let note = self.notes.get(&child).filter(|note| note.worker.is_some());
         if let (Some(note), Some(&pid)) = (note, self.pid_by_child.get(&child)) {
             let app = self.state.app(note.app.as_str());
-            let allowed = app.map(|app| app.spec().memory).unwrap_or_default();
+            let allowed = app.map(|app| allowed(app, note.generation)).unwrap_or_default();
             self.sampling.watch(child, &note.app, pid, allowed);
+        }
+    }
+
+    /// What the workers of an app may use, and write: those of a reload by what that brings.
+    pub(crate) fn allow(&mut self, name: &Name) {
+        let Some(app) = self.state.app(name.as_str()) else { return };
+        if app.rollout().is_none() {
+            self.probes.unlisten(name);
+        }
+        for slot in app.slots() {
+            let next = slot.successor.and_then(|next| Some((next.phase.child()?, next.generation)));
+            let own = slot.phase.child().map(|child| (child, slot.generation));
+            for (child, generation) in own.into_iter().chain(next) {
+                self.sampling.allow(child.0, allowed(app, generation));
+            }
         }
     }
 
@@ -163,7 +185,8 @@ impl Daemon {
         let pid = *self.pid_by_child.get(&child)?;
         let start_ticks = crate::stat::start_ticks(pid)?;
         let ready = note.ready == Some(child);
-        Some(Run { app: note.app.clone(), instance, child, pid, start_ticks, ready })
+        let (app, beside) = (note.app.clone(), note.beside);
+        Some(Run { app, instance, child, pid, start_ticks, ready, beside })
     }
 
     /// Keep the children that were born while nobody of us listened.

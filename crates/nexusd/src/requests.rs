@@ -14,6 +14,7 @@ use crate::daemon::Daemon;
 use crate::facts::Line;
 use crate::origin::Origin;
 use crate::records::{Entry, StoredApp};
+use crate::rollouts::about;
 use crate::{saved, targets};
 
 /// Workers of one app at the most: what the keeper can keep.
@@ -54,7 +55,7 @@ impl Daemon {
         }
         self.tell_changes(changes, &actor);
         let apps: Vec<Name> = plan.asks.iter().map(|ask| ask.app().clone()).collect();
-        let names: Vec<&str> = apps.iter().map(Name::as_str).collect();
+        let names: Vec<String> = plan.asks.iter().map(about).collect();
         let detail = format!("{} {}", plan.verb, names.join(" "));
         tracing::info!(by, "{detail}");
         let id = self.ops.begin(begin.key.clone(), plan.verb, by.clone(), apps);
@@ -65,7 +66,7 @@ impl Daemon {
         // Where an app comes from is kept with the app, which the first turn keeps; one that is
         // asked nothing has no turn.
         let reloads = |name: &Name| {
-            let of_it = |ask: &Ask| matches!(ask, Ask::Reload { app, .. } if app == name);
+            let of_it = |ask: &Ask| matches!(ask, Ask::Reload { app, .. } | Ask::Rollback { app, .. } if app == name);
             plan.asks.iter().any(of_it)
         };
         for (name, origin) in plan.origins {
@@ -112,6 +113,7 @@ impl Daemon {
 
     /// A known app keeps how its log files are called. Returns whether it is known.
     fn adopt_origin(&mut self, name: Name, mut origin: Origin) -> bool {
+        self.remember_origin(&name);
         let is_known = self.state.app(name.as_str()).is_some();
         if is_known && let Some(known) = self.origins.get(&name) {
             origin.plain_zero = known.plain_zero;
@@ -148,6 +150,7 @@ impl Daemon {
                 Ok(Plan::new("reset", asks.map(ask).collect()))
             }
             What::Restart(verb) => self.restart(verb),
+            What::Rollback(verb) => self.rollback(&verb),
             What::Resurrect => self.resurrection(),
             What::Scale(verb) => self.scale(&verb),
             What::Start(start) => {

@@ -20,6 +20,8 @@ pub(crate) struct StoredReload {
     built: bool,
     #[serde(default)]
     tried: u16,
+    #[serde(default)]
+    ends: u16,
     back: Option<StoredBack>,
 }
 
@@ -61,6 +63,7 @@ impl StoredReload {
             before: reload.before,
             built: reload.built,
             tried: reload.tried,
+            ends: reload.ends,
             back: reload.back.as_ref().map(StoredBack::new),
         }
     }
@@ -76,6 +79,7 @@ impl StoredReload {
             before: self.before,
             built: self.built,
             tried: self.tried,
+            ends: self.ends,
             back: self.back.as_ref().map(StoredBack::back),
         }
     }
@@ -109,7 +113,8 @@ impl StoredSuccessor {
         let SuccessorRecord { child, moved_to, counts } = *successor;
         let limit = counts.map(|limit| match limit {
             Limit::Health => StoredLimit::Health,
-            Limit::Memory => StoredLimit::Memory,
+            // What only holds in a reload brings no successor about that counts.
+            Limit::Log | Limit::Memory | Limit::TrialMemory => StoredLimit::Memory,
             Limit::Watchdog => StoredLimit::Watchdog,
         });
         StoredSuccessor { child: child.0, moved_to, counts: counts.is_some(), limit }

@@ -1,7 +1,7 @@
 //! Requests that change the workers of an app one after another: reload, scale, and to call either
 //! off.
 
-use nexus_core::{Ask, OpId};
+use nexus_core::{App, Ask, OpId};
 use nexus_proto::{AppVerb, Code, OpState, Problem, Target};
 use nexus_spec::Name;
 
@@ -30,6 +30,26 @@ impl Daemon {
             Ask::Reload { app, instance, spec: None, parallel, replace }
         });
         Ok(Plan::new("reload", asks.collect()))
+    }
+
+    /// A reload to a spec that the app has had.
+    pub(crate) fn rollback(&self, verb: &AppVerb) -> Result<Plan, Problem> {
+        let mut plan = Plan::new("rollback", Vec::new());
+        let (parallel, replace) = (verb.parallel.unwrap_or(1).max(1), verb.replace);
+        for Target { app, instance } in self.targets(&verb.targets)? {
+            if let Some(instance) = instance {
+                let title = format!("`{app}/{instance}` is one instance: an app is rolled back");
+                return Err(bad(title).help(format!("nexusctl rollback {app}")));
+            }
+            let Some(known) = self.state.app(app.as_str()) else { continue };
+            let Some(version) = known.version_at(verb.to) else {
+                return Err(no_version(&app, known, verb.to));
+            };
+            let generation = version.generation;
+            plan.origins.insert(app.clone(), self.origin_of_version(&app, generation));
+            plan.asks.push(Ask::Rollback { app, to: Some(generation), parallel, replace });
+        }
+        Ok(plan)
     }
 
     /// Where the spec of a reload comes from is the app's own once that has succeeded.
@@ -93,6 +113,32 @@ impl Daemon {
     fn under_way(&self, app: &Name) -> Option<OpId> {
         let of_app = |op: &&crate::ops::Op| op.view.waiting.contains(app);
         self.ops.all().filter(of_app).last().map(|op| OpId(op.id))
+    }
+}
+
+/// What an ask is about, for the journal.
+pub(crate) fn about(ask: &Ask) -> String {
+    if let Ask::Rollback { app, to: Some(generation), .. } = ask {
+        return format!("{app} to generation {generation}");
+    }
+    ask.app().to_string()
+}
+
+fn no_version(app: &Name, known: &App, to: Option<u64>) -> Problem {
+    let title = match to {
+        None => format!("`{app}` has had no earlier configuration"),
+        Some(to) if to == known.version() => {
+            format!("`{app}` has the configuration of generation {to} already")
+        }
+        Some(to) => format!("`{app}` has had no configuration of generation {to}"),
+    };
+    let problem = Problem::new(Code::Refused, title);
+    let others = known.versions().iter().rev().map(|version| version.generation);
+    let lines: Vec<String> =
+        others.map(|to| format!("nexusctl rollback {app} --to {to}")).take(3).collect();
+    match lines.is_empty() {
+        true => problem.help(format!("nexusctl describe {app}")),
+        false => lines.into_iter().fold(problem, Problem::help),
     }
 }
 

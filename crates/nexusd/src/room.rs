@@ -45,7 +45,9 @@ fn taken(spec: &AppSpec, instances: u16) -> u64 {
     let files = if spec.log.merge_logs { 1 } else { instances };
     let streams = spec.log.kept() as u64;
     let stdin = if spec.stdin == Stdin::Pipe { OF_A_STDIN } else { 0 };
-    streams * OF_A_FILE * files + instances * (streams * OF_A_PIPE + OF_A_WORKER + stdin)
+    // A reload that listens to new workers gives them a second pipe each, into the same file.
+    let pipes = if spec.rollout.rollback_on.log.is_some() { 2 } else { 1 };
+    streams * OF_A_FILE * files + instances * (streams * OF_A_PIPE * pipes + OF_A_WORKER + stdin)
 }
 
 impl Daemon {
@@ -61,6 +63,11 @@ impl Daemon {
                 | Ask::Restart { spec: Some((spec, instances)), .. } => taken(spec, *instances),
                 Ask::Scale { app, to } => {
                     self.state.app(app.as_str()).map_or(0, |app| taken(app.spec(), *to))
+                }
+                Ask::Rollback { app, to, .. } => {
+                    let known = self.state.app(app.as_str());
+                    let version = known.and_then(|app| app.version_at(*to));
+                    version.map_or(0, |version| taken(&version.spec, version.instances))
                 }
                 Ask::Abort { .. }
                 | Ask::Delete { .. }

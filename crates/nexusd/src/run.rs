@@ -300,6 +300,7 @@ impl Daemon {
                 tracing::error!(app = %spec.name, %error, "its output cannot be moved on");
             }
         }
+        self.listen_again();
         if let Err(error) = self.outputs.go() {
             tracing::error!(%error, "output cannot be moved on");
         }

@@ -57,7 +57,8 @@ impl Daemon {
         generation: u64,
         on_exit: OnExit,
     ) {
-        let note = Note::new(app.clone(), purpose, generation);
+        let mut note = Note::new(app.clone(), purpose, generation);
+        note.beside = self.writes_beside(child, &note);
         self.notes.insert(child.0, note.clone());
         if let Err(excuse) = self.try_spawn(child, &note, on_exit) {
             if is_of_a_dead_keeper(excuse.errno) {
@@ -82,7 +83,7 @@ impl Daemon {
         let line = match purpose {
             Purpose::Build => Line::Build,
             Purpose::Exam { exam, .. } => Line::Exam(exam),
-            Purpose::Worker { instance, .. } => Line::Instance(instance),
+            Purpose::Worker { instance, .. } => Line::of(instance, note.beside),
         };
         let owner = template::ids(&spec.run_as)?;
         let template = self.template(&spec, purpose, note.generation)?;
@@ -94,6 +95,7 @@ impl Daemon {
             self.outputs.ensure(&mut self.holdings, naming, line, owner.as_ref())?;
         if let Purpose::Worker { instance, .. } = purpose {
             self.mark_log(child.0, &spec, instance);
+            self.listen(child, note);
         }
         let stdin = match purpose {
             Purpose::Build | Purpose::Exam { .. } => None,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use nexus_core::{Intents, Want};
 use nexus_spec::Name;
 
+use crate::history::{History, StoredVersion};
 use crate::lines::Lines;
 use crate::ops::Op;
 use crate::origin::Origin;
@@ -45,6 +46,7 @@ const TRY_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(crate) struct Image {
     apps: BTreeMap<Name, StoredApp>,
+    versions: BTreeMap<Name, Vec<StoredVersion>>,
     pub(crate) ops: BTreeMap<u64, Op>,
     pending: BTreeMap<Name, Vec<StoredPending>>,
     pub(crate) runs: BTreeMap<u64, Run>,
@@ -67,6 +69,7 @@ impl Store {
         image.aside = loaded.aside;
         let vault = Vault::open(folder)?;
         image.apps.values_mut().for_each(|app| app.unseal(&vault));
+        image.versions.values_mut().flatten().for_each(|version| version.unseal(&vault));
         let syncer = Syncer::start()?;
         let batch = Vec::new();
         let mut store = Store { lines, syncer, batch, mark: 0, synced: 0, vault, lacking: None };
@@ -188,6 +191,7 @@ impl Image {
             Entry::Gone { app } => {
                 self.apps.remove(&app);
                 self.pending.remove(&app);
+                self.versions.remove(&app);
                 self.runs.retain(|_, run| run.app != app);
             }
             Entry::Operation(op) => drop(self.ops.insert(op.id, *op)),
@@ -207,6 +211,7 @@ impl Image {
                 }
             }
             Entry::NextSlot { id } => self.next_slot = id,
+            Entry::Versions { app, versions } => drop(self.versions.insert(app, versions)),
         }
     }
 
@@ -222,14 +227,24 @@ impl Image {
         }
     }
 
-    /// The core's intents, and what only the shell knows of each app.
-    pub(crate) fn intents(&self) -> (Intents, BTreeMap<Name, Origin>) {
+    /// The core's intents, and what only the shell knows of each app and of what it has been.
+    pub(crate) fn intents(&self) -> (Intents, BTreeMap<Name, Origin>, History) {
         let origins = self.apps.iter().map(|(name, app)| (name.clone(), app.origin.clone()));
+        let mut history = History::new();
+        let record = |(name, app): (&Name, &StoredApp)| {
+            let mut record = app.record();
+            for stored in self.versions.get(name).into_iter().flatten() {
+                let (version, came) = stored.parts(&app.spec);
+                history.entry(name.clone()).or_default().insert(version.generation, came);
+                record.versions.push(version);
+            }
+            record
+        };
         let intents = Intents {
-            apps: self.apps.values().map(StoredApp::record).collect(),
+            apps: self.apps.iter().map(record).collect(),
             next_slot_id: self.next_slot,
             pending: self.pending.values().flatten().map(StoredPending::ask).collect(),
         };
-        (intents, origins.collect())
+        (intents, origins.collect(), history)
     }
 }

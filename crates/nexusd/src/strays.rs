@@ -89,10 +89,9 @@ impl<'a> Strays<'a> {
             let Some(app) = intents.apps.iter().find(|app| app.spec.name == name) else { continue };
             if may_be_of(main.uid, &app.spec.run_as) {
                 let Member { pid, start_ticks, .. } = *main;
-                runs.insert(
-                    child,
-                    Run { app: name, instance, child, pid, start_ticks, ready: true },
-                );
+                let (app, ready, beside) = (name, true, false);
+                let run = Run { app, instance, child, pid, start_ticks, ready, beside };
+                runs.insert(child, run);
             }
         }
     }

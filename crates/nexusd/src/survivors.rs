@@ -124,7 +124,7 @@ fn complete(
     for run in runs.values() {
         let Some(app) = apps.get(&run.app) else { continue };
         let has = |stream| {
-            let line = held::Line::Instance(run.instance);
+            let line = held::Line::of(run.instance, run.beside);
             let pipe = |end| Held::Pipe(run.app.clone(), line, stream, end);
             let whole = || [End::Read, End::Write].map(|end| holdings.id(&pipe(end)).is_some());
             is_nowhere(&app.spec, stream) || whole() == [true, true]
@@ -154,14 +154,18 @@ fn is_nowhere(spec: &AppSpec, stream: Stream) -> bool {
     file.as_deref() == Some(Path::new(LogFiles::NOWHERE))
 }
 
-/// Open its pipes anew, and fetch its sockets.
-fn fetch(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) {
+/// Open its pipes anew, and fetch its sockets. Whether its output is its instance's second.
+fn fetch(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) -> bool {
+    let mut beside = run.beside;
     for (stream, number) in [(Stream::Out, 1), (Stream::Err, 2)] {
         if is_nowhere(spec, stream) {
             continue;
         }
-        if let Err(error) = pipe(holdings, run, stream, number) {
-            tracing::warn!(pid = run.pid, %error, "its {} is not ours any more", stream.word());
+        match pipe(holdings, run, stream, number) {
+            Ok(second) => beside = second,
+            Err(error) => {
+                tracing::warn!(pid = run.pid, %error, "its {} is not ours any more", stream.word());
+            }
         }
     }
     if spec.stdin == Stdin::Pipe
@@ -172,6 +176,7 @@ fn fetch(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) {
     if let Err(error) = sockets(holdings, run, spec, pidfd) {
         tracing::warn!(pid = run.pid, %error, "its sockets cannot be fetched");
     }
+    beside
 }
 
 fn take(
@@ -188,11 +193,12 @@ fn take(
     if start_ticks(run.pid) != Some(run.start_ticks) {
         return Err(io::ErrorKind::NotFound.into());
     }
-    fetch(holdings, run, &app.spec, &pidfd);
+    let beside = fetch(holdings, run, &app.spec, &pidfd);
     let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
     let generation = generation.unwrap_or(slot.generation);
     let mut note = Note::new(run.app.clone(), purpose, generation);
     note.ready = run.ready.then_some(run.child);
+    note.beside = beside;
     let tag = format!("{home_id}:{}:{}", run.app, run.instance);
     holdings.link.take(run.child, run.pid, pidfd, tag.as_bytes(), &note.bytes())?;
     let entry = Entry {
@@ -232,13 +238,27 @@ fn ended(run: &Run, slot: &SlotRecord) -> Survivor {
     Survivor { entry, note }
 }
 
-/// Open both ends of the pipe that is a worker's output.
-fn pipe(holdings: &mut Holdings, run: &Run, stream: Stream, number: u32) -> io::Result<()> {
-    let line = held::Line::Instance(run.instance);
-    for (end, fd) in ends(run, number)? {
+/// Open both ends of the pipe that is a worker's output: what is held for another worker of its
+/// instance stays. Whether it is the instance's second.
+fn pipe(holdings: &mut Holdings, run: &Run, stream: Stream, number: u32) -> io::Result<bool> {
+    let ends = ends(run, number)?;
+    let anothers = |beside: bool| {
+        let line = held::Line::of(run.instance, beside);
+        let held = holdings.fd(&Held::Pipe(run.app.clone(), line, stream, End::Read));
+        held.is_some_and(|held| !is_same(held, ends[0].1.as_fd()))
+    };
+    let second = run.beside != anothers(run.beside);
+    let line = held::Line::of(run.instance, second);
+    for (end, fd) in ends {
         holdings.hold(Held::Pipe(run.app.clone(), line, stream, end), fd)?;
     }
-    Ok(())
+    Ok(second)
+}
+
+/// Both are of one pipe.
+fn is_same(one: std::os::fd::BorrowedFd<'_>, other: std::os::fd::BorrowedFd<'_>) -> bool {
+    let number = |fd| nix::sys::stat::fstat(fd).map(|stat| (stat.st_dev, stat.st_ino)).ok();
+    number(one) == number(other)
 }
 
 /// Open both ends of the pipe that is a worker's stdin.

@@ -16,7 +16,9 @@ pub(crate) fn exit(exit: Exit) -> String {
         Exit::NeverReady => "never ready".into(),
         Exit::NotSpawned(error) => format!("not started: {}", errno(error)),
         Exit::OverLimit(Limit::Health) => "unhealthy".into(),
+        Exit::OverLimit(Limit::Log) => "wrote what rollback_on.log looks for".into(),
         Exit::OverLimit(Limit::Memory) => "over its limit".into(),
+        Exit::OverLimit(Limit::TrialMemory) => "over rollback_on.memory".into(),
         Exit::OverLimit(Limit::Watchdog) => "hung".into(),
         Exit::Unknown => "unknown".into(),
     }
@@ -30,7 +32,11 @@ pub(crate) fn ended(exit: Exit) -> String {
         Exit::NeverReady => "was not ready in time".into(),
         Exit::NotSpawned(error) => format!("could not be started: {}", errno(error)),
         Exit::OverLimit(Limit::Health) => "was replaced because its health check failed".into(),
+        Exit::OverLimit(Limit::Log) => "wrote a line that `rollback_on.log` looks for".into(),
         Exit::OverLimit(Limit::Memory) => "was replaced because it went beyond its limit".into(),
+        Exit::OverLimit(Limit::TrialMemory) => {
+            "used more memory than `rollback_on.memory` allows".into()
+        }
         Exit::OverLimit(Limit::Watchdog) => {
             "was replaced because it did not say that it is alive".into()
         }
@@ -46,8 +52,13 @@ pub(crate) fn breach(breach: Breach) -> String {
             1 => "its health check failed".to_owned(),
             times => format!("its health check failed {times} times in a row"),
         },
+        Limit::Log => "it wrote a line that `rollback_on.log` looks for".to_owned(),
         Limit::Memory => {
             format!("its memory was {}, {} are allowed", mib(measured), mib(allowed))
+        }
+        Limit::TrialMemory => {
+            let (measured, allowed) = (mib(measured), mib(allowed));
+            format!("its memory was {measured}, `rollback_on.memory` allows {allowed}")
         }
         Limit::Watchdog if measured == 0 => "it asked for it by its watchdog".to_owned(),
         Limit::Watchdog => {
@@ -183,6 +194,9 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
             format!("`{app}` runs with another configuration; nothing was changed"),
         ),
         Outcome::NotFound => (Verdict::NotFound, None, format!("no app named `{app}`")),
+        Outcome::NoVersion => {
+            (Verdict::Conflict, None, format!("`{app}` has had no such configuration"))
+        }
         Outcome::RolledBack { failure, replaced, stuck } => {
             let state = (*replaced, *stuck);
             let message = rolling::message(&app, *failure, state, excuse);

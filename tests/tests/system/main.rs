@@ -48,6 +48,8 @@ mod reload_fails;
 mod resources;
 mod reuse_port;
 mod roles;
+mod rollback;
+mod rollback_on;
 mod room;
 mod rotation;
 mod saved;

@@ -1,8 +1,9 @@
 //! What a daemon has written: only what it was told to keep.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use nexus_core::{AppRecord, ChildId, Intents, Keep, Next, PendingAsk, SlotRecord, State};
+use nexus_core::{AppRecord, ChildId, Intents, Keep, Next, PendingAsk, SlotRecord, State, Version};
 use nexus_spec::Name;
 
 use crate::owed::Moved;
@@ -10,6 +11,7 @@ use crate::owed::Moved;
 #[derive(Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) apps: BTreeMap<Name, AppRecord>,
+    versions: BTreeMap<Name, Vec<Arc<Version>>>,
     pending: BTreeMap<Name, Vec<PendingAsk>>,
     next_slot_id: u32,
     successors: BTreeSet<ChildId>,
@@ -19,7 +21,8 @@ impl Disk {
     pub(crate) fn keep(&mut self, keep: &Keep, state: &State) {
         match keep {
             Keep::App(name) => {
-                let record = state.app(name.as_str()).unwrap().record();
+                let mut record = state.app(name.as_str()).unwrap().record();
+                record.versions.clear();
                 record.slots.iter().for_each(|slot| self.see(slot));
                 self.apps.insert(name.clone(), record);
                 self.next_slot_id = state.next_slot_id();
@@ -27,6 +30,11 @@ impl Disk {
             Keep::Gone(name) => {
                 self.apps.remove(name);
                 self.pending.remove(name);
+                self.versions.remove(name);
+            }
+            Keep::Versions(name) => {
+                let versions = state.app(name.as_str()).unwrap().versions().to_vec();
+                self.versions.insert(name.clone(), versions);
             }
             Keep::Pending(name) => {
                 self.pending.insert(name.clone(), state.app(name.as_str()).unwrap().pending());
@@ -61,9 +69,15 @@ impl Disk {
         asks.filter(|ask| ask.waiting.building).cloned().collect()
     }
 
+    /// With what is kept apart.
+    fn whole(&self, app: &AppRecord) -> AppRecord {
+        let versions = self.versions.get(&app.spec.name).cloned().unwrap_or_default();
+        AppRecord { versions, ..app.clone() }
+    }
+
     pub(crate) fn intents(&self) -> Intents {
         Intents {
-            apps: self.apps.values().cloned().collect(),
+            apps: self.apps.values().map(|app| self.whole(app)).collect(),
             next_slot_id: self.next_slot_id,
             pending: self.pending.values().flatten().cloned().collect(),
         }

@@ -178,7 +178,8 @@ impl Keeper {
                     self.later(born + Span(rng.below(200)), Fate::Ready(child));
                 }
                 if rng.chance(15) {
-                    let at = born + Span(rng.below(4_000));
+                    let within = if rng.chance(30) { 100 } else { 4_000 };
+                    let at = born + Span(rng.below(within));
                     self.later(at, Fate::Breaches(child));
                     self.later(at + Span(10), Fate::Breaches(child));
                 }
@@ -257,9 +258,9 @@ impl Keeper {
             }
             Fate::Breaches(child) => {
                 if self.kept.get(&child).is_some_and(|kept| kept.alive) {
-                    let limit = if rng.chance(50) { Limit::Memory } else { Limit::Health };
-                    let lasted = Span(0);
-                    let breach = Breach { limit, measured: 2, allowed: 1, lasted };
+                    let limits = [Limit::Memory, Limit::Health, Limit::Log, Limit::TrialMemory];
+                    let limit = limits[usize::try_from(rng.below(4)).unwrap()];
+                    let breach = Breach { limit, measured: 2, allowed: 1, lasted: Span(0) };
                     self.report(rng, now, Event::Breach { child, breach });
                 }
             }

@@ -22,8 +22,8 @@ use std::path::Path;
 
 use nexus_core::{Ask, Chime, Event, OpId, Phase, Want};
 use nexus_spec::{
-    AppSpec, Backoff, Canary, Cron, Instances, Listen, Name, Overlap, Ready, Restart, Rollout,
-    Schedule, Signal, Span, Stop,
+    AppSpec, Backoff, Canary, Cron, Instances, Listen, Name, Overlap, Ready, Restart, RollbackOn,
+    Rollout, Schedule, Signal, Size, Span, Stop,
 };
 
 use crate::rng::Rng;
@@ -75,6 +75,13 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         rollout: Rollout {
             canary: rng.chance(20).then_some(Canary::Count(1)),
             soak: rng.chance(30).then(|| Span(rng.below(3) * 300)),
+            rollback_on: RollbackOn {
+                restarts: 1 + u16::try_from(rng.below(3)).unwrap(),
+                health: rng.chance(70),
+                watchdog: rng.chance(70),
+                log: rng.chance(50).then(|| "panic".to_owned()),
+                memory: rng.chance(50).then_some(Size(1)),
+            },
         },
         drain_timeout: Span(rng.below(3) * 200),
         watchdog: rng.chance(20).then_some(Span(1_000)),
@@ -105,13 +112,17 @@ fn any_ask(world: &mut World, specs: &[AppSpec]) -> Ask {
     };
     let known = world.state.app(app.as_str()).map(|app| (app.spec().clone(), app.instances()));
     let (same, count) = known.unwrap_or_else(|| (spec.clone(), instances(rng)));
-    match rng.below(17) {
+    match rng.below(18) {
         10..=12 => {
             let spec = rng.chance(60).then(|| (Box::new(new), instances(rng)));
             let parallel = 1 + u16::try_from(rng.below(3)).unwrap();
             Ask::Reload { app, instance, spec, parallel, replace: rng.chance(20) }
         }
         13 | 14 => Ask::Scale { app, to: u16::try_from(rng.below(6)).unwrap() },
+        17 => {
+            let to = rng.chance(30).then(|| 1 + rng.below(6));
+            Ask::Rollback { app, to, parallel: 1, replace: rng.chance(20) }
+        }
         15 => Ask::Reset { app, instance },
         16 => Ask::Abort { app, of: OpId(last_op.saturating_sub(rng.below(2))) },
         0 | 1 => Ask::Start { spec: Box::new(same), instances: count },

@@ -50,10 +50,14 @@ impl World {
         if let Some((op, ask)) = asked {
             let refused = said.iter().any(|action| {
                 matches!(action, Action::Reply { op: answered, outcome, .. }
-                    if answered == op && matches!(
-                        outcome,
-                        Outcome::Busy { .. } | Outcome::CannotAbort | Outcome::Conflict | Outcome::NotFound
-                    ))
+                if answered == op && matches!(
+                    outcome,
+                    Outcome::Busy { .. }
+                        | Outcome::CannotAbort
+                        | Outcome::Conflict
+                        | Outcome::NotFound
+                        | Outcome::NoVersion
+                ))
             });
             let building = self
                 .state
@@ -75,7 +79,7 @@ impl World {
                     let _ = of;
                     (None, false)
                 }
-                Ask::Abort { .. } | Ask::Reload { .. } => return,
+                Ask::Abort { .. } | Ask::Reload { .. } | Ask::Rollback { .. } => return,
                 Ask::StartKnown { instance, .. } => (*instance, false),
             };
             if !refused && !building {
@@ -103,11 +107,14 @@ impl World {
         let Some(app) = self.state.app(app.as_str()) else { return };
         let slots = app.slots().iter();
         let reset = slots.filter(|slot| instance.is_none_or(|instance| instance == slot.instance));
-        for id in reset.map(|slot| slot.id).collect::<Vec<_>>() {
+        let due = |slot: &nexus_core::Slot| matches!(slot.next, Next::At(_));
+        for (id, due) in reset.map(|slot| (slot.id, due(slot))).collect::<Vec<_>>() {
+            // A restart that is due is the first of those that count from here on, also if the keeper
+            // has carried it out already, which is yet to be told.
             let untold = self.keeper.reports.iter().any(|(_, event)| match event {
                 Event::Respawned { old, new, .. } if !self.disk.is_successor(*old) => {
                     let heir = self.keeper.kept.get(new).filter(|heir| !heir.told && !heir.asked);
-                    heir.is_some_and(|heir| heir.slot() == Some(id)) && !self.told(*old)
+                    heir.is_some_and(|heir| heir.slot() == Some(id)) && (due || !self.told(*old))
                 }
                 _ => false,
             });

@@ -302,7 +302,11 @@ impl World {
         let last = if dies { self.rng.below(acts.len() as u64 + 1) as usize } else { acts.len() };
         for (n, action) in acts.into_iter().enumerate() {
             if let Action::Note(Fact::Built { app, exit: Exit::Code(0), .. }) = &action {
-                self.built(app, &builders, running);
+                // At a return nobody was known to run; who lives is left alone by a build's end.
+                let living = self.keeper.kept.values().filter(|kept| kept.lives() && !kept.asked);
+                let living = living.filter_map(crate::keeper::Kept::slot);
+                let running = running.iter().copied().chain(living).collect();
+                self.built(app, &builders, &running);
             }
             if n < last {
                 self.note(|| format!("  -> {action:?}"));

@@ -11,6 +11,7 @@ pub(crate) fn effect(action: &Action) -> String {
             Keep::Gone(_) => "keep gone".into(),
             Keep::Pending(_) => "keep pending".into(),
             Keep::Slot(_, instance) => format!("keep slot {instance}"),
+            Keep::Versions(_) => "keep versions".into(),
         },
         Action::Examined { of, exit } => match exit {
             Some(exit) => format!("exam of #{}: {exit:?}", of.0),
@@ -52,6 +53,7 @@ fn answer(outcome: &Outcome) -> String {
         Outcome::Conflict => "conflict".into(),
         Outcome::Done => "done".into(),
         Outcome::NotFound => "not found".into(),
+        Outcome::NoVersion => "no version".into(),
         Outcome::StartFailed { instance, child, exit, again_at, .. } => {
             let again = again_at.map_or("never".into(), |at| at.0.to_string());
             format!("failed {instance} #{} {exit:?} again {again}", child.0)

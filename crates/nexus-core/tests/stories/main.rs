@@ -19,3 +19,4 @@ mod start;
 mod stop;
 mod tell;
 mod trial;
+mod versions;

@@ -12,6 +12,7 @@ use nexus_spec::{
 };
 
 use crate::effects::effect;
+use crate::versions::versions;
 
 const ENOENT: i32 = 2;
 const EAGAIN: i32 = 11;
@@ -121,6 +122,7 @@ impl Stage {
         let words: Vec<&str> = what.split_whitespace().collect();
         let actions = match words[..] {
             ["look"] => return self.look(),
+            ["versions"] => return versions(&self.state),
             ["resume", ..] => self.resumes(now, &words[1..]),
             _ => {
                 let event = self.event(now, &words);
@@ -163,6 +165,8 @@ impl Stage {
             }
             ["restart", i] => self.asks(Ask::Restart { app, instance: Some(one(i)), spec: None }),
             ["reload", ref how @ ..] => self.reload(how),
+            ["rollback"] => self.rolls_back(None),
+            ["rollback", to] => self.rolls_back(Some(one(to).into())),
             ["abort", op] => {
                 let of = OpId(op.strip_prefix("op").expect("opN").parse().expect("a number"));
                 self.asks(Ask::Abort { app, of })
@@ -189,6 +193,10 @@ impl Stage {
         for word in how {
             match *word {
                 "other" => ask.spec = Some((Box::new(self.other()), 1)),
+                "third" => {
+                    let spec = AppSpec { args: vec!["--third".into()], ..self.spec.clone() };
+                    ask.spec = Some((Box::new(spec), 1));
+                }
                 "saying" => {
                     let spec = AppSpec { ready: Ready::Notify, ..self.spec.clone() };
                     ask.spec = Some((Box::new(spec), 1));
@@ -207,6 +215,11 @@ impl Stage {
         let Reload { instance, spec, parallel, replace } = ask;
         let app = self.spec.name.clone();
         self.asks(Ask::Reload { app, instance, spec, parallel, replace })
+    }
+
+    fn rolls_back(&mut self, to: Option<u64>) -> Event {
+        let app = self.spec.name.clone();
+        self.asks(Ask::Rollback { app, to, parallel: 1, replace: false })
     }
 
     fn asks(&mut self, ask: Ask) -> Event {
@@ -309,6 +322,17 @@ fn reported(now: Time, child: u64, words: &[&str]) -> Event {
         ["ill"] => {
             let breach = Breach { limit: Limit::Health, measured: 3, allowed: 2, lasted: Span(0) };
             Event::Breach { child, breach }
+        }
+        ["errs"] => {
+            let breach = Breach { limit: Limit::Log, measured: 1, allowed: 0, lasted: Span(0) };
+            Event::Breach { child, breach }
+        }
+        ["swells", measured] => {
+            let (limit, measured) = (Limit::TrialMemory, measured.parse().expect("bytes"));
+            Event::Breach {
+                child,
+                breach: Breach { limit, measured, allowed: 50, lasted: Span(0) },
+            }
         }
         ["extends", until] => Event::Extend { child, until: Time(until.parse().expect("a time")) },
         ["uses", measured] => {

@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
 
 use super::dressed::Dressed;
+use super::ear::Ear;
 use super::scratch::Scratch;
 use super::sink::Sink;
 use super::{LineId, Note, Notes, Shared, Stage, Then};
@@ -54,6 +55,8 @@ pub(super) struct Line {
     pub(super) dressed: Option<Box<Dressed>>,
     /// Between the pipe and a slow disk.
     pub(super) stage: Option<Stage>,
+    /// Who hears what leaves the pipe.
+    pub(super) ear: Option<Ear>,
     /// It was said that the disk is slow.
     slow: bool,
     /// Bytes since the line was added.
@@ -71,6 +74,7 @@ impl Line {
             over: false,
             dressed: None,
             stage,
+            ear: None,
             slow: false,
             moved: 0,
             settles: Vec::new(),
@@ -145,7 +149,8 @@ impl Line {
             }
         }
         while left > 0 && !tools.shared.halted() {
-            match dressed.take(&self.pipe, left) {
+            let taken = self.look(left, tools).and_then(|left| dressed.take(&self.pipe, left));
+            match taken.inspect(|&n| self.heard(n)) {
                 Ok(0) => {
                     dressed.advance(sink, true, tools)?;
                     return Ok(self.ended(tools));
@@ -207,15 +212,39 @@ impl Line {
 
     /// One step, by way of the stage if there is one: what is in it goes first.
     fn step(&mut self, sink: &Sink, left: usize, tools: &mut Tools<'_>) -> nix::Result<usize> {
-        let Some(stage) = &self.stage else { return onward(&self.pipe, sink, left, tools) };
+        let Some(stage) = &self.stage else {
+            let left = self.look(left, tools)?;
+            return onward(&self.pipe, sink, left, tools).inspect(|&n| self.heard(n));
+        };
         match onward(&stage.out, sink, left, tools) {
             Err(Errno::EAGAIN) => {}
             result => return result,
         }
         let flags = SpliceFFlags::SPLICE_F_NONBLOCK | SpliceFFlags::SPLICE_F_MOVE;
-        match splice(&self.pipe, None, &stage.into, None, left, flags)? {
+        let looked_at = self.look(left, tools)?;
+        let Some(stage) = &self.stage else { return Ok(0) };
+        match splice(&self.pipe, None, &stage.into, None, looked_at, flags)? {
             0 => Ok(0),
-            _ => onward(&stage.out, sink, left, tools),
+            n => {
+                self.heard(n);
+                let Some(stage) = &self.stage else { return Ok(0) };
+                onward(&stage.out, sink, left, tools)
+            }
+        }
+    }
+
+    /// Whoever hears the line looks at what leaves the pipe next: so much may.
+    fn look(&mut self, left: usize, tools: &mut Tools<'_>) -> nix::Result<usize> {
+        match &mut self.ear {
+            Some(ear) => ear.look(&self.pipe, left, tools.scratch),
+            None => Ok(left),
+        }
+    }
+
+    /// So much has left the pipe.
+    fn heard(&mut self, bytes: usize) {
+        if self.ear.as_mut().is_some_and(|ear| !ear.moved(bytes)) {
+            self.ear = None;
         }
     }
 }

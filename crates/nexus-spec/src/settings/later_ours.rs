@@ -2,8 +2,7 @@
 
 use super::Setting;
 
-pub(super) static ROWS: [Setting; 3] = [
+pub(super) static ROWS: [Setting; 2] = [
     Setting::named("sandbox", "a table", "What of the system the workers see."),
     Setting::named("hooks", "a table", "Commands run at points of an app's life."),
-    Setting::named("rollback_on", "a table", "What takes a reload back."),
 ];

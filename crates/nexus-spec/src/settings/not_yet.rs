@@ -18,7 +18,6 @@ static NOT_YET: &[Later] = &[
     (Scope::App, "cpu", ""),
     (Scope::App, "sandbox", ""),
     (Scope::App, "hooks", ""),
-    (Scope::App, "rollback_on", ""),
     (Scope::App, "protected", ""),
     (Scope::App, "log_file", ""),
     (Scope::App, "pid_file", ""),

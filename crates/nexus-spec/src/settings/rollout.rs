@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::{NONE, Setting, time};
+use super::{NONE, Scope, Setting, get_table, set_table, time};
 
 use crate::check::Check;
 use crate::given::{Given, What};
@@ -12,7 +12,7 @@ use crate::rollout::{Canary, Dependencies, Health, Until};
 use crate::span::Span;
 use crate::wrong::{Wrong, Wrongs};
 
-pub(super) static ROWS: [Setting; 10] = [
+pub(super) static ROWS: [Setting; 11] = [
     Setting::new(
         "health",
         "a table of one of `http`, `tcp` and `exec`, and of `interval`, `timeout`, `failures`, \
@@ -84,6 +84,13 @@ pub(super) static ROWS: [Setting; 10] = [
             Ok(())
         },
         |app| app.rollout.soak.map(|span| span.to_string().into()),
+    ),
+    Setting::new(
+        "rollback_on",
+        "a table of `restarts`, `health`, `watchdog`, `log` and `memory`",
+        "What of a worker that `canary` or `soak` watches takes the reload back.",
+        |options, given| set_table(Scope::Rollback, options, given),
+        |app| get_table(Scope::Rollback, app),
     ),
     Setting::new(
         "shared_memory",

@@ -26,6 +26,34 @@ pub(crate) struct Reload {
     pub(crate) replace: bool,
 }
 
+/// `rollback`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  nexusctl rollback api          to what it was before; again: a step further
+  nexusctl rollback api --to 3   to what came with generation 3
+  nexusctl describe api          what it can be rolled back to
+
+It is a reload: canary, soak and checks are those of the configuration that
+comes back, and a failure keeps the present one: exit 9.")]
+pub(crate) struct Rollback {
+    /// NAME, namespace, all, /regex/, glob
+    #[arg(value_name = "TARGET", required = true)]
+    pub(crate) targets: Vec<String>,
+    /// The generation with which the configuration came
+    #[arg(long, value_name = "GENERATION")]
+    pub(crate) to: Option<u64>,
+    /// How many instances of an app at once
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u16).range(1..), hide_default_value = true)]
+    pub(crate) parallel: u16,
+    /// Take over from a reload or a scaling that is under way
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// How to wait.
+    #[command(flatten)]
+    pub(crate) change: Change,
+}
+
 /// `scale`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:

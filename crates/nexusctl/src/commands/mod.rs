@@ -23,6 +23,7 @@ mod reload;
 mod reset;
 mod restart;
 mod resurrect;
+mod rollback;
 mod save;
 mod scale;
 mod send;
@@ -53,6 +54,7 @@ pub(crate) fn run(context: &Context, verb: Verb) -> Result<ExitCode, Failure> {
         Verb::Stop(args) => stop::run(context, &args),
         Verb::Restart(args) => restart::run(context, &args),
         Verb::Reload(args) => reload::run(context, &args),
+        Verb::Rollback(args) => rollback::run(context, &args),
         Verb::Scale(args) => scale::run(context, &args),
         Verb::Abort(args) => abort::run(context, &args),
         Verb::Reset(args) => reset::run(context, &args),

@@ -54,6 +54,9 @@ fn answer(app: &AppView, look: &Look) -> String {
         Some(why) => format!("  note     {why}\n"),
         None => String::new(),
     };
+    if let Some(rollout) = &app.rollout {
+        text.push_str(&format!("  reload   {}\n", plain(&under_way(app, rollout))));
+    }
     let Some(trouble) = &app.trouble else { return text };
     text.push_str(&format!("  why      {}\n", plain(&trouble.what)));
     let next = app.instances.iter().filter_map(|one| one.again_in_ms).min();
@@ -143,8 +146,33 @@ fn settings(app: &AppView, look: &Look) -> String {
         Door::Ours => "ours",
         Door::Pm2 => "PM2's",
     };
-    add("spec", &format!("generation {}; defaults are {defaults}", app.generation));
+    let came = match app.version == app.generation || app.version == 0 {
+        true => String::new(),
+        false => format!(", configured as with {}", app.version),
+    };
+    add("spec", &format!("generation {}{came}; defaults are {defaults}", app.generation));
+    add("rollback", &versions(app));
     text
+}
+
+/// `to generation 5: 1 of 4 replaced, watched for 42s more (nexusctl abort api)`.
+fn under_way(app: &AppView, rollout: &nexus_proto::RolloutView) -> String {
+    let done = if rollout.going_back { "put back" } else { "replaced" };
+    let watched = match rollout.watched_for_ms {
+        Some(ms) => format!(", watched for {} more", span(ms)),
+        None => String::new(),
+    };
+    let (to, of) = (rollout.generation, rollout.of);
+    let to = if rollout.going_back { format!("back from {to}") } else { format!("to {to}") };
+    format!("{to}: {} of {of} {done}{watched} (nexusctl abort {})", rollout.done, app.name)
+}
+
+/// `to 3 (args, env.PORT), to 1 (script)`: what it can be rolled back to, and what differs there.
+fn versions(app: &AppView) -> String {
+    let one = |version: &nexus_proto::VersionView| {
+        format!("to {} ({})", version.generation, version.differs.join(", "))
+    };
+    app.versions.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// `3 set by the file: PORT, REDIS_URL, …`; never a value.

@@ -66,6 +66,9 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         memory_hold_ms: 10_000,
         uptime_ms: up.then_some(187_200_000),
         generation: 3,
+        version: 3,
+        versions: Vec::new(),
+        rollout: None,
         listen: Vec::new(),
         unadopted: Vec::new(),
         command: vec![

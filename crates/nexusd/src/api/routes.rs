@@ -202,6 +202,7 @@ pub(super) async fn verb(
         "abort" => What::Abort,
         "reload" => What::Reload,
         "reset" => What::Reset,
+        "rollback" => What::Rollback,
         "restart" => What::Restart,
         "scale" => What::Scale,
         "delete" => What::Delete,

@@ -108,7 +108,7 @@ const LOGS: &[Parameter] = &[
     Parameter { name: "follow", kind: "boolean", says: "Go on with JSON lines as they come." },
 ];
 
-pub(super) static ROWS: [Row; 31] = [
+pub(super) static ROWS: [Row; 32] = [
     read("/openapi.json", "This document.").gives(Gives::OpenApi).by(|| get(openapi::document)),
     read("/v1/version", "Who answers, and since when.").of("Version").by(|| get(routes::version)),
     read("/v1/healthz", "Whether the daemon answers.").of("Health").by(|| get(routes::healthz)),
@@ -126,6 +126,7 @@ pub(super) static ROWS: [Row; 31] = [
     begin("/v1/apps/reload", "Replace workers one after another; a failure keeps the old ones.")
         .operator()
         .takes("AppVerb"),
+    begin("/v1/apps/rollback", "Reload to a configuration of before.").operator().takes("AppVerb"),
     begin("/v1/apps/scale", "More instances or fewer.").operator().takes("AppVerb"),
     begin("/v1/apps/abort", "Call a reload or a scaling off.").operator().takes("AppVerb"),
     begin("/v1/apps/reset", "Count restarts from 0 again.").operator().takes("AppVerb"),

@@ -10,6 +10,18 @@ use nexus_spec::{AppSpec, LogFiles, LogFormat};
 use crate::held::{Line, Stream};
 use crate::home::Home;
 
+/// The line that the file of one is held under.
+pub(super) fn under(line: Line, merged: bool) -> Line {
+    match line.first() {
+        Line::Instance(_) if merged => Line::Merged,
+        first @ (Line::Beside(_)
+        | Line::Build
+        | Line::Exam(_)
+        | Line::Instance(_)
+        | Line::Merged) => first,
+    }
+}
+
 /// How a worker's log files are called.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Naming<'a> {
@@ -25,10 +37,7 @@ impl Naming<'_> {
     /// The path of one stream of one line, and the line that its file is held under.
     pub(crate) fn file(&self, line: Line, stream: Stream) -> (PathBuf, Line) {
         let log = &self.spec.log;
-        let under = match line {
-            Line::Instance(_) if log.merge_logs => Line::Merged,
-            Line::Build | Line::Exam(_) | Line::Instance(_) | Line::Merged => line,
-        };
+        let under = under(line, log.merge_logs);
         let plain = matches!(under, Line::Instance(0)) && self.plain_zero;
         let given = match stream {
             Stream::Out => &log.out_file,
@@ -42,7 +51,7 @@ impl Naming<'_> {
             (Some(path), Line::Merged) => path.clone(),
             (Some(path), Line::Instance(_)) if plain => path.clone(),
             (Some(path), Line::Instance(number)) => numbered(path, number),
-            (Some(_), Line::Build | Line::Exam(_)) | (None, _) => {
+            (Some(_), Line::Beside(_) | Line::Build | Line::Exam(_)) | (None, _) => {
                 self.home.log(&self.spec.name, under, stream, plain)
             }
         };
@@ -52,7 +61,7 @@ impl Naming<'_> {
     /// What is done to the lines of a stream.
     pub(super) fn dress(&self, line: Line, stream: Stream) -> Dress {
         let log = &self.spec.log;
-        let Line::Instance(instance) = line else { return Dress::default() };
+        let Line::Instance(instance) = line.first() else { return Dress::default() };
         let time = log.date_format.as_deref().map(Pattern::new);
         let form = match (log.format, time) {
             (LogFormat::Raw, None) => Form::Raw,

@@ -42,7 +42,7 @@ pub(super) fn begin(
     let journal = Journal::open(&home.state())?;
     image.aside.iter().for_each(|aside| tracing::error!("{aside}"));
     let notify = notify_socket(&mut holdings, &home.state())?;
-    let (intents, origins) = image.intents();
+    let (intents, origins, history) = image.intents();
     let (home_id, counters) = (home.id(), handoff.counters);
     let mut reading = roll::read(handoff.children, handoff.last_child.max(image.last_child));
     let unread = reading.make_ready(|child| image.runs.get(&child).is_some_and(|run| run.ready));
@@ -62,6 +62,7 @@ pub(super) fn begin(
         journal,
         ops: Ops::restored(std::mem::take(&mut image.ops).into_values()),
         origins,
+        history,
         notes: HashMap::new(),
         forgotten: VecDeque::new(),
         pid_by_child: HashMap::new(),

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nexus_core::{Breach, Excess, is_near};
-use nexus_spec::Memory;
+use nexus_core::{Allowed, Breach, Excess, is_near};
 
 use super::{PERIOD_MAX, SHARE};
 use crate::clock;
@@ -11,7 +10,7 @@ use crate::clock;
 /// Where one tree stands.
 #[derive(Default)]
 pub(super) struct Limits {
-    allowed: Memory,
+    allowed: Allowed,
     excess: Excess,
     near: bool,
     /// The exact figure may be dear, by the number of pages: it takes its share of a CPU.
@@ -19,12 +18,12 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(allowed: Memory) -> Limits {
+    pub(super) fn new(allowed: Allowed) -> Limits {
         Limits { allowed, ..Limits::default() }
     }
 
     /// They have been changed while the worker runs.
-    pub(super) fn allow(&mut self, allowed: Memory) {
+    pub(super) fn allow(&mut self, allowed: Allowed) {
         if self.allowed != allowed {
             *self = Limits::new(allowed);
         }
@@ -83,7 +82,7 @@ fn pss(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use nexus_spec::{Size, Span};
+    use nexus_spec::{Memory, Size, Span};
 
     use super::*;
 
@@ -107,12 +106,16 @@ mod tests {
 
     #[test]
     fn what_is_shared_is_no_excess() {
-        let allowed = Memory { high: None, max: Some(Size(1 << 40)), hold: Span(0) };
+        let max = |size| Allowed {
+            limits: Memory { high: None, max: Some(Size(size)), hold: Span(0) },
+            trial: None,
+        };
+        let allowed = max(1 << 40);
         let mut limits = Limits::new(allowed);
         // Said to be resident far beyond the limit; in truth it is this test's own memory.
         let breach = limits.judge(1 << 41, &[std::process::id().cast_signed()]);
         assert_eq!((breach, limits.is_near()), (None, true));
-        limits.allow(Memory { max: Some(Size(1)), ..allowed });
+        limits.allow(max(1));
         let breach = limits.judge(1 << 20, &[std::process::id().cast_signed()]).unwrap();
         assert!(breach.measured > 1 && breach.allowed == 1);
     }

@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use nexus_core::Allowed;
 use nexus_proto::{AppView, History};
-use nexus_spec::{Memory, Name};
+use nexus_spec::Name;
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -73,13 +74,21 @@ pub(crate) struct Sampling {
     cgroups: Option<PathBuf>,
     own: mpsc::Sender<Command>,
     runs: bool,
+    /// What each worker may use, as it was told last.
+    told: HashMap<u64, Allowed>,
 }
 
 impl Sampling {
     /// Nothing to look at yet. `cgroups`: where the workers' cgroups are.
     pub(crate) fn new(cgroups: Option<&Path>, own: mpsc::Sender<Command>) -> Sampling {
         let cgroups = cgroups.map(Path::to_path_buf);
-        Sampling { shared: Arc::new(Shared::default()), cgroups, own, runs: false }
+        Sampling {
+            shared: Arc::new(Shared::default()),
+            cgroups,
+            own,
+            runs: false,
+            told: HashMap::new(),
+        }
     }
 
     /// Where the figures are found.
@@ -88,7 +97,7 @@ impl Sampling {
     }
 
     /// A worker lives. The first one starts the thread.
-    pub(crate) fn watch(&mut self, child: u64, app: &Name, pid: i32, allowed: Memory) {
+    pub(crate) fn watch(&mut self, child: u64, app: &Name, pid: i32, allowed: Allowed) {
         if !self.runs {
             let (shared, cgroups) = (Arc::clone(&self.shared), self.cgroups.clone());
             let own = self.own.clone();
@@ -99,19 +108,22 @@ impl Sampling {
                 Err(error) => tracing::error!(%error, "no thread for CPU and memory figures"),
             }
         }
+        self.told.insert(child, allowed);
         self.shared.change(child, Some(Watched { app: app.clone(), pid, allowed }));
     }
 
-    /// What all workers of an app may use, from now on.
-    pub(crate) fn allow(&mut self, app: &Name, allowed: Memory) {
-        if self.runs {
-            self.shared.changes().allowed.insert(app.clone(), allowed);
+    /// What a worker may use, from now on.
+    pub(crate) fn allow(&mut self, child: u64, allowed: Allowed) {
+        let Some(told) = self.told.get_mut(&child) else { return };
+        if std::mem::replace(told, allowed) != allowed {
+            self.shared.changes().allowed.insert(child, allowed);
             self.shared.changed.notify_one();
         }
     }
 
     /// A worker has ended.
     pub(crate) fn forget(&mut self, child: u64) {
+        self.told.remove(&child);
         self.shared.change(child, None);
     }
 
@@ -167,15 +179,15 @@ impl Board {
 struct Watched {
     app: Name,
     pid: i32,
-    allowed: Memory,
+    allowed: Allowed,
 }
 
-/// What has changed since the thread last looked: at most one word a child and one an app.
+/// What has changed since the thread last looked: at most two words a child.
 #[derive(Default)]
 struct Changes {
     /// Who has come, or gone (`None`).
     children: BTreeMap<u64, Option<Watched>>,
-    allowed: BTreeMap<Name, Memory>,
+    allowed: BTreeMap<u64, Allowed>,
 }
 
 impl Changes {

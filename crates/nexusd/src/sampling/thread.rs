@@ -97,11 +97,9 @@ impl Fleet {
                 None => gone.push(child),
             }
         }
-        if !changes.allowed.is_empty() {
-            for tree in self.trees.values_mut() {
-                if let Some(allowed) = changes.allowed.get(&tree.app) {
-                    tree.limits.allow(*allowed);
-                }
+        for (child, allowed) in changes.allowed {
+            if let Some(tree) = self.trees.get_mut(&child) {
+                tree.limits.allow(allowed);
             }
         }
         let mut seen = shared.seen();
@@ -203,10 +201,15 @@ fn cpu_time() -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use nexus_core::Allowed;
     use nexus_spec::{Memory, Size, Span};
 
     use super::super::Watched;
     use super::*;
+
+    fn allowed(max: Option<Size>) -> Allowed {
+        Allowed { limits: Memory { high: None, max, hold: Span(0) }, trial: None }
+    }
 
     /// So many trees, all of our own process; the first `near` of them near a limit.
     fn fleet(trees: u64, near: u64) -> Fleet {
@@ -215,7 +218,7 @@ mod tests {
         let watched = |child| Watched {
             app: Name::new("a").unwrap(),
             pid: std::process::id().cast_signed(),
-            allowed: Memory { high: None, max: max(child), hold: Span(0) },
+            allowed: allowed(max(child)),
         };
         let children = (1..=trees).map(|child| (child, Some(watched(child)))).collect();
         let changes = Changes { children, ..Changes::default() };
@@ -253,8 +256,7 @@ mod tests {
         let told: BTreeSet<u64> = fleet.breaches.iter().map(|(child, _)| *child).collect();
         assert_eq!(told, fleet.near.children);
         // A higher limit makes them as all others, from the next look on.
-        let allowed = Memory { high: None, max: Some(Size(1 << 50)), hold: Span(0) };
-        let allowed = BTreeMap::from([(Name::new("a").unwrap(), allowed)]);
+        let allowed = (1..=4).map(|child| (child, allowed(Some(Size(1 << 50))))).collect();
         let changes = Changes { allowed, ..Changes::default() };
         fleet.change(changes, None, &Shared::default());
         fleet.breaches.clear();

@@ -4,6 +4,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags};
 
 use super::{Errno, Shares, Thread};
 use crate::mover::dressed::Dressed;
+use crate::mover::ear::Ear;
 use crate::mover::journal::Journal;
 use crate::mover::line::{Line, Tools};
 use crate::mover::sink::Sink;
@@ -35,6 +36,9 @@ impl Thread {
                 }
                 Order::Stage(id, stage) => {
                     self.with_line(id, |line, _, _| line.stage = Some(stage));
+                }
+                Order::Hear(id, hear) => {
+                    self.with_line(id, |line, _, _| line.ear = Some(Ear::new(hear)));
                 }
                 Order::Clear(id, then) => {
                     self.with_line(id, |_, sink, tools| sink.clear(then, tools));

@@ -208,8 +208,9 @@ pub(crate) struct Front {
     pub(crate) board: crate::sampling::Board,
     /// The home's state folder.
     pub(crate) state: std::path::PathBuf,
-    /// Places for those who follow something; of them those for others than our own user.
+    /// Places for those who follow something.
     pub(crate) streams: Arc<tokio::sync::Semaphore>,
+    /// Places for others than our own user and root.
     pub(crate) guests: Arc<tokio::sync::Semaphore>,
     /// Who may come in.
     pub(crate) admitted: watch::Receiver<Admitted>,

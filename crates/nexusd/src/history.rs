@@ -143,8 +143,10 @@ impl Daemon {
     /// What an app can be rolled back to, the newest first.
     pub(crate) fn versions_view(&self, name: &Name, app: &App) -> Vec<VersionView> {
         let view = |version: &Arc<Version>| {
-            let Came { source, differs, .. } = self.came(name, version.generation);
             let (generation, instances) = (version.generation, version.instances);
+            let came = self.history.get(name).and_then(|all| all.get(&generation));
+            let source = came.map(|came| came.source.clone()).unwrap_or_default();
+            let differs = came.map(|came| came.differs.clone()).unwrap_or_default();
             VersionView { generation, instances, source, differs }
         };
         app.versions().iter().rev().map(view).collect()

@@ -189,9 +189,13 @@ impl Daemon {
         Some(Run { app, instance, child, pid, start_ticks, ready, beside })
     }
 
-    /// Keep the children that were born while nobody of us listened.
+    /// Keep the children that were born while nobody of us listened, or have another main process
+    /// since.
     pub(crate) fn keep_runs(&mut self, kept: &BTreeMap<u64, Run>) {
-        let missing = self.notes.keys().filter(|child| !kept.contains_key(child));
+        let is_kept = |child: &u64| {
+            kept.get(child).is_some_and(|run| self.pid_by_child.get(child) == Some(&run.pid))
+        };
+        let missing = self.notes.keys().filter(|child| !is_kept(child));
         let mut missing: Vec<Run> = missing.filter_map(|&child| self.run(child)).collect();
         missing.sort_by_key(|run| run.child);
         missing.into_iter().for_each(|run| self.store.keep(Entry::Run(run)));

@@ -272,6 +272,44 @@ fn whoever_changes_something_or_tries_to_is_written_down_with_their_process() {
     assert!((2..=20).contains(&told), "{told}");
 }
 
+/// Takes all the places that there are, each for a minute.
+const CROWD: &str = "
+import os, socket, sys, time
+os.setgroups([int(sys.argv[3])])
+os.setresuid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
+ask = b'GET /v1/apps?newer_than=99999999&wait_ms=60000 HTTP/1.1\\r\\nHost: nexus\\r\\n\\r\\n'
+crowd = []
+for n in range(700):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(1)
+    try:
+        client.connect(sys.argv[1])
+        client.sendall(ask)
+    except OSError:
+        pass
+    crowd.append(client)
+print('here', flush=True)
+time.sleep(1000)
+";
+
+#[test]
+fn a_crowd_of_members_does_not_keep_the_owner_out() {
+    let Some(shared) = Shared::new() else { return };
+    shared.roles();
+    shared.home.ctl(&["start"]).ok();
+    let mut crowd = shared.home.command(Path::new("python3"));
+    let (socket, uid) = (shared.socket.display().to_string(), VIEWER.to_string());
+    crowd.args(["-c", CROWD, &socket, &uid, &GROUP.to_string()]);
+    let mut crowd = crowd.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(crowd.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "here");
+    // Less than the minute after which the first places would be free.
+    let mut list = shared.home.command(&program("nexusctl"));
+    run(list.args(["stop", "talk"]), PROMPT).ok();
+    crowd.kill().unwrap();
+    crowd.wait().unwrap();
+}
+
 #[test]
 fn a_change_holds_at_once_and_costs_nobody_else_anything() {
     let Some(shared) = Shared::new() else { return };

@@ -72,17 +72,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         listen: if rng.chance(60) { vec![passed] } else { Vec::new() },
         ready,
         ready_timeout: Span(300),
-        rollout: Rollout {
-            canary: rng.chance(20).then_some(Canary::Count(1)),
-            soak: rng.chance(30).then(|| Span(rng.below(3) * 300)),
-            rollback_on: RollbackOn {
-                restarts: 1 + u16::try_from(rng.below(3)).unwrap(),
-                health: rng.chance(70),
-                watchdog: rng.chance(70),
-                log: rng.chance(50).then(|| "panic".to_owned()),
-                memory: rng.chance(50).then_some(Size(1)),
-            },
-        },
+        rollout: rollout(rng),
         drain_timeout: Span(rng.below(3) * 200),
         watchdog: rng.chance(20).then_some(Span(1_000)),
         schedule: Schedule { cron, overlap, ..Schedule::default() },
@@ -92,6 +82,20 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
             Path::new("/srv/worker"),
             Path::new("/srv"),
         )
+    }
+}
+
+fn rollout(rng: &mut Rng) -> Rollout {
+    Rollout {
+        canary: rng.chance(20).then_some(Canary::Count(1)),
+        soak: rng.chance(30).then(|| Span(rng.below(3) * 300)),
+        rollback_on: RollbackOn {
+            restarts: 1 + u16::try_from(rng.below(3)).unwrap(),
+            health: rng.chance(70),
+            watchdog: rng.chance(70),
+            log: rng.chance(50).then(|| "panic".to_owned()),
+            memory: rng.chance(50).then_some(Size(1)),
+        },
     }
 }
 

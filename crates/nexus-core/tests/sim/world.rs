@@ -302,11 +302,7 @@ impl World {
         let last = if dies { self.rng.below(acts.len() as u64 + 1) as usize } else { acts.len() };
         for (n, action) in acts.into_iter().enumerate() {
             if let Action::Note(Fact::Built { app, exit: Exit::Code(0), .. }) = &action {
-                // At a return nobody was known to run; who lives is left alone by a build's end.
-                let living = self.keeper.kept.values().filter(|kept| kept.lives() && !kept.asked);
-                let living = living.filter_map(crate::keeper::Kept::slot);
-                let running = running.iter().copied().chain(living).collect();
-                self.built(app, &builders, &running);
+                self.built(app, &builders, &self.left_alone(running));
             }
             if n < last {
                 self.note(|| format!("  -> {action:?}"));
@@ -316,6 +312,14 @@ impl World {
         if dies {
             self.die();
         }
+    }
+
+    /// Who ran before, and who lives: at a return nobody was known to run, and a build's end leaves
+    /// the living alone.
+    fn left_alone(&self, running: &BTreeSet<SlotId>) -> BTreeSet<SlotId> {
+        let living = self.keeper.kept.values().filter(|kept| kept.lives() && !kept.asked);
+        let living = living.filter_map(crate::keeper::Kept::slot);
+        running.iter().copied().chain(living).collect()
     }
 
     fn perform(&mut self, action: Action) {

@@ -8,7 +8,6 @@ use nexus_proto::{Code, EventView, Problem};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::peer::Seat;
 use super::{answer, routes};
 use crate::command::{Command, Front};
 use crate::journal::Journal;
@@ -72,7 +71,12 @@ pub(super) async fn events(
 }
 
 /// What is there, then what comes, one JSON line each.
-fn follow(front: Front, seat: Seat, wanted: Wanted, past: Vec<EventView>) -> Response {
+fn follow(
+    front: Front,
+    seat: tokio::sync::OwnedSemaphorePermit,
+    wanted: Wanted,
+    past: Vec<EventView>,
+) -> Response {
     let (lines, queue) = mpsc::channel::<Bytes>(QUEUE_MAX);
     tokio::spawn(async move {
         let _seat = seat;

@@ -115,6 +115,15 @@ pub(crate) async fn one(stream: UnixStream, front: Front) {
 async fn connection(stream: UnixStream, routes: axum::Router, front: Front, requests: Requests) {
     crate::quiet::busy();
     let peer = Peer::of(&stream).await;
+    // Others leave places to our own user and to root, whatever they ask for: beyond their number
+    // they are hung up on.
+    let guest = match &peer {
+        Ok(Peer { owner: true, .. }) => None,
+        Ok(_) | Err(_) => match Arc::clone(&front.guests).try_acquire_owned() {
+            Ok(place) => Some(place),
+            Err(_) => return,
+        },
+    };
     let known = peer.clone().ok();
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let peer = peer.clone();
@@ -144,6 +153,7 @@ async fn connection(stream: UnixStream, routes: axum::Router, front: Front, requ
         served = served => served,
         () = demoted(known, front) => return,
     };
+    drop(guest);
     if let Err(error) = served {
         tracing::debug!(%error, "a client's connection ended");
     }

@@ -21,9 +21,6 @@ use crate::command::{Command, Front};
 /// Names of users that are remembered; beyond, all are asked for anew.
 const NAMES_MAX: usize = 1_024;
 
-/// A place for one who follows something.
-pub(super) type Seat = (OwnedSemaphorePermit, Option<OwnedSemaphorePermit>);
-
 /// Who is at the other end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
@@ -61,15 +58,9 @@ impl Peer {
         }
     }
 
-    /// A place to follow something in, for as long as it is kept; `None` = all are taken. Others
-    /// than our own user and root never take the last ones.
-    pub(super) fn seat(&self, front: &Front) -> Option<Seat> {
-        let place = Arc::clone(&front.streams).try_acquire_owned().ok()?;
-        let guest = match self.owner {
-            true => None,
-            false => Some(Arc::clone(&front.guests).try_acquire_owned().ok()?),
-        };
-        Some((place, guest))
+    /// A place to follow something in, for as long as it is kept; `None` = all are taken.
+    pub(super) fn seat(&self, front: &Front) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&front.streams).try_acquire_owned().ok()
     }
 
     /// Whether it may do what needs this role; what that is, is told to it and to the journal.

@@ -17,7 +17,7 @@ const CONNECTIONS_MAX: usize = 512;
 /// Of them, so many may follow logs or events for as long as they like: the others are for those
 /// who ask one thing and go.
 pub(crate) const STREAMS_MAX: usize = 384;
-/// Of those, so many may be others than the daemon's own user and root.
+/// Of all, so many may be others than the daemon's own user and root.
 pub(crate) const GUESTS_MAX: usize = 256;
 
 /// So long a client may take to say its first word, whoever else waits.

@@ -249,11 +249,12 @@ mod tests {
 
     /// Written out, so that nobody gives a role away by adding a row. A path that is not here is
     /// for admins alone, or only looks.
-    const OPERATORS: [&str; 10] = [
+    const OPERATORS: [&str; 11] = [
         "/v1/apps/start",
         "/v1/apps/stop",
         "/v1/apps/restart",
         "/v1/apps/reload",
+        "/v1/apps/rollback",
         "/v1/apps/scale",
         "/v1/apps/abort",
         "/v1/apps/reset",

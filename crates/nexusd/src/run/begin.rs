@@ -40,7 +40,6 @@ pub(super) fn begin(
     let mut holdings = Holdings::new(link, handoff.held)?;
     let (store, mut image) = Store::open(&home.state())?;
     let journal = Journal::open(&home.state())?;
-    image.aside.iter().for_each(|aside| tracing::error!("{aside}"));
     let notify = notify_socket(&mut holdings, &home.state())?;
     let (intents, origins, history) = image.intents();
     let (home_id, counters) = (home.id(), handoff.counters);

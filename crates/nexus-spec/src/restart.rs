@@ -54,7 +54,7 @@ pub struct Stop {
     #[serde(default)]
     pub tree: bool,
     /// `shutdown_with_message`: a Node program is sent `shutdown` first, and the signal only when
-    /// that could not be said or was not enough; default false.
+    /// that could not be said, or when a `drain_timeout` is over; default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub message: bool,
     /// `kill_timeout`: from the signal to SIGKILL of the whole tree; default 10 s.

@@ -21,6 +21,8 @@ use crate::refused::Refusals;
 
 /// The file's name in the state folder.
 const FILE: &str = "daemon.json";
+/// One that could not be read, when another takes its place.
+const ASIDE: &str = "daemon.aside";
 /// What it is; another number is not read.
 const VERSION: u32 = 1;
 
@@ -86,6 +88,10 @@ impl Settings {
             fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
+        if Settings::read(state).is_err() {
+            // Damaged, or of a later version: never overwritten.
+            fs::rename(state.join(FILE), state.join(ASIDE))?;
+        }
         fs::rename(&temporary, state.join(FILE))?;
         fs::File::open(state)?.sync_all()
     }
@@ -247,5 +253,9 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.path().join(FILE)).unwrap(), first);
         fs::write(dir.path().join(FILE), first.replace("\"version\":1", "\"version\":2")).unwrap();
         assert!(Settings::read(dir.path()).is_err());
+        settings.write(dir.path()).unwrap();
+        assert_eq!(Settings::read(dir.path()).unwrap(), settings);
+        let aside = fs::read_to_string(dir.path().join(ASIDE)).unwrap();
+        assert!(aside.contains("\"version\":2"), "{aside}");
     }
 }

@@ -167,8 +167,7 @@ fn finish(
     requests: &nexus_tests::Account,
 ) -> Result<String, String> {
     let right = requests.right;
-    let flawless = nexus_tests::Account { right, ..Default::default() };
-    if *requests != flawless || right == 0 {
+    if requests.failed() > 0 || right == 0 {
         return Err(format!("requests: {requests:?}"));
     }
     let restarts = stage.home.known(MORTAL).restarts();

@@ -84,7 +84,8 @@ pub(super) static ROWS: [Setting; 8] = [
         "shutdown_with_message",
         "true or false",
         "Send a Node program the message `shutdown` (`process.on('message')`) instead of the stop \
-         signal, which it gets when `drain_timeout` is over.",
+         signal, which it gets when a `drain_timeout` is over. Without one it gets no signal: what \
+         is left after `kill_timeout` is killed.",
         |options, given| {
             options.stop.message = read::boolean(given)?;
             Ok(())

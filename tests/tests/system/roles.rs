@@ -277,14 +277,14 @@ const CROWD: &str = "
 import os, socket, sys, time
 os.setgroups([int(sys.argv[3])])
 os.setresuid(int(sys.argv[2]), int(sys.argv[2]), int(sys.argv[2]))
-ask = b'GET /v1/apps?newer_than=99999999&wait_ms=60000 HTTP/1.1\\r\\nHost: nexus\\r\\n\\r\\n'
+ask = 'GET /v1/apps?newer_than=%s&wait_ms=60000 HTTP/1.1\\r\\nHost: nexus\\r\\n\\r\\n' % sys.argv[4]
 crowd = []
 for n in range(700):
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(1)
     try:
         client.connect(sys.argv[1])
-        client.sendall(ask)
+        client.sendall(ask.encode())
     except OSError:
         pass
     crowd.append(client)
@@ -299,7 +299,9 @@ fn a_crowd_of_members_does_not_keep_the_owner_out() {
     shared.home.ctl(&["start"]).ok();
     let mut crowd = shared.home.command(Path::new("python3"));
     let (socket, uid) = (shared.socket.display().to_string(), VIEWER.to_string());
-    crowd.args(["-c", CROWD, &socket, &uid, &GROUP.to_string()]);
+    // They wait for what comes after the present.
+    let known = shared.home.api("/v1/apps")["generation"].to_string();
+    crowd.args(["-c", CROWD, &socket, &uid, &GROUP.to_string(), &known]);
     let mut crowd = crowd.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(crowd.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "here");

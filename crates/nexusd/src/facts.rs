@@ -263,7 +263,10 @@ impl Daemon {
 
     /// A child's main process is there.
     pub(crate) fn lives(&mut self, child: u64, pid: i32) {
-        self.pid_by_child.insert(child, pid);
+        // A process that ended at the gate of a dead keeper is followed by another for the child.
+        if let Some(old) = self.pid_by_child.insert(child, pid) {
+            self.pids.remove(&old);
+        }
         self.pids.insert(pid, child);
         self.holdings.lives(child);
     }

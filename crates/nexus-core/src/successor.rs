@@ -74,11 +74,7 @@ pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, pid: Pid) {
     let Some(patience) = spec(turn, name, instance).map(settling) else { return };
     let spawned = turn.state.alter(name, instance, |_, slot| {
         let successor = slot.successor.as_mut()?;
-        let Phase::Spawning { child, ready: said } = successor.phase else {
-            // As with a worker: another process for the same order.
-            successor.phase = successor.phase.led_by(pid);
-            return None;
-        };
+        let Phase::Spawning { child, ready: said } = successor.phase else { return None };
         let settle_at = now + patience;
         successor.phase = Phase::Warming { child, pid, since: now, settle_at };
         Some((child, said))

@@ -61,12 +61,12 @@ pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, child: ChildI
             *pid = Some(told);
             None
         }
-        // Its process ended at the gate of a keeper that died, and the order stood: another one.
-        Phase::Online { pid, .. } | Phase::Warming { pid, .. } => {
-            *pid = told;
-            None
-        }
-        Phase::Backoff { .. } | Phase::Errored | Phase::Idle | Phase::Reaping { .. } => None,
+        Phase::Backoff { .. }
+        | Phase::Errored
+        | Phase::Idle
+        | Phase::Online { .. }
+        | Phase::Reaping { .. }
+        | Phase::Warming { .. } => None,
     });
     if let Some(Some(ready)) = ready {
         turn.note(Fact::Started { app: name.clone(), instance, child });

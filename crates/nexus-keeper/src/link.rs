@@ -135,6 +135,7 @@ impl Link {
                 child: now.child,
                 pid,
                 pidfd: copy,
+                runs: now.phase == Phase::Running,
                 note: self.arena.note(record, &now),
                 started_ms: now.started_ms,
                 respawn_of: self.arena.fixed(record).respawn_of.checked_sub(1),

@@ -306,6 +306,8 @@ pub struct Kept {
     pub pid: i32,
     /// A duplicate of its pidfd, while its main process lives.
     pub pidfd: Option<OwnedFd>,
+    /// It runs its program: until `Report::Running` says so it may still be another process.
+    pub runs: bool,
     /// As given with `Spawn` or the last `Note`. A successor that the keeper spawned has its
     /// predecessor's note.
     pub note: Vec<u8>,

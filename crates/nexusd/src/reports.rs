@@ -70,7 +70,7 @@ impl Daemon {
                 self.lives(child, pid);
                 self.tell_birth(child);
                 self.keep_run(child);
-                self.newborn.entry(child).or_default().pid = Some(pid);
+                self.is_born(child, pid);
             }
             Report::SpawnFailed { child, stage, errno } => {
                 self.excuse(child, stage, errno);
@@ -89,6 +89,11 @@ impl Daemon {
             }
             Report::Pong { .. } | Report::Upgrade => {}
         }
+    }
+
+    /// A child has a process, which will run its program.
+    pub(crate) fn is_born(&mut self, child: u64, pid: i32) {
+        self.newborn.entry(child).or_default().pid = Some(pid);
     }
 
     /// A child that has been born runs its program, or has ended.

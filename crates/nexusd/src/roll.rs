@@ -10,14 +10,22 @@ use crate::spawn::spawn_error;
 pub(crate) struct Reading {
     /// To be joined with the intents.
     pub(crate) roll: Roll,
-    /// All notes, and the pids of those that live.
-    pub(crate) notes: Vec<(u64, Note, Option<i32>)>,
+    /// All notes, and the main processes of those that live.
+    pub(crate) notes: Vec<(u64, Note, Option<Main>)>,
     /// Failed spawns, whose reason is put into words later.
     pub(crate) failed: Vec<(u64, nexus_keeper::Stage, i32)>,
     /// Children whose note is not ours to read: ended, and forgotten.
     pub(crate) strange: Vec<u64>,
     /// Those whom the keeper put in the place of others, and who have ended since.
     pub(crate) brief: Vec<u64>,
+}
+
+/// The main process of a child that lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Main {
+    pub(crate) pid: i32,
+    /// It runs its program; else it is as good as unborn to the core.
+    pub(crate) runs: bool,
 }
 
 /// Read the children that nobody has acknowledged.
@@ -46,24 +54,27 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
                 Some(nexus_core::Ended { exit, at: started_at, tree_gone: true })
             }
         };
-        let pid = (kept.pid > 0).then_some(kept.pid);
+        let is_ready = note.ready == Some(kept.child);
+        // Who has said that it is ready runs its program, though the keeper may not have seen it.
+        let runs = kept.runs || is_ready;
+        let main = (kept.pid > 0).then_some(Main { pid: kept.pid, runs });
         if kept.respawn_of.is_some() && matches!(kept.state, KeptState::Exited { .. }) {
             reading.brief.push(kept.child);
         }
         reading.roll.living.push(Entry {
             child: ChildId(kept.child),
-            pid: pid.map(Pid),
+            pid: main.filter(|main| main.runs || ended.is_some()).map(|main| Pid(main.pid)),
             app: note.app.clone(),
             purpose: note.purpose(),
             generation: note.generation,
-            ready: note.ready == Some(kept.child),
+            ready: is_ready,
             started_at,
             told: note.said(kept.child).told.map(Time),
             until: note.said(kept.child).until.map(Time),
             respawn_of: kept.respawn_of.map(ChildId),
             ended,
         });
-        reading.notes.push((kept.child, note, pid.filter(|_| ended.is_none())));
+        reading.notes.push((kept.child, note, main.filter(|_| ended.is_none())));
     }
     reading
 }
@@ -107,20 +118,28 @@ mod tests {
         let purpose = Purpose::Worker { instance: 0, id: SlotId(1) };
         let mut note = Note::new(Name::new("api").unwrap(), purpose, 1);
         note.ready = Some(4);
-        let kept = |child, pid| Kept {
+        let kept = |child, pid, runs| Kept {
             child,
             pid,
             pidfd: None,
+            runs,
             note: note.bytes(),
             started_ms: 1,
             respawn_of: (child == 5).then_some(4),
             state: KeptState::Alive,
         };
-        let reading = read(vec![kept(4, 700), kept(5, 0)], 5);
+        let reading = read(vec![kept(4, 700, true), kept(5, 0, false)], 5);
         let [old, heir] = reading.roll.living.as_slice() else { panic!("two children") };
         assert_eq!((old.ready, old.pid), (true, Some(Pid(700))));
         // The roll was read between the order and the process.
         assert_eq!((heir.ready, heir.pid), (false, None));
-        assert_eq!(reading.notes.iter().map(|note| note.2).collect::<Vec<_>>(), [Some(700), None]);
+        let pids = |reading: &Reading| -> Vec<Option<i32>> {
+            reading.notes.iter().map(|(_, _, main)| main.map(|main| main.pid)).collect()
+        };
+        assert_eq!(pids(&reading), [Some(700), None]);
+        // There is a process, but it has not run its program: at the gate of a dead keeper it ends,
+        // and another one follows.
+        let reading = read(vec![kept(4, 700, true), kept(5, 701, false)], 5);
+        assert_eq!((reading.roll.living[1].pid, &pids(&reading)[1]), (None, &Some(701)));
     }
 }

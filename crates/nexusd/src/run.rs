@@ -21,6 +21,7 @@ use crate::home::Home;
 use crate::note::Note;
 use crate::outputs::Outputs;
 use crate::records::Run;
+use crate::roll::Main;
 
 use begin::begin;
 
@@ -243,15 +244,18 @@ impl Daemon {
     /// What the roll says of each child. Births of those that are kept have been told.
     fn know(
         &mut self,
-        notes: Vec<(u64, Note, Option<i32>)>,
+        notes: Vec<(u64, Note, Option<Main>)>,
         failed: Vec<(u64, Stage, i32)>,
         brief: &[u64],
         kept: &BTreeMap<u64, Run>,
     ) {
-        for (child, note, pid) in notes {
+        for (child, note, main) in notes {
             self.notes.insert(child, note);
-            if let Some(pid) = pid {
+            if let Some(Main { pid, runs }) = main {
                 self.lives(child, pid);
+                if !runs {
+                    self.is_born(child, pid);
+                }
                 if !kept.contains_key(&child) {
                     self.tell_birth(child);
                 }

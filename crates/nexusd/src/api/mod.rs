@@ -117,7 +117,7 @@ async fn connection(stream: UnixStream, routes: axum::Router, front: Front, requ
     let peer = Peer::of(&stream).await;
     // Others leave places to our own user and to root, whatever they ask for: beyond their number
     // they are hung up on.
-    let guest = match &peer {
+    let _guest = match &peer {
         Ok(Peer { owner: true, .. }) => None,
         Ok(_) | Err(_) => match Arc::clone(&front.guests).try_acquire_owned() {
             Ok(place) => Some(place),
@@ -153,7 +153,6 @@ async fn connection(stream: UnixStream, routes: axum::Router, front: Front, requ
         served = served => served,
         () = demoted(known, front) => return,
     };
-    drop(guest);
     if let Err(error) = served {
         tracing::debug!(%error, "a client's connection ended");
     }

@@ -21,7 +21,7 @@ use crate::journal::Journal;
 use crate::ops::Ops;
 use crate::outputs::Outputs;
 use crate::probes::Probes;
-use crate::roll::{self, Reading};
+use crate::roll::{self, Main, Reading};
 use crate::sampling::Sampling;
 use crate::store::{Image, Store};
 use crate::strays::Strays;
@@ -129,7 +129,8 @@ fn take_back(
     let generation = |child| strays.as_ref().and_then(|strays| strays.generation(child));
     let found = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
     for Survivor { entry, note } in found.survivors {
-        reading.notes.push((entry.child.0, note, entry.pid.map(|pid| pid.0)));
+        let main = entry.pid.map(|pid| Main { pid: pid.0, runs: true });
+        reading.notes.push((entry.child.0, note, main));
         reading.roll.living.push(entry);
     }
     let ended = if cold { found.ended } else { Vec::new() };

@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::progress::Progress;
+use crate::progress::{Progress, is_rolling};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,7 @@ pub(crate) fn operate(
     })?;
     let client = &context.client;
     let before = client.apps().ok();
-    interrupt::watch(&key, matches!(ask, Ask::Verb("reload" | "rollback" | "scale", _)));
+    interrupt::watch(&key, matches!(ask, Ask::Verb(verb, _) if is_rolling(verb)));
     let begun = post(client, &key, ask)?;
     if change.no_wait {
         return Ok(Outcome { operation: begun, snapshot: before, shown: BTreeSet::new() });

@@ -31,6 +31,11 @@ pub(crate) struct Progress {
     ended: bool,
 }
 
+/// Whether workers are replaced one after another: it may take long, and goes on without us.
+pub(crate) fn is_rolling(verb: &str) -> bool {
+    matches!(verb, "reload" | "rollback" | "scale")
+}
+
 impl Progress {
     /// Nothing has been told. `before` = what there was before the operation began.
     pub(crate) fn new(
@@ -71,7 +76,7 @@ impl Progress {
                 Status::Building => self.builds(&app),
                 Status::Starting | Status::Online | Status::Partial | Status::Backoff => {
                     self.built(&app.name);
-                    if app.status == Status::Starting && !self.is_rolling() {
+                    if app.status == Status::Starting && !is_rolling(&self.verb) {
                         self.starts(&app);
                     }
                 }
@@ -143,13 +148,8 @@ impl Progress {
         self.context.note(&format!("starting {}: {instances}, ready = {rule}", app.name));
     }
 
-    /// Workers are replaced one after another.
-    fn is_rolling(&self) -> bool {
-        matches!(self.verb.as_str(), "reload" | "rollback" | "scale")
-    }
-
     fn rolls(&mut self, app: &AppView) {
-        if !self.is_rolling() || app.status == Status::Building {
+        if !is_rolling(&self.verb) || app.status == Status::Building {
             return;
         }
         let doing = match self.verb.as_str() {
@@ -182,7 +182,7 @@ impl Progress {
             None => result.app.to_string(),
         };
         match (result.verdict, self.verb.as_str(), app) {
-            (Verdict::Done, "reload" | "rollback" | "scale", Some(app)) => {
+            (Verdict::Done, verb, Some(app)) if is_rolling(verb) => {
                 let time =
                     waited(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX));
                 let counts = format!("ready {} of {}", app.ready, app.wanted);

@@ -201,19 +201,7 @@ fn take(
     note.beside = beside;
     let tag = format!("{home_id}:{}:{}", run.app, run.instance);
     holdings.link.take(run.child, run.pid, pidfd, tag.as_bytes(), &note.bytes())?;
-    let entry = Entry {
-        until: None,
-        told: None,
-        child: ChildId(run.child),
-        pid: Some(Pid(run.pid)),
-        app: run.app.clone(),
-        purpose,
-        generation,
-        ready: run.ready,
-        started_at: started_at(run.start_ticks),
-        respawn_of: None,
-        ended: None,
-    };
+    let entry = Entry { pid: Some(Pid(run.pid)), ..entry(run, purpose, generation) };
     Ok(Survivor { entry, note })
 }
 
@@ -221,21 +209,27 @@ fn take(
 fn ended(run: &Run, slot: &SlotRecord) -> Survivor {
     let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
     let exit = nexus_core::Exit::Unknown;
-    let entry = Entry {
+    let ended = nexus_core::Ended { exit, at: crate::clock::now(), tree_gone: true };
+    let entry = Entry { ended: Some(ended), ..entry(run, purpose, slot.generation) };
+    let note = Note::new(run.app.clone(), purpose, slot.generation);
+    Survivor { entry, note }
+}
+
+/// What is known of a run, whether its process lives or not.
+fn entry(run: &Run, purpose: Purpose, generation: u64) -> Entry {
+    Entry {
         until: None,
         told: None,
         child: ChildId(run.child),
         pid: None,
         app: run.app.clone(),
         purpose,
-        generation: slot.generation,
+        generation,
         ready: run.ready,
         started_at: started_at(run.start_ticks),
         respawn_of: None,
-        ended: Some(nexus_core::Ended { exit, at: crate::clock::now(), tree_gone: true }),
-    };
-    let note = Note::new(run.app.clone(), purpose, slot.generation);
-    Survivor { entry, note }
+        ended: None,
+    }
 }
 
 /// Open both ends of the pipe that is a worker's output: what is held for another worker of its

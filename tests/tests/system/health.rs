@@ -40,6 +40,12 @@ fn server(home: &Home, more: &str) {
     home.until("it", "its health", healthy);
 }
 
+/// Ten checks and three watchdogs long: that nothing happens takes time to see.
+fn a_while() {
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(1_500);
+    wait_for(PROMPT, "a while", || (std::time::Instant::now() > until).then_some(()));
+}
+
 #[test]
 fn a_worker_whose_check_fails_is_replaced_and_why_says_so() {
     let home = Home::new();
@@ -93,8 +99,7 @@ fn failures_in_the_start_period_do_not_count() {
     home.ctl(&["start"]).ok();
     let worker = home.known("it").main();
     // Ten times as long as it would take.
-    let until = std::time::Instant::now() + std::time::Duration::from_millis(1_500);
-    wait_for(PROMPT, "a while", || (std::time::Instant::now() > until).then_some(()));
+    a_while();
     assert!(worker.alive() && home.events_of("it", "unhealthy").is_empty());
     std::fs::remove_file(home.project().join("ill")).unwrap();
     home.until("it", "its health", healthy);
@@ -186,8 +191,7 @@ fn a_worker_that_does_not_say_that_it_is_alive_is_replaced() {
         // It is watched by whoever is there.
         let daemon = home.daemon().unwrap();
         daemon.signal(Signal::SIGKILL);
-        let until = std::time::Instant::now() + std::time::Duration::from_millis(1_500);
-        wait_for(PROMPT, "a while", || (std::time::Instant::now() > until).then_some(()));
+        a_while();
         assert!(before.alive() && home.events_of("it", kind).is_empty());
         home.write(file, "");
         wait_for(PROMPT, "its replacement", || (!before.alive()).then_some(()));
@@ -208,8 +212,7 @@ fn a_worker_that_outlives_both_is_heard_by_the_next_pair() {
     let before = home.known("it").main();
     kill_both(&home);
     home.ctl(&["list"]).ok();
-    let until = std::time::Instant::now() + std::time::Duration::from_millis(1_500);
-    wait_for(PROMPT, "a while", || (std::time::Instant::now() > until).then_some(()));
+    a_while();
     assert_eq!(home.known("it").main().0, before.0);
     assert!(home.events_of("it", "hung").is_empty());
     home.write("hang", "");

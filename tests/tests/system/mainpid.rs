@@ -1,8 +1,9 @@
 //! `MAINPID=`: a worker names another process of its tree as its main one.
 
-use nexus_tests::{Home, PROMPT, Process, wait_for, with_env};
+use nexus_tests::{Home, PROMPT, wait_for, with_env};
 use nix::sys::signal::Signal;
 
+use crate::daemon::kill_both;
 use crate::{app, shell};
 
 /// What `sd_notify(3)` and `sd_notify_barrier(3)` do.
@@ -48,15 +49,15 @@ fn who_is_named_is_the_worker_from_then_on() {
     stands();
 
     // Whoever of us is killed: it is the one that is kept.
-    for doomed in [vec![home.daemon()], vec![home.keeper()], vec![home.daemon(), home.keeper()]] {
-        let doomed: Vec<Process> = doomed.into_iter().flatten().collect();
-        doomed.iter().for_each(|process| process.signal(Signal::SIGSTOP));
-        doomed.iter().for_each(|process| process.signal(Signal::SIGKILL));
-        for process in doomed {
-            wait_for(PROMPT, "its end", || (!process.alive()).then_some(()));
-        }
+    for victim in [Home::daemon, Home::keeper] {
+        let victim = victim(&home).unwrap();
+        victim.signal(Signal::SIGKILL);
+        wait_for(PROMPT, "its end", || (!victim.alive()).then_some(()));
         stands();
     }
+    kill_both(&home);
+    home.ctl(&["list"]).ok();
+    stands();
 
     // Its end is the worker's.
     heir.signal(Signal::SIGKILL);

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, sockopt};
 
+use crate::daemon::kill_both;
 use crate::worker;
 
 fn apart(port: u16, instances: u16) -> String {
@@ -78,10 +79,7 @@ fn each_instance_keeps_its_socket_over_reloads_and_deaths() {
     load.end().flawless();
     assert_eq!(sockets(&home.known("web")), before);
     // Both: taken back from the workers, each for its instance.
-    let pair = [home.keeper().unwrap(), home.daemon().unwrap()];
-    pair.iter().for_each(|one| one.signal(Signal::SIGSTOP));
-    pair.iter().for_each(|one| one.signal(Signal::SIGKILL));
-    wait_for(PROMPT, "their end", || pair.iter().all(|one| !one.alive()).then_some(()));
+    kill_both(&home);
     home.ctl(&["reload", "web", "-q"]).ok();
     assert_eq!(sockets(&home.known("web")), before);
     assert_eq!(listening(port), 3);

@@ -51,6 +51,10 @@ impl Journal {
         event.schema = "nexus.event/1".into();
         event.id = self.next;
         self.next += 1;
+        // What an older version wrote stays in its own file.
+        if self.lines.is_older() {
+            self.go_on_in_a_new_file();
+        }
         if let Err(error) = self.lines.append(&event) {
             tracing::error!(%error, "an event could not be written");
         }
@@ -58,9 +62,13 @@ impl Journal {
             self.recent.pop_front();
         }
         self.recent.push_back(event);
-        if self.lines.wants_rewrite(FILE_MAX)
-            && let Err(error) = self.lines.rewrite(std::iter::empty::<EventView>())
-        {
+        if self.lines.wants_rewrite(FILE_MAX) {
+            self.go_on_in_a_new_file();
+        }
+    }
+
+    fn go_on_in_a_new_file(&mut self) {
+        if let Err(error) = self.lines.rewrite(std::iter::empty::<EventView>()) {
             tracing::error!(%error, "the journal of events could not be continued in a new file");
         }
     }

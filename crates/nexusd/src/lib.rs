@@ -28,7 +28,10 @@ mod held;
 mod history;
 mod holdings;
 mod home;
+mod identity;
 mod journal;
+#[cfg(test)]
+mod kinds;
 mod lines;
 mod log_sources;
 mod mains;

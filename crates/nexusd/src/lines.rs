@@ -20,9 +20,14 @@ const OLDER: u64 = 2;
 const FILE_MAX: u64 = 1 << 30;
 /// First line of every file: what it is, so that a newer program can read an older file and an
 /// older program refuses a newer one.
-const FORMAT: &str = "{\"nexus\":\"lines\",\"version\":1}\n";
-/// The version in it.
-pub const VERSION: u32 = 1;
+const FORMAT: &str = "{\"nexus\":\"lines\",\"version\":2}\n";
+/// The version in it: raised with every entry, field or word that an older program would not read
+/// (`kinds.rs` knows all of them).
+pub const VERSION: u32 = 2;
+/// The longest first line that is read.
+const FORMAT_MAX: usize = 128;
+/// The oldest that is read.
+pub(crate) const OLDEST: u32 = 1;
 
 /// The file.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub(crate) struct Lines {
     length: u64,
     /// Its length after the last rewrite.
     base: u64,
+    /// Its first line is an older version's, who would not know every line of ours behind it.
+    older: bool,
 }
 
 /// What was read.
@@ -68,11 +75,11 @@ impl Lines {
                     let lines = Lines::of(folder, stem, number + 1, file, good.len() as u64);
                     return Ok((lines, Loaded { entries, aside }));
                 }
-                Ok(Read { entries, whole, .. }) => {
+                Ok(Read { entries, whole, older, .. }) => {
                     let file = append_to(&path)?;
                     // A torn last line would swallow the next one.
                     file.set_len(whole)?;
-                    let lines = Lines::of(folder, stem, number, file, whole);
+                    let lines = Lines { older, ..Lines::of(folder, stem, number, file, whole) };
                     return Ok((lines, Loaded { entries, aside }));
                 }
                 Err(error) => {
@@ -90,7 +97,7 @@ impl Lines {
     /// What it grew to before us is not known: one that is long is rewritten soon.
     fn of(folder: &Path, stem: &'static str, number: u64, file: File, length: u64) -> Lines {
         let base = FORMAT.len() as u64;
-        Lines { folder: folder.to_owned(), stem, number, file, length, base }
+        Lines { folder: folder.to_owned(), stem, number, file, length, base, older: false }
     }
 
     /// Go on writing the present file, of which only the last entries are read: about `bytes` of
@@ -110,11 +117,11 @@ impl Lines {
         };
         if let Some(number) = newest
             && let path = path_of(folder, stem, number)
-            && let Ok(Read { entries, whole, bad, .. }) = read(&path, bytes)
+            && let Ok(Read { entries, whole, bad, older, .. }) = read(&path, bytes)
         {
             let file = append_to(&path)?;
             file.set_len(whole)?;
-            let lines = Lines::of(folder, stem, number, file, whole);
+            let lines = Lines { older, ..Lines::of(folder, stem, number, file, whole) };
             return Ok((lines, Loaded { entries, aside: bad }));
         }
         Lines::open(folder, stem)
@@ -140,6 +147,9 @@ impl Lines {
     /// # Errors
     /// When the disk is full or broken; the file is then as it was.
     pub(crate) fn append<T: Serialize>(&mut self, entry: &T) -> io::Result<()> {
+        if self.older {
+            self.renew()?;
+        }
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         if let Err(error) = self.file.write_all(&line) {
@@ -149,6 +159,20 @@ impl Lines {
         }
         self.length += line.len() as u64;
         Ok(())
+    }
+
+    /// The same lines in a file of this version. The older version's own is kept, as it was: what it
+    /// finds if this program is undone.
+    fn renew(&mut self) -> io::Result<()> {
+        let text = fs::read(self.path())?;
+        let first = text.iter().position(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let text = [FORMAT.as_bytes(), text.get(first..).unwrap_or_default()].concat();
+        self.replace(&text)
+    }
+
+    /// Whether it is an older version's, of which the next entry makes a new one.
+    pub(crate) fn is_older(&self) -> bool {
+        self.older
     }
 
     /// Whether it is longer than `floor` bytes and has grown so far past its last rewrite that a
@@ -170,10 +194,16 @@ impl Lines {
             serde_json::to_writer(&mut text, &entry)?;
             text.push(b'\n');
         }
-        self.file = create(&self.folder, self.stem, self.number + 1, &text)?;
+        self.replace(&text)?;
+        self.base = self.length;
+        Ok(())
+    }
+
+    fn replace(&mut self, text: &[u8]) -> io::Result<()> {
+        self.file = create(&self.folder, self.stem, self.number + 1, text)?;
         self.number += 1;
         self.length = text.len() as u64;
-        self.base = self.length;
+        self.older = false;
         for number in numbers(&self.folder, self.stem)? {
             if number + OLDER < self.number {
                 fs::remove_file(path_of(&self.folder, self.stem, number))?;
@@ -231,8 +261,10 @@ struct Read<T> {
     whole: u64,
     /// Lines that are none of ours, and why.
     bad: Vec<String>,
-    /// The file without those.
+    /// The file without those, as one of this version.
     good: Vec<u8>,
+    /// It is of an older version.
+    older: bool,
 }
 
 /// The entries of a file, or of about its last `bytes`.
@@ -242,22 +274,24 @@ fn read<T: DeserializeOwned>(path: &Path, bytes: u64) -> io::Result<Read<T>> {
     if length > FILE_MAX {
         return Err(io::Error::other(format!("it is longer than {FILE_MAX} bytes")));
     }
-    let mut first = vec![0; FORMAT.len()];
-    let known = std::os::unix::fs::FileExt::read_exact_at(&file, &mut first, 0);
-    if known.is_err() || first != FORMAT.as_bytes() {
-        return Err(io::Error::other("its first line is not one that this version knows"));
+    let unknown = || io::Error::other("its first line is not one that this version knows");
+    let (version, first) = format_of(&file)?.ok_or_else(unknown)?;
+    if !(OLDEST..=VERSION).contains(&version) {
+        return Err(unknown());
     }
-    let begin = length.saturating_sub(bytes).max(FORMAT.len() as u64);
+    let begin = length.saturating_sub(bytes).max(first);
     let mut text = vec![0; usize::try_from(length - begin).unwrap_or(0)];
     std::os::unix::fs::FileExt::read_exact_at(&file, &mut text, begin)?;
     let end = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     let whole = begin + end as u64;
     let mut lines = text[..end].split_inclusive(|&byte| byte == b'\n');
-    if begin > FORMAT.len() as u64 {
+    if begin > first {
         // Its beginning was not read.
         lines.next();
     }
-    let mut read = Read { entries: Vec::new(), whole, bad: Vec::new(), good: first };
+    let good = FORMAT.as_bytes().to_vec();
+    let older = version < VERSION;
+    let mut read = Read { entries: Vec::new(), whole, bad: Vec::new(), good, older };
     for (number, line) in lines.enumerate() {
         match serde_json::from_slice(line) {
             Ok(entry) => {
@@ -268,6 +302,23 @@ fn read<T: DeserializeOwned>(path: &Path, bytes: u64) -> io::Result<Read<T>> {
         }
     }
     Ok(read)
+}
+
+/// The version in a file's first line, and the length of that.
+fn format_of(file: &File) -> io::Result<Option<(u32, u64)>> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        nexus: String,
+        version: u32,
+    }
+    let mut text = [0; FORMAT_MAX];
+    let count = std::os::unix::fs::FileExt::read_at(file, &mut text, 0)?;
+    let Some(end) = text[..count].iter().position(|&byte| byte == b'\n') else {
+        return Ok(None);
+    };
+    let format = serde_json::from_slice(&text[..end]).ok();
+    let lines = format.filter(|format: &Format| format.nexus == "lines");
+    Ok(lines.map(|format| (format.version, end as u64 + 1)))
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
@@ -295,99 +346,4 @@ fn create(folder: &Path, stem: &str, number: u64, text: &[u8]) -> io::Result<Fil
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn folder() -> tempfile::TempDir {
-        tempfile::tempdir().unwrap()
-    }
-
-    fn load(folder: &Path) -> (Lines, Loaded<u32>) {
-        Lines::open(folder, "test").unwrap()
-    }
-
-    #[test]
-    fn what_was_appended_is_there_again() {
-        let folder = folder();
-        let (mut lines, _) = load(folder.path());
-        lines.append(&1).unwrap();
-        lines.append(&2).unwrap();
-        assert_eq!(load(folder.path()).1.entries, [1, 2]);
-    }
-
-    #[test]
-    fn a_torn_last_line_is_dropped_and_the_next_one_is_whole() {
-        let folder = folder();
-        let (mut lines, _) = load(folder.path());
-        lines.append(&1).unwrap();
-        lines.file.write_all(b"23").unwrap();
-        let (mut lines, loaded) = load(folder.path());
-        assert_eq!(loaded.entries, [1]);
-        lines.append(&4).unwrap();
-        assert_eq!(load(folder.path()).1.entries, [1, 4]);
-    }
-
-    #[test]
-    fn a_rewrite_replaces_and_keeps_two_older_ones() {
-        let folder = folder();
-        let (mut lines, _) = load(folder.path());
-        for round in 0..5 {
-            lines.rewrite([round].iter()).unwrap();
-        }
-        assert_eq!(numbers(folder.path(), "test").unwrap(), [4, 5, 6]);
-        assert_eq!(load(folder.path()).1.entries, [4]);
-    }
-
-    #[test]
-    fn a_line_that_cannot_be_read_costs_no_other() {
-        let folder = folder();
-        let (mut lines, _) = load(folder.path());
-        (1..=3).for_each(|n| lines.append(&n).unwrap());
-        let path = lines.path();
-        let text = fs::read_to_string(&path).unwrap().replace("2\n", "\0\n");
-        fs::write(&path, text).unwrap();
-        let (mut lines, loaded) = load(folder.path());
-        assert_eq!((loaded.entries, loaded.aside.len()), (vec![1, 3], 1));
-        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().flatten().collect();
-        assert!(names.iter().any(|name| name.path().to_string_lossy().contains(".damaged-")));
-        lines.append(&4).unwrap();
-        let (_, loaded) = load(folder.path());
-        assert_eq!((loaded.entries, loaded.aside.len()), (vec![1, 3, 4], 0));
-    }
-
-    #[test]
-    fn a_long_file_is_rewritten_after_a_start_too() {
-        let folder = folder();
-        let (mut lines, _) = load(folder.path());
-        (0..100).for_each(|n| lines.append(&n).unwrap());
-        let (lines, _) = load(folder.path());
-        assert!(lines.wants_rewrite(100));
-    }
-
-    #[test]
-    fn the_end_of_a_file_is_read_without_the_rest() {
-        let folder = folder();
-        let (mut lines, _) = load(folder.path());
-        (100..200).for_each(|n| lines.append(&n).unwrap());
-        let (mut lines, loaded) = Lines::open_end::<u32>(folder.path(), "test", 10).unwrap();
-        assert_eq!(loaded.entries, [198, 199]);
-        lines.append(&200).unwrap();
-        assert_eq!(load(folder.path()).1.entries.len(), 101);
-    }
-
-    #[test]
-    fn an_unreadable_file_is_moved_aside_and_the_older_one_serves() {
-        let folder = folder();
-        let (mut lines, _) = load(folder.path());
-        lines.rewrite([7].iter()).unwrap();
-        fs::write(lines.path(), "garbage\n").unwrap();
-        fs::write(path_of(folder.path(), "test", 1), format!("{FORMAT}5\n")).unwrap();
-        let (_, loaded) = load(folder.path());
-        assert_eq!(loaded.entries, [5]);
-        assert_eq!(loaded.aside.len(), 1);
-        let kept = fs::read_dir(folder.path())
-            .unwrap()
-            .any(|entry| entry.unwrap().file_name().to_string_lossy().contains("unreadable"));
-        assert!(kept);
-    }
-}
+mod tests;

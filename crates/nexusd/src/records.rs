@@ -68,7 +68,7 @@ pub(crate) struct StoredApp {
 /// Encrypted values of secret variables.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct StoredSecrets {
+pub(crate) struct StoredSecrets {
     /// Of the spec's `env`.
     env: Sealed,
     /// Of the `env` of the spec that is to come.
@@ -111,7 +111,7 @@ pub(crate) struct StoredSlot {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum StoredWant {
+pub(crate) enum StoredWant {
     Down,
     Gone,
     Up,
@@ -119,7 +119,7 @@ enum StoredWant {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum StoredNext {
+pub(crate) enum StoredNext {
     At(u64),
     GivenUp,
     Run,
@@ -137,7 +137,7 @@ pub(crate) struct StoredPending {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum StoredGoal {
+pub(crate) enum StoredGoal {
     Down,
     Fresh(u64),
     Gone,

@@ -26,7 +26,7 @@ pub(crate) struct StoredReload {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct StoredBack {
+pub(crate) struct StoredBack {
     instance: Option<u16>,
     failed: Option<StoredExit>,
     aborter: Option<u64>,
@@ -45,7 +45,7 @@ pub(crate) struct StoredSuccessor {
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum StoredLimit {
+pub(crate) enum StoredLimit {
     Health,
     Memory,
     Watchdog,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test code: a panic is its report")]
 
+mod altered;
 mod apply;
 mod asking;
 mod bad_state;

@@ -72,7 +72,8 @@ fn state_files_are_for_their_owner_only() {
     }
 }
 
-/// The state folder of every version that was ever released, as it was when the machine went down.
+/// The state folder of every version and format that there ever was, as it was when the machine
+/// went down.
 #[test]
 fn what_every_older_version_stored_is_read_and_comes_back() {
     let versions = repository().join("tests/fixtures");
@@ -91,6 +92,11 @@ fn what_every_older_version_stored_is_read_and_comes_back() {
         let stopped = home.known("stopped");
         assert_eq!((stopped.status(), &stopped.0["namespace"]), ("stopped", &"back".into()));
         assert_eq!(home.events_of("reloaded", "reloaded").len(), 1, "the journal is read, too");
+        // What it has been is kept since format 2.
+        if !version.path().ends_with("0.1.0") {
+            home.ctl(&["rollback", "reloaded"]).ok();
+            assert_eq!(home.known("reloaded").0["generation"], 3);
+        }
         let log = std::fs::read_to_string(home.path().join("nexusd.log")).unwrap();
         assert!(!log.contains("ERROR"), "{log}");
         // `saved.json` by itself, too.

@@ -1,7 +1,4 @@
 //! Another program in the place of both: nothing is lost, and a broken one is undone.
-//!
-//! The other programs are copies of ours in which some bytes are others: a version, or a name that
-//! makes them fail in a certain place.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,46 +10,10 @@ use nexus_tests::{Home, Load, PROMPT, Process, free_port, program, run, truth, w
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::altered::{altered, changed, endless, executable, mark, other_mark};
 use crate::{AT_ONCE, shell, worker};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// A copy of `nexusctl` with these bytes in place of those, of the same length.
-fn altered(home: &Home, name: &str, changes: &[(&str, &str)]) -> PathBuf {
-    let mut bytes = std::fs::read(program("nexusctl")).unwrap();
-    for (from, to) in changes {
-        assert_eq!(from.len(), to.len());
-        let mut at = 0;
-        let mut found = 0;
-        while let Some(place) = find(&bytes[at..], from.as_bytes()) {
-            at += place;
-            bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-            found += 1;
-        }
-        assert!(found > 0, "{from} is not in nexusctl");
-    }
-    executable(home, name, &bytes)
-}
-
-fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
-    let first = what[0];
-    let mut at = 0;
-    while let Some(step) = bytes[at..].iter().position(|byte| *byte == first) {
-        at += step;
-        if bytes[at..].starts_with(what) {
-            return Some(at);
-        }
-        at += 1;
-    }
-    None
-}
-
-fn executable(home: &Home, name: &str, bytes: &[u8]) -> PathBuf {
-    let path = home.project().join(name);
-    std::fs::write(&path, bytes).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path
-}
 
 /// Our version with another last figure.
 fn other_version() -> String {
@@ -217,6 +178,57 @@ fn what_is_no_nexusctl_is_refused_before_anything_is_touched() {
     assert_eq!(home.known("calm").restarts(), [0]);
 }
 
+/// Whoever asks: the daemon looks into the file itself.
+#[test]
+fn the_daemon_itself_refuses_what_could_not_hand_over_either_way() {
+    let home = Home::new();
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let before = (pids(&home), state_of(&home));
+    let own = mark();
+    let [protocol, state, reads] =
+        [20, 24, 28].map(|at| u32::from_le_bytes(own[at..at + 4].try_into().unwrap()));
+    assert_eq!(other_mark([protocol, state, reads]), own);
+    let says = |name: &str, mark: [u8; 36]| changed(&home, name, "nexusctl", &[(&own, &mark)]);
+    let mut torn = own;
+    torn[33] ^= 1;
+    let file = home.write("not-executable", "no program");
+    for (file, why) in [
+        (says("wire-newer", other_mark([protocol + 1, state, reads])), "its keeper speaks"),
+        (says("wire-older", other_mark([protocol - 1, state, reads])), "its keeper speaks"),
+        (says("older", other_mark([protocol, state - 1, reads])), "it is too old: it reads state"),
+        (says("later", other_mark([protocol, state + 7, state + 1])), "it reads no state as old"),
+        (says("torn", torn), "it is no nexusctl"),
+        ("/bin/true".into(), "it is no nexusctl, or"),
+        (executable(&home, "a-script", b"#!/bin/sh\n"), "it is no nexusctl, or one"),
+        (executable(&home, "odd", b"\x7fELF and no more"), "it is no nexusctl, or one from"),
+        (executable(&home, "endless", &endless()), "it is no nexusctl, or one from before"),
+        (file, "not executable"),
+        (home.project(), "it is no file"),
+        ("/dev/zero".into(), "it is no file "),
+        ("/nowhere/nexusctl".into(), "No such file"),
+        ("nexusctl".into(), "it is no absolute path"),
+    ] {
+        let body = json!({"file": file}).to_string();
+        let key = format!("Idempotency-Key: {why}\r\n");
+        let answer = home.ask("POST", "/v1/daemon/upgrade", &key, &body).unwrap();
+        let said = answer.json();
+        assert_eq!(said["code"], "NX0305", "{said}");
+        assert!(said["title"].as_str().unwrap().contains(why.trim_end()), "{said}");
+        assert_eq!(said["causes"][0], "nothing was changed");
+        assert_eq!((pids(&home), state_of(&home)), before, "{}", file.display());
+    }
+    assert_eq!(home.known("calm").restarts(), [0]);
+}
+
+/// What is wanted, as it stands on disk.
+fn state_of(home: &Home) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = std::fs::read_dir(home.path().join("state")).unwrap().flatten();
+    let intents =
+        files.map(|file| file.path()).filter(|path| path.display().to_string().contains("intents"));
+    intents.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect()
+}
+
 /// Each breaks in another place; the old program serves, and nothing is lost.
 #[test]
 fn a_broken_program_is_undone_under_load() {
@@ -232,7 +244,15 @@ fn a_broken_program_is_undone_under_load() {
         // As keeper: knows no such role; another handoff; never ready.
         (altered(&home, "no-role", &[("__keeper", "__beeper")]), "as a keeper it"),
         (altered(&home, "no-handoff", &[("NXHAND01", "NXHAND09")]), "as a keeper it"),
-        (program("nexus-test-worker"), "as a keeper it was not ready in time"),
+        (
+            changed(
+                &home,
+                "late",
+                "nexus-test-worker",
+                &[(b"nexus-test-worker is no such program", &mark())],
+            ),
+            "as a keeper it was not ready in time",
+        ),
         // As nexusd: cannot open its state; hangs in opening its log.
         (altered(&home, "no-state", &[("intents", "intent/")]), "as nexusd it exited with"),
         (altered(&home, "hangs", &[("nexusd.log", "nexusd.fif")]), "as nexusd it was not ready"),

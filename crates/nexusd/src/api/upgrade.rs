@@ -1,4 +1,4 @@
-//! `POST /v1/daemon/upgrade`: the file is opened here, since its disk may hang.
+//! `POST /v1/daemon/upgrade`: the file is opened and looked at here, since its disk may hang.
 
 use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
@@ -13,6 +13,7 @@ use nexus_proto::{Code, Problem, UpgradeDaemon};
 
 use super::{answer, routes};
 use crate::command::{Command, Front, Upgrading};
+use crate::identity::Program;
 
 pub(super) async fn upgrade(
     State(front): State<Front>,
@@ -60,6 +61,15 @@ fn open(path: &Path) -> Result<OwnedFd, Problem> {
         Ok(meta) if meta.uid() != 0 && meta.uid() != nix::unistd::geteuid().as_raw() => {
             no(format!("it belongs to user {}, who may change it", meta.uid()))
         }
-        Ok(_) => Ok(file.into()),
+        Ok(_) => match may_follow(&file) {
+            Ok(()) => Ok(file.into()),
+            Err(why) => no(why),
+        },
     }
+}
+
+/// Whether the program in it and this one can hand over to each other.
+fn may_follow(file: &File) -> Result<(), String> {
+    let own = Program::own().ok_or("this program does not know itself")?;
+    Program::of(file)?.can_follow(&own)
 }

@@ -181,9 +181,12 @@ fn is_late_heir(slot: &Slot, entry: &Entry, held: &[Entry]) -> bool {
 /// When it became ready, if it did. When a worker said so is not known any more: its spawn stands
 /// for it.
 fn online_at(spec: &AppSpec, entry: &Entry) -> Option<Time> {
-    match spec.ready.is_said() {
-        true => entry.ready.then_some(entry.started_at),
-        false => Some(entry.started_at + worker::settling(spec)),
+    let settled = entry.started_at + worker::settling(spec);
+    match (spec.ready.is_said(), entry.ended) {
+        (true, _) => entry.ready.then_some(entry.started_at),
+        // It was ready sooner, or it would not have been at all.
+        (false, Some(ended)) if entry.ready => Some(settled.min(ended.at)),
+        (false, _) => Some(settled),
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, pid: Pid) {
 
 /// It says that it is ready.
 pub(crate) fn said_ready(turn: &mut Turn, name: &Name, instance: u16) {
-    if spec(turn, name, instance).is_none_or(|spec| !spec.ready.is_said()) {
+    if spec(turn, name, instance).is_none_or(|spec| !spec.ready.may_be_said()) {
         return;
     }
     turn.state.alter(name, instance, |_, slot| {

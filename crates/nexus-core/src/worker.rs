@@ -78,7 +78,7 @@ pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, child: ChildI
 
 /// Something says that it is ready, it or a check; that matters only where the spec asks for it.
 pub(crate) fn said_ready(turn: &mut Turn, name: &Name, instance: u16) {
-    if spec(turn, name, instance).is_none_or(|spec| !spec.ready.is_said()) {
+    if spec(turn, name, instance).is_none_or(|spec| !spec.ready.may_be_said()) {
         return;
     }
     turn.state.alter(name, instance, |_, slot| {

@@ -235,6 +235,10 @@ pub struct InstanceView {
     /// What it says of itself (`STATUS=` of `sd_notify(3)`), harmless on a terminal.
     #[serde(default)]
     pub says: Option<String>,
+    /// By what it was found to be ready: `notify`, `listening on tcp://[::]:3000`, `alive for 1s` …;
+    /// `null` = it is not.
+    #[serde(default)]
+    pub ready_by: Option<String>,
     /// Whether its health check finds it well; `null` = it has none, or there is no answer yet.
     #[serde(default)]
     pub healthy: Option<bool>,

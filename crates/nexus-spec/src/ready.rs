@@ -12,7 +12,7 @@ use crate::span::Span;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ready {
-    /// Nothing was said: alive for one second.
+    /// Nothing was said: its first listening socket, or a word of its own; else alive for one second.
     #[default]
     Default,
     /// Alive for this long.
@@ -75,6 +75,11 @@ impl Ready {
             Ready::Default | Ready::Delay(_) => false,
             Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => true,
         }
+    }
+
+    /// Whether it is ready when something says so, whatever else makes it ready.
+    pub fn may_be_said(&self) -> bool {
+        self.is_said() || *self == Ready::Default
     }
 }
 

@@ -64,7 +64,7 @@ fn settings(cpus: usize) -> String {
     format!(
         "# instances = 1                         # or \"max\": one for each CPU, {cpus} here\n\
          # listen = [\"tcp://127.0.0.1:3000\"]     # bound once, handed to every worker (LISTEN_FDS)\n\
-         # ready = \"notify\"                      # READY=1, or \"delay:2s\"; else: alive for 1s\n\
+         # ready = \"notify\"                      # READY=1; else: it listens, or is alive for 1s\n\
          # env = {{ NODE_ENV = \"production\" }}\n\
          # kill_timeout = \"10s\"                  # from SIGTERM to SIGKILL\n\
          # max_restarts = 16                     # unstable exits until it is given up\n"

@@ -196,7 +196,10 @@ impl Progress {
                     since.min(if self.built.contains(&app.name) { since } else { self.begun });
                 let time = waited(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
                 let subject = if self.apps.len() > 1 { format!("{name}: ") } else { String::new() };
-                let counts = format!("ready {} of {} in {time}", app.ready, app.wanted);
+                let by = ready_by(app)
+                    .map(|by| format!(": {}", crate::text::plain(&by)))
+                    .unwrap_or_default();
+                let counts = format!("ready {} of {} in {time}{by}", app.ready, app.wanted);
                 self.context.note(&format!("  {subject}{counts}"));
             }
             (Verdict::Done, verb, _) => self.context.note(&format!("{} {name}", past(verb))),
@@ -223,9 +226,25 @@ impl Progress {
     }
 }
 
+/// `listening on tcp://[::]:3000`: by what its instances were found to be ready, where no rule says
+/// it.
+pub(crate) fn ready_by(app: &AppView) -> Option<String> {
+    if !app.ready_when.starts_with("default") {
+        return None;
+    }
+    let all: BTreeSet<&str> =
+        app.instances.iter().filter_map(|one| one.ready_by.as_deref()).collect();
+    let first = *all.first()?;
+    Some(match all.len() {
+        1 => first.to_owned(),
+        more => format!("{first}, and {} more", more - 1),
+    })
+}
+
 /// `notify within 30s`.
 fn rule(spec: &AppSpec) -> String {
     match &spec.ready {
+        Ready::Default if spec.listen.is_empty() => "listening, or alive for 1s".to_owned(),
         Ready::Default => "alive for 1s".to_owned(),
         Ready::Delay(time) => format!("alive for {}", span(time.0)),
         said @ (Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_)) => {

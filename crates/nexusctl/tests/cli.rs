@@ -137,7 +137,10 @@ fn a_start_that_works_shows_the_table_and_a_line_to_try() {
     let output = home.run(&["start", "--name", "trading-api", "--", "/bin/true"]);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     let text = err(&output);
-    assert!(text.contains("starting trading-api: 1 instance, ready = alive for 1s\n"), "{text}");
+    assert!(
+        text.contains("starting trading-api: 1 instance, ready = listening, or alive for 1s\n"),
+        "{text}"
+    );
     assert!(text.contains("  ready 1 of 1 in "), "{text}");
     let hint = "try:  curl http://127.0.0.1:3001/api/trading/market/AAPL\n";
     assert!(text.ends_with(hint), "{text}");

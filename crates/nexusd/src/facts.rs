@@ -240,11 +240,17 @@ impl Daemon {
 
     /// Told before anybody keeps it: a nexusd that has it from the keeper does not tell it.
     fn became_ready(&mut self, app: Name, instance: u16, child: ChildId, after: Span) {
-        let by = self.ready_of(child).map_or_else(String::new, words::ready_by);
+        let by = self.ready_by(child).map_or_else(String::new, |by| format!(" ({by})"));
         let detail = format!("ready after {}{by}", words::span(after));
         let line = Line::of("ready", app, Some(instance), detail, NOBODY);
         self.log(self.about(child, line));
         self.mark_ready(child);
+    }
+
+    /// By what a worker counts as ready.
+    pub(crate) fn ready_by(&self, child: ChildId) -> Option<String> {
+        let proof = self.notes.get(&child.0)?.proof(child.0);
+        words::ready_by(self.ready_of(child)?, proof)
     }
 
     /// A worker says so once: a new daemon need not wait for it again. The keeper keeps it with the
@@ -252,7 +258,7 @@ impl Daemon {
     /// worker's word is consumed.
     fn mark_ready(&mut self, child: ChildId) {
         let Some(note) = self.notes.get_mut(&child.0) else { return };
-        note.ready = Some(child.0);
+        note.becomes_ready(child.0, None);
         let note = note.bytes();
         self.order(&Order::Note { child: child.0, note });
         if let Some(run) = self.run(child.0) {

@@ -8,13 +8,24 @@ use crate::clock;
 use crate::daemon::Daemon;
 use crate::facts::NOBODY;
 use crate::held::Held;
-use crate::note::Said;
+use crate::note::{Proof, Said};
 use crate::notify::Word;
 
 /// What a Node program's `process.send('ready')` comes as.
 const NODE_READY: &str = "\"ready\"";
 /// PM2's `process.send('shutdown')`.
 const NODE_SHUTDOWN: &str = "\"shutdown\"\n";
+
+/// What a worker of Node's `cluster` tells its primary when it listens.
+fn is_listening(line: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        cmd: String,
+        act: String,
+    }
+    serde_json::from_str(line)
+        .is_ok_and(|said: Message| said.cmd == "NODE_CLUSTER" && said.act == "listening")
+}
 
 impl Daemon {
     /// One thing that a child has said.
@@ -39,24 +50,17 @@ impl Daemon {
                 self.says(child, |said| said.until = said.until.max(Some(until.0)));
                 self.turn(Event::Extend { child, until }, NOBODY);
             }
-            Word::Line(line) => match self.ready_of(child) {
-                Some(Ready::Fd) => self.turn(Event::Ready { child }, NOBODY),
-                Some(Ready::Ipc) if line == NODE_READY => self.turn(Event::Ready { child }, NOBODY),
-                Some(
-                    Ready::Default
-                    | Ready::Delay(_)
-                    | Ready::Ipc
-                    | Ready::Log(_)
-                    | Ready::Notify
-                    | Ready::Probe(_),
-                )
-                | None => {}
-            },
+            Word::Line(line) => self.line(child, &line),
             Word::Main(pid) => self.set_main(child, pid),
             Word::Ready => {
                 self.says(child, |said| said.reloading = false);
-                if self.ready_of(child) == Some(&Ready::Notify) {
-                    self.turn(Event::Ready { child }, NOBODY);
+                match self.ready_of(child) {
+                    Some(Ready::Notify) => self.turn(Event::Ready { child }, NOBODY),
+                    Some(Ready::Default) => self.proves(child, Proof::Notify),
+                    Some(
+                        Ready::Delay(_) | Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Probe(_),
+                    )
+                    | None => {}
                 }
             }
             Word::Reloading => self.says(child, |said| said.reloading = true),
@@ -65,6 +69,33 @@ impl Daemon {
                 self.says(child, |said| said.status = status);
             }
             Word::Stopping => self.says(child, |said| said.stopping = true),
+        }
+    }
+
+    /// A line on a descriptor of its own.
+    fn line(&mut self, child: ChildId, line: &str) {
+        match self.ready_of(child) {
+            Some(Ready::Fd) => self.turn(Event::Ready { child }, NOBODY),
+            Some(Ready::Ipc) if line == NODE_READY => self.turn(Event::Ready { child }, NOBODY),
+            Some(Ready::Default) if line == NODE_READY => self.proves(child, Proof::Ipc),
+            Some(Ready::Default) if is_listening(line) => self.proves(child, Proof::Listening),
+            Some(
+                Ready::Default
+                | Ready::Delay(_)
+                | Ready::Ipc
+                | Ready::Log(_)
+                | Ready::Notify
+                | Ready::Probe(_),
+            )
+            | None => {}
+        }
+    }
+
+    /// Something shows that a worker is ready that has no rule of its own.
+    pub(crate) fn proves(&mut self, child: ChildId, proof: Proof) {
+        if let Some(note) = self.notes.get_mut(&child.0) {
+            note.proves(child.0, proof);
+            self.turn(Event::Ready { child }, NOBODY);
         }
     }
 

@@ -58,7 +58,7 @@ fn ours() -> Vec<(&'static str, String)> {
         crate::ops::Op,
         crate::ops::Upgrade,
         crate::origin::Origin,
-        crate::records::Run,
+        crate::runs::Run,
         crate::records::StoredApp,
         crate::records::StoredGoal,
         crate::records::StoredNext,

@@ -57,6 +57,7 @@ mod rolling;
 mod rollouts;
 pub mod room;
 mod run;
+mod runs;
 mod sampling;
 mod saved;
 mod service;

@@ -21,12 +21,35 @@ pub(crate) struct Note {
     /// The child that has become ready: the keeper gives a successor the note of its predecessor.
     #[serde(rename = "y", default)]
     pub(crate) ready: Option<u64>,
+    /// A child of the default rule, and what has shown that it is ready, if that was not its age.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    proof: Option<(u64, Proof)>,
     /// It writes to the second of its instance's pipes.
     #[serde(rename = "b", default, skip_serializing_if = "is_not")]
     pub(crate) beside: bool,
     /// What a child says of itself.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     said: Option<Said>,
+}
+
+/// What shows that a worker of the default rule is ready, besides its age.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Proof {
+    /// `process.send('ready')`.
+    #[serde(rename = "i")]
+    Ipc,
+    /// It says over its channel that it listens, as workers of Node's `cluster` do.
+    #[serde(rename = "l")]
+    Listening,
+    /// `READY=1`.
+    #[serde(rename = "n")]
+    Notify,
+    /// A listening socket: where, harmless on a terminal.
+    #[serde(rename = "s")]
+    Socket(String),
+    /// That was lost with the pair who saw it.
+    #[serde(rename = "u")]
+    Unknown,
 }
 
 /// What a child says of itself, and what it was told. With its number: the keeper gives a successor
@@ -76,7 +99,27 @@ impl Note {
             }
             Purpose::Worker { instance, id } => (Some((instance, id.0)), None),
         };
-        Note { app, worker, exam, generation, ready: None, beside: false, said: None }
+        Note { app, worker, exam, generation, ready: None, proof: None, beside: false, said: None }
+    }
+
+    /// What has shown that this child is ready, if somebody has seen anything.
+    pub(crate) fn proof(&self, child: u64) -> Option<&Proof> {
+        self.proof.as_ref().filter(|(of, _)| *of == child).map(|(_, proof)| proof)
+    }
+
+    /// It is ready; `proof`: what has shown that, where that is not known yet.
+    pub(crate) fn becomes_ready(&mut self, child: u64, proof: Option<Proof>) {
+        if let Some(proof) = proof {
+            self.proves(child, proof);
+        }
+        self.ready = Some(child);
+    }
+
+    /// This has shown it; what came first counts.
+    pub(crate) fn proves(&mut self, child: u64, proof: Proof) {
+        if self.ready != Some(child) && self.proof(child).is_none() {
+            self.proof = Some((child, proof));
+        }
     }
 
     /// What this child says of itself.

@@ -4,6 +4,7 @@
 mod ask;
 mod lines;
 mod listening;
+mod opened;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,6 +31,9 @@ const ASKED_MAX: usize = 256;
 const EXAMS_MAX: usize = 16;
 /// Logs that are read for a line at a time: each takes an inotify instance and its files.
 const LOGS_MAX: usize = 64;
+/// Workers that are looked at for a listening socket at a time, each about 14 times in its first
+/// second; the others are ready when they have been alive for so long.
+const LOOKS_MAX: usize = 32;
 /// From one question whether a worker is ready to the next: the first and the longest pause.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(1));
 /// An answer that takes longer counts as none; a worker that is not ready is asked again.
@@ -44,6 +48,8 @@ pub(crate) enum Found {
     Exam(ChildId, Exam, Span, oneshot::Sender<Option<Exit>>),
     /// The worker is not well: how bad it is, and why.
     Ill(ChildId, Breach, String),
+    /// The worker listens: where.
+    Listens(ChildId, String),
     /// The worker is not ready yet, and why.
     NotYet(ChildId, String),
     /// The worker is ready.
@@ -57,6 +63,8 @@ pub(crate) enum Found {
 pub(crate) struct Subject {
     pub(crate) child: ChildId,
     pub(crate) instance: u16,
+    /// Its main process, for those who are ready when they listen.
+    pub(crate) main: Option<i32>,
     /// Its log files and the place in them, for those who wait for a line.
     pub(crate) log: Option<(Vec<LogFile>, From)>,
 }
@@ -91,6 +99,7 @@ struct Tools {
     sockets: Arc<Semaphore>,
     exams: Arc<Semaphore>,
     logs: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
 }
 
 impl Probes {
@@ -101,6 +110,7 @@ impl Probes {
             sockets: permits(ASKED_MAX),
             exams: permits(EXAMS_MAX),
             logs: permits(LOGS_MAX),
+            looks: permits(LOOKS_MAX),
         };
         Probes {
             tools,
@@ -125,7 +135,13 @@ impl Probes {
                 let pattern = pattern.clone();
                 tokio::spawn(async move { tools.wait_for_line(subject, &pattern).await })
             }
-            Ready::Default | Ready::Delay(_) | Ready::Fd | Ready::Ipc | Ready::Notify => return,
+            Ready::Default => {
+                // One that has been given its sockets has no need to open any; another one, of its
+                // metrics, would say nothing of those.
+                let Some(main) = subject.main.filter(|_| spec.listen.is_empty()) else { return };
+                tokio::spawn(tools.wait_for_socket(child, main))
+            }
+            Ready::Delay(_) | Ready::Fd | Ready::Ipc | Ready::Notify => return,
         };
         self.tasks.insert(child.0, Task(task.abort_handle()));
     }

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::daemon::{Course, Daemon};
 use crate::facts::NOBODY;
 use crate::held::{Held, Line, Stream};
-use crate::note::Note;
+use crate::note::{Note, Proof};
 use crate::probes::{Found, From, Subject};
 
 /// What was written so long before a worker's birth may have been stamped after it: the index of a
@@ -35,6 +35,7 @@ impl Daemon {
                 self.probes.note(child.0, finding);
                 self.turn(Event::Breach { child, breach }, NOBODY);
             }
+            Found::Listens(child, address) => self.proves(child, Proof::Socket(address)),
             Found::NotYet(child, finding) => self.probes.note(child.0, finding),
             Found::Ready(child) => self.turn(Event::Ready { child }, NOBODY),
             Found::Well(child) => self.turn(Event::Well { child }, NOBODY),
@@ -53,7 +54,8 @@ impl Daemon {
             let from = self.probes.place(child).map_or_else(|| since(self, child), From::Offsets);
             (self.log_files(&spec, instance), from)
         });
-        self.probes.until_ready(Subject { child: ChildId(child), instance, log }, &spec);
+        let main = self.pid_by_child.get(&child).copied();
+        self.probes.until_ready(Subject { child: ChildId(child), instance, main, log }, &spec);
     }
 
     /// Remember where the logs of a worker that is about to be ordered end, if its readiness is a

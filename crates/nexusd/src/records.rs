@@ -13,6 +13,7 @@ use crate::history::StoredVersion;
 use crate::ops::Op;
 use crate::origin::Origin;
 use crate::rolling::{StoredReload, StoredSuccessor};
+use crate::runs::Run;
 use crate::vault::{Sealed, Vault};
 
 /// One thing that is kept. A later one about the same thing replaces an earlier one. A line of the
@@ -144,24 +145,6 @@ pub(crate) enum StoredGoal {
     Online,
     Reloaded(u16),
     Scaled(u16),
-}
-
-/// A child that runs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Run {
-    pub(crate) app: Name,
-    pub(crate) instance: u16,
-    pub(crate) child: u64,
-    pub(crate) pid: i32,
-    /// When the process began, in clock ticks of the machine (`/proc/PID/stat`, field 22): with the
-    /// boot id, no other process can have the same pid and this.
-    pub(crate) start_ticks: u64,
-    /// It has become ready. The keeper has that too, but only once it has read it.
-    #[serde(default)]
-    pub(crate) ready: bool,
-    /// It writes to the second of its instance's pipes.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) beside: bool,
 }
 
 impl StoredApp {

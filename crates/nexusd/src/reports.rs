@@ -1,6 +1,5 @@
 //! What the keeper reports and what workers say, as events.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +11,6 @@ use nexus_spec::Name;
 use crate::daemon::{Course, Daemon};
 use crate::facts::NOBODY;
 use crate::notify::Said;
-use crate::records::{Entry, Run};
 use crate::roll::exit;
 use crate::spawn::spawn_error;
 
@@ -173,45 +171,6 @@ impl Daemon {
                 self.sampling.allow(child.0, allowed(app, generation));
             }
         }
-    }
-
-    /// Keep what a cold start needs to find the child again after the death of both of us: from its
-    /// birth on, since it may run its program before we hear of that.
-    pub(crate) fn keep_run(&mut self, child: u64) {
-        if let Some(run) = self.run(child) {
-            self.store.keep(Entry::Run(run));
-            self.store.commit();
-        }
-    }
-
-    pub(crate) fn run(&self, child: u64) -> Option<Run> {
-        let note = self.notes.get(&child)?;
-        let (instance, _) = note.worker?;
-        let pid = *self.pid_by_child.get(&child)?;
-        let start_ticks = crate::stat::start_ticks(pid)?;
-        let ready = note.ready == Some(child);
-        let (app, beside) = (note.app.clone(), note.beside);
-        Some(Run { app, instance, child, pid, start_ticks, ready, beside })
-    }
-
-    /// Keep the children that were born while nobody of us listened, or have another main process
-    /// since.
-    pub(crate) fn keep_runs(&mut self, kept: &BTreeMap<u64, Run>) {
-        let is_kept = |child: &u64| {
-            kept.get(child).is_some_and(|run| self.pid_by_child.get(child) == Some(&run.pid))
-        };
-        let missing = self.notes.keys().filter(|child| !is_kept(child));
-        let mut missing: Vec<Run> = missing.filter_map(|&child| self.run(child)).collect();
-        missing.sort_by_key(|run| run.child);
-        missing.into_iter().for_each(|run| self.store.keep(Entry::Run(run)));
-        self.store.commit();
-    }
-
-    /// All children that run, as they are kept: a successor after its incumbent, as they were born.
-    pub(crate) fn runs(&self) -> Vec<Entry> {
-        let mut runs: Vec<Run> = self.notes.keys().filter_map(|&child| self.run(child)).collect();
-        runs.sort_by_key(|run| run.child);
-        runs.into_iter().map(Entry::Run).collect()
     }
 
     /// Take some datagrams of workers; true = there may be more. A sender that is nobody's worker

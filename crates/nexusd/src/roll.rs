@@ -1,9 +1,12 @@
 //! At the beginning of a nexusd's life: what the keeper has, joined with what is on disk.
 
+use std::collections::BTreeMap;
+
 use nexus_core::{ChildId, Entry, Pid, Roll, Time};
 use nexus_keeper::{Ended, Kept, KeptState};
 
-use crate::note::Note;
+use crate::note::{Note, Proof};
+use crate::runs::Run;
 use crate::spawn::spawn_error;
 
 /// What the keeper's children mean to the core.
@@ -82,7 +85,8 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
 impl Reading {
     /// Those who had said that they are ready, though the keeper did not live to read it. What it
     /// is to keep with them.
-    pub(crate) fn make_ready(&mut self, said: impl Fn(u64) -> bool) -> Vec<(u64, Vec<u8>)> {
+    pub(crate) fn make_ready(&mut self, runs: &BTreeMap<u64, Run>) -> Vec<(u64, Vec<u8>)> {
+        let said = |child: u64| runs.get(&child).is_some_and(|run| run.ready);
         for entry in self.roll.living.iter_mut().filter(|entry| said(entry.child.0)) {
             entry.ready = true;
         }
@@ -90,7 +94,7 @@ impl Reading {
         let unread = self.notes.iter_mut().filter(|(child, note, _)| unread(*child, note));
         unread
             .map(|(child, note, _)| {
-                note.ready = Some(*child);
+                note.becomes_ready(*child, Some(Proof::Unknown));
                 (*child, note.bytes())
             })
             .collect()
@@ -117,7 +121,7 @@ mod tests {
     fn a_successor_by_the_keeper_is_not_ready_because_its_predecessor_was() {
         let purpose = Purpose::Worker { instance: 0, id: SlotId(1) };
         let mut note = Note::new(Name::new("api").unwrap(), purpose, 1);
-        note.ready = Some(4);
+        note.becomes_ready(4, None);
         let kept = |child, pid, runs| Kept {
             child,
             pid,

@@ -20,8 +20,8 @@ use crate::held::Held;
 use crate::home::Home;
 use crate::note::Note;
 use crate::outputs::Outputs;
-use crate::records::Run;
 use crate::roll::Main;
+use crate::runs::Run;
 
 use begin::begin;
 

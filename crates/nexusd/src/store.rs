@@ -12,7 +12,8 @@ use crate::history::{History, StoredVersion};
 use crate::lines::Lines;
 use crate::ops::Op;
 use crate::origin::Origin;
-use crate::records::{Entry, Run, StoredApp, StoredPending, StoredSlot};
+use crate::records::{Entry, StoredApp, StoredPending, StoredSlot};
+use crate::runs::Run;
 use crate::sync::Syncer;
 use crate::vault::Vault;
 

@@ -18,7 +18,7 @@ use nexus_spec::{Name, RunAs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use crate::records::Run;
+use crate::runs::Run;
 use crate::stat::{self, start_ticks};
 use crate::survivors::LeftAlone;
 use crate::template;

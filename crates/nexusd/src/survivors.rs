@@ -22,8 +22,8 @@ use crate::daemon::Daemon;
 use crate::facts::{Line, NOBODY};
 use crate::held::{self, End, Held, Stream};
 use crate::holdings::Holdings;
-use crate::note::Note;
-use crate::records::Run;
+use crate::note::{Note, Proof};
+use crate::runs::Run;
 use crate::stat::{self, start_ticks};
 
 /// What is wanted, by name.
@@ -197,7 +197,9 @@ fn take(
     let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
     let generation = generation.unwrap_or(slot.generation);
     let mut note = Note::new(run.app.clone(), purpose, generation);
-    note.ready = run.ready.then_some(run.child);
+    if run.ready {
+        note.becomes_ready(run.child, Some(Proof::Unknown));
+    }
     note.beside = beside;
     let tag = format!("{home_id}:{}:{}", run.app, run.instance);
     holdings.link.take(run.child, run.pid, pidfd, tag.as_bytes(), &note.bytes())?;

@@ -80,7 +80,7 @@ impl Daemon {
             unadopted: self.served_by_workers_only(name),
             command,
             cwd: spec.cwd.display().to_string(),
-            ready_when: words::ready_when(&spec.ready, spec.ready_timeout),
+            ready_when: words::ready_when(&spec.ready, spec.ready_timeout, !spec.listen.is_empty()),
             health: spec.health.as_ref().map(words::health),
             stop_signal: words::signal(spec.stop.signal.0),
             stop_tree: spec.stop.tree,
@@ -112,6 +112,7 @@ impl Daemon {
             let found = || self.finding(exit.child.0, exit.exit);
             excuse.cloned().unwrap_or_else(|| words::exit(exit.exit) + &found())
         });
+        let online = slot.phase.is_online();
         let (says, about) = self.said(slot.phase.child());
         InstanceView {
             id: slot.id.0,
@@ -119,6 +120,7 @@ impl Daemon {
             status: status(app, slot),
             explain: format!("{}{about}{}", explain(app, slot), words::ill(slot.healthy)),
             says,
+            ready_by: slot.phase.child().filter(|_| online).and_then(|child| self.ready_by(child)),
             healthy: slot.healthy,
             pid: slot.phase.pid().map(|pid| pid.0),
             child: slot.phase.child().map(|child| child.0),

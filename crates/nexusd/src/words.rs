@@ -6,6 +6,7 @@ use nexus_spec::{Health, Name, Ready, Restart, Span};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use crate::note::Proof;
 use crate::rolling;
 
 /// `code 3`, `SIGKILL`, `unknown`.
@@ -117,9 +118,11 @@ pub(crate) fn again(again_at: Option<Time>, now: Time) -> String {
 }
 
 /// When a worker of a spec counts as ready.
-pub(crate) fn ready_when(ready: &Ready, timeout: Span) -> String {
+pub(crate) fn ready_when(ready: &Ready, timeout: Span, passed: bool) -> String {
     match ready {
-        Ready::Default => "default (alive for 1s)".into(),
+        // It has its socket from the beginning.
+        Ready::Default if passed => "default (alive for 1s)".into(),
+        Ready::Default => "default (listening, or alive for 1s)".into(),
         Ready::Delay(delay) => format!("delay:{}", span(*delay)),
         Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
             format!("{ready} within {}", span(timeout))
@@ -127,15 +130,20 @@ pub(crate) fn ready_when(ready: &Ready, timeout: Span) -> String {
     }
 }
 
-/// ` (notify)`: what a worker counted as ready by.
-pub(crate) fn ready_by(ready: &Ready) -> String {
-    match ready {
-        Ready::Default => " (alive)".into(),
-        Ready::Delay(_) => " (alive so long)".into(),
-        Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
-            format!(" ({ready})")
+/// `notify`, `listening on tcp://[::]:3000`: by what a worker counted as ready.
+pub(crate) fn ready_by(ready: &Ready, proof: Option<&Proof>) -> Option<String> {
+    Some(match (ready, proof) {
+        (Ready::Default, None) => "alive for 1s".into(),
+        (Ready::Default, Some(Proof::Ipc)) => Ready::Ipc.to_string(),
+        (Ready::Default, Some(Proof::Listening)) => "listening, over its channel".into(),
+        (Ready::Default, Some(Proof::Notify)) => Ready::Notify.to_string(),
+        (Ready::Default, Some(Proof::Unknown)) => return None,
+        (Ready::Default, Some(Proof::Socket(address))) => format!("listening on {address}"),
+        (Ready::Delay(delay), _) => format!("alive for {}", span(*delay)),
+        (Ready::Fd | Ready::Ipc | Ready::Log(_) | Ready::Notify | Ready::Probe(_), _) => {
+            ready.to_string()
         }
-    }
+    })
 }
 
 /// `http://127.0.0.1:3001/up each 10s; 3 failures in a row are too many`: a health check.

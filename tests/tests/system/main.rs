@@ -12,6 +12,7 @@ mod cold;
 mod crash;
 mod cron;
 mod daemon;
+mod default_ready;
 mod doctor;
 mod doors;
 mod draining;

@@ -38,9 +38,36 @@ fn without_a_word_about_readiness_a_second_is_enough() {
         "
         0     start            | spawn #1 0
         5     #1 spawned       |
-        6     #1 ready         |
         1004  tick             |
         1005  tick             | op1 done
+        ",
+    );
+}
+
+#[test]
+fn without_a_rule_whatever_says_so_first_makes_it_ready() {
+    tell_all(
+        AppSpec { ready: Ready::Default, ..api() },
+        "
+        0     start            | keep app, keep pending, spawn #1 0
+        5     #1 spawned       | (started)
+        47    #1 ready         | keep pending, op1 done, (ready after 42)
+        50    #1 ready         |
+        1005  tick             |
+        ",
+    );
+}
+
+#[test]
+fn a_delay_is_waited_for_whatever_is_said() {
+    tell(
+        api(),
+        "
+        0     start            | spawn #1 0
+        5     #1 spawned       |
+        6     #1 ready         |
+        54    tick             |
+        55    tick             | op1 done
         ",
     );
 }

@@ -119,7 +119,7 @@ pub(super) static ROWS: [Setting; 8] = [
         doc: "What counts as ready: READY=1 on NOTIFY_SOCKET, a newline on NEXUS_READY_FD, \
               `process.send('ready')` of a Node program, an \
               answer of the worker, a line of its output, a command that succeeds, or alive for a \
-              time, else 1 s.",
+              time; else the first listening socket that it opens, or alive for 1 s.",
         also: &["readiness"],
         own: false,
         work: Work::Done {

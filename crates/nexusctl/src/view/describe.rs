@@ -9,6 +9,7 @@ use super::list::{exit_of, not_adopted, status_text};
 use super::table::{Cell, Column, Table};
 use crate::human::{ago, share, size, span};
 use crate::look::{Look, Role, role};
+use crate::progress::ready_by;
 use crate::text::{cut, last, plain};
 
 /// Lines of the app's own words.
@@ -134,7 +135,8 @@ fn settings(app: &AppView, look: &Look) -> String {
         add(if times.does == "run" { "schedule" } else { "cron" }, &set_times(times));
     }
     add("watch", &app.watch.as_ref().map(watched).unwrap_or_default());
-    add("ready", &app.ready_when);
+    let by = ready_by(app).map(|by| format!(": {by}")).unwrap_or_default();
+    add("ready", &format!("{}{by}", app.ready_when));
     add("health", app.health.as_deref().unwrap_or_default());
     let tree = if app.stop_tree { " to the whole tree" } else { "" };
     let after = nexus_spec::Span(app.kill_timeout_ms);

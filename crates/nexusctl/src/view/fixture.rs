@@ -23,6 +23,7 @@ pub(crate) fn instance(id: u32, number: u16, status: Status) -> InstanceView {
         status,
         explain: if up { "running, as asked" } else { "see the last exit" }.to_owned(),
         says: None,
+        ready_by: (status == Status::Online).then(|| "notify".to_owned()),
         healthy: None,
         pid: up.then_some(7402 + i32::from(number)),
         child: up.then_some(u64::from(id) + 100),

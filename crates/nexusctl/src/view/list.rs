@@ -137,6 +137,9 @@ fn by_instance(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
         });
     }
     if wide {
+        add(Column::left("READY BY", 11), &|_, one| {
+            Cell::new(plain(one.ready_by.as_deref().unwrap_or_default()))
+        });
         add(Column::left("TREE", 9), &|_, one| Cell::new(plain(&one.tree)));
         add(Column::flexible("STATE", 10, Flex::End), &|_, one| Cell::new(plain(&one.explain)));
     }

@@ -44,7 +44,7 @@ pub(super) fn begin(
     let (intents, origins, history) = image.intents();
     let (home_id, counters) = (home.id(), handoff.counters);
     let mut reading = roll::read(handoff.children, handoff.last_child.max(image.last_child));
-    let unread = reading.make_ready(|child| image.runs.get(&child).is_some_and(|run| run.ready));
+    let unread = reading.make_ready(&image.runs);
     let left_alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, counters));
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);

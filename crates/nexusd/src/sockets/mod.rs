@@ -1,6 +1,7 @@
 //! Listening sockets: how they are bound, and what may be changed of one that is.
 
 mod holder;
+pub(crate) mod listeners;
 
 use std::io;
 use std::net::SocketAddr;

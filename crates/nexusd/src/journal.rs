@@ -73,6 +73,14 @@ impl Journal {
         }
     }
 
+    /// Whether one of no app was told since, in milliseconds of Unix time as in `at`: after a death
+    /// of the daemon in between, the end of an operation comes to be told again.
+    pub(crate) fn has_told(&self, kind: &str, detail: &str, since: &str) -> bool {
+        let newest_first = self.recent.iter().rev();
+        let mut of_then = newest_first.take_while(|event| event.at.as_str() >= since);
+        of_then.any(|event| event.app.is_none() && event.kind == kind && event.detail == detail)
+    }
+
     /// Events after `id`, oldest first.
     pub(crate) fn after(&self, id: u64) -> impl Iterator<Item = &EventView> {
         let skip = self.recent.partition_point(|event| event.id <= id);

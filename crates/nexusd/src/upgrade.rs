@@ -158,12 +158,14 @@ impl Daemon {
         let Some(op) = self.ops.get(id) else { return };
         let Some(ops::Upgrade { file, from }) = op.upgrade.clone() else { return };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let by = op.view.by.clone();
+        let (by, begun_at) = (op.view.by.clone(), op.view.begun_at.clone());
         let (kind, detail) = match &ended {
             Ok(()) => ("upgraded", format!("{from} to {version}: {file}")),
             Err(why) => ("rolled_back", format!("{version} serves, not {file}: {why}")),
         };
-        self.log(Line::new(kind, detail, if ended.is_ok() { &by } else { NOBODY }));
+        if !self.journal.has_told(kind, &detail, &begun_at) {
+            self.log(Line::new(kind, detail, if ended.is_ok() { &by } else { NOBODY }));
+        }
         let verdict = if ended.is_ok() { Verdict::Done } else { Verdict::RolledBack };
         let message = ended.err().unwrap_or_default();
         self.ops.upgraded(id, DaemonResult { verdict, message, from, version });

@@ -21,6 +21,8 @@ pub(crate) enum Change {
     /// New log files.
     Rotate,
     Save,
+    /// Another program in the place of both.
+    Upgrade,
 }
 
 /// A change on its way.
@@ -31,7 +33,8 @@ pub(crate) struct Asked {
     pub(crate) args: Vec<String>,
     /// What the app is afterwards.
     after: Wanted,
-    code: i32,
+    /// What it may end with.
+    codes: &'static [i32],
 }
 
 impl Asked {
@@ -39,7 +42,7 @@ impl Asked {
     pub(crate) fn of(stage: &Stage, app: &'static str, change: Change) -> Asked {
         let before = &stage.wanted[app];
         let mut after = before.clone();
-        let mut code = 0;
+        let mut codes: &[i32] = &[0];
         let words: Vec<String> = match change {
             Change::Start => {
                 let by_name = before.known;
@@ -64,7 +67,7 @@ impl Asked {
             Change::ReloadBroken => {
                 let broken = Wanted { version: before.version + 1_000_000, ..before.clone() };
                 stage.write(app, &broken, true);
-                code = 9;
+                codes = &[9];
                 vec!["reload".into(), stage.file(app)]
             }
             Change::Scale(instances) => {
@@ -73,9 +76,14 @@ impl Asked {
             }
             Change::Rotate => vec!["flush".into(), app.into(), "--rotate".into()],
             Change::Save => vec!["save".into()],
+            Change::Upgrade => {
+                codes = &[0, 9];
+                let to = stage.other_program().display().to_string();
+                ["daemon", "upgrade", "--to", &to].map(str::to_owned).into()
+            }
         };
         let args = words.into_iter().chain(["-q".to_owned()]).collect();
-        Asked { app, change, args, after, code }
+        Asked { app, change, args, after, codes }
     }
 
     /// It has ended: hold the exit code, the app and the events against what was asked.
@@ -98,12 +106,13 @@ impl Asked {
     /// What is not so.
     pub(crate) fn settle(&self, stage: &mut Stage, said: &Output) -> Result<(), String> {
         let asked = self.args.join(" ");
-        if said.code != self.code {
+        if !self.codes.contains(&said.code) {
             let Output { code, stdout, stderr } = said;
-            return Err(format!(
-                "`{asked}` ended with {code}, not {}: {stdout}{stderr}",
-                self.code
-            ));
+            let codes = self.codes;
+            return Err(format!("`{asked}` ended with {code}, not {codes:?}: {stdout}{stderr}"));
+        }
+        if self.change == Change::Upgrade && said.code == 0 {
+            stage.programs.swap(0, 1);
         }
         stage.wanted.insert(self.app, self.after.clone());
         stage.check(self.app).map_err(|why| format!("`{asked}` ended well, but {why}"))
@@ -134,6 +143,12 @@ impl Asked {
             Change::ReloadBroken => exactly("rolled_back", 1).and(exactly("reloaded", 0)),
             Change::Scale(_) => exactly("scale", 1),
             Change::Rotate | Change::Save => Ok(()),
+            Change::Upgrade => {
+                let serves = &stage.programs[0];
+                let done = usize::from(self.args.contains(&serves.display().to_string()));
+                let said = exactly("upgraded", done).and(exactly("rolled_back", 1 - done));
+                said.and(stage.is_run_by(serves))
+            }
         }
     }
 }

@@ -37,6 +37,12 @@ impl Told {
         self.events.last().map_or(0, |event| number(event, "id"))
     }
 
+    /// Those of no app after a number.
+    pub(crate) fn of_nobody(&self, since: u64) -> Vec<Value> {
+        let of_none = |event: &&Value| event["app"].is_null() && number(event, "id") > since;
+        self.events.iter().filter(of_none).cloned().collect()
+    }
+
     /// Those of an app after a number.
     pub(crate) fn of(&self, app: &str, since: u64) -> Vec<Value> {
         let of_it = |event: &&Value| event["app"] == app && number(event, "id") > since;

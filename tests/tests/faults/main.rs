@@ -43,7 +43,12 @@ fn main() -> ExitCode {
         let points = number(&args, "--points").unwrap_or(POINTS);
         let points = usize::try_from(points).ok().filter(|_| !given("--all"));
         let name = "a death at every system call";
-        results.push(report(name, seed, || sweep::run(seed, points, HALTS)));
+        let only = sweep::Only {
+            change: value(&args, "--only"),
+            victim: value(&args, "--victim"),
+            at: number(&args, "--at"),
+        };
+        results.push(report(name, seed, || sweep::run(seed, points, HALTS, &only)));
     }
     let failed = results.iter().filter(|passed| !**passed).count();
     let (passed, verdict) = (results.len() - failed, if failed == 0 { "ok" } else { "FAILED" });
@@ -71,8 +76,12 @@ pub(crate) fn attempt<T>(run: impl FnOnce() -> Result<T, String>) -> Result<T, S
 }
 
 fn number(args: &[String], word: &str) -> Option<u64> {
+    value(args, word)?.replace('_', "").parse().ok()
+}
+
+fn value<'a>(args: &'a [String], word: &str) -> Option<&'a str> {
     let at = args.iter().position(|arg| arg == word)?;
-    args.get(at + 1)?.replace('_', "").parse().ok()
+    args.get(at + 1).map(String::as_str)
 }
 
 fn fresh_seed() -> u64 {

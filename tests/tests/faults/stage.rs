@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     /// Where `web` is asked.
     pub(crate) port: u16,
     pub(crate) wanted: BTreeMap<&'static str, Wanted>,
+    /// The program that runs, and the one that may take its place.
+    pub(crate) programs: [PathBuf; 2],
 }
 
 /// Serves requests and writes numbered lines; replaced without a lost request.
@@ -46,7 +48,10 @@ const KEEP_ALL: &str = "log = { keep = 10000, total = \"8G\" }";
 impl Stage {
     /// The four apps, started. `mortal` = with the one that exits all the time.
     pub(crate) fn start(mortal: bool) -> Stage {
-        let mut stage = Stage { home: Home::new(), port: free_port(), wanted: BTreeMap::new() };
+        let home = Home::new();
+        let programs = [program("nexusctl"), home.project().join("another-nexusctl")];
+        std::fs::copy(&programs[0], &programs[1]).unwrap();
+        let mut stage = Stage { home, port: free_port(), wanted: BTreeMap::new(), programs };
         let apps = [(WEB, 2), (TALK, 1), (CHURN, 2), (MORTAL, 2)];
         for (name, instances) in apps.into_iter().filter(|(name, _)| mortal || *name != MORTAL) {
             std::fs::create_dir_all(stage.truth(name)).unwrap();
@@ -182,6 +187,38 @@ impl Stage {
         Some(Pair { nexusd: Process(pid("pid")?), keeper: Process(pid("keeper_pid")?) })
     }
 
+    /// The program that may take the place of the one that runs.
+    pub(crate) fn other_program(&self) -> &Path {
+        &self.programs[1]
+    }
+
+    /// Whether both of the pair run this program, after waiting for one that is on its way.
+    ///
+    /// # Errors
+    /// Which they run.
+    pub(crate) fn is_run_by(&self, program: &Path) -> Result<(), String> {
+        let program = std::fs::canonicalize(program).map_err(|error| error.to_string())?;
+        let mut last = String::new();
+        let mut all_do = || {
+            let pair = self.pair()?;
+            let exe = |process: Process| std::fs::read_link(format!("/proc/{}/exe", process.0));
+            let run = [exe(pair.keeper), exe(pair.nexusd)];
+            last = format!("{pair:?} run {run:?}, not {}", program.display());
+            // One that has given way, and is still there, would want its place back.
+            let all = self.home.processes();
+            let is_nexusd = |one: &&Process| one.comm().as_deref() == Some("nexusd");
+            let nexusds: Vec<&Process> = all.iter().filter(is_nexusd).collect();
+            last.push_str(&format!("; {nexusds:?}"));
+            (run.iter().all(|run| run.as_ref().is_ok_and(|run| *run == program))
+                && nexusds == [&pair.nexusd])
+            .then_some(())
+        };
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait_for(SETTLED, "the program", &mut all_do);
+        }));
+        found.map_err(|_| last)
+    }
+
     /// All lines of an app in its log files, rotated ones too and those of instances that are gone,
     /// against what its workers wrote down.
     pub(crate) fn lines(&self, app: &str) -> Result<u64, String> {
@@ -217,7 +254,9 @@ impl Stage {
 impl Stage {
     /// Copy what the daemon wrote of itself, before the home is gone. Where it is.
     pub(crate) fn evidence(&self) -> String {
-        let kept = std::env::temp_dir().join(format!("nexus-faults-{}", std::process::id()));
+        let name = self.home.project().parent().and_then(Path::file_name).map(PathBuf::from);
+        let name = name.unwrap_or_default().display().to_string();
+        let kept = std::env::temp_dir().join(format!("nexus-faults-{name}"));
         let (from, to) = (self.home.path(), kept.display().to_string());
         let mut copy = std::process::Command::new("cp");
         copy.arg("-r").arg(from.join("nexusd.log")).arg(from.join("state"));

@@ -11,7 +11,7 @@ use crate::chance::Chance;
 use crate::change::{Asked, Change};
 use crate::journal::Told;
 use crate::stage::{CHURN, Stage, TALK, WEB};
-use crate::trap::{Blow, Caught, Trap};
+use crate::trap::{Blow, Caught, Prey, Trap};
 
 /// The longest that we wait for a successor; one that hangs is replaced after ten seconds.
 const SUCCESSOR_MAX: Duration = Duration::from_secs(30);
@@ -25,6 +25,8 @@ const LIFE: usize = 100;
 enum Victim {
     Keeper,
     Nexusd,
+    /// The nexusd that an upgrade brings.
+    NewNexusd,
 }
 
 /// One instant: the `at`-th system call of the victim after a change was asked for.
@@ -48,23 +50,49 @@ const CHANGES: &[(&str, Change)] = &[
     (WEB, Change::ReloadBroken),
     (TALK, Change::Rotate),
     (TALK, Change::Save),
+    (TALK, Change::Upgrade),
 ];
+
+/// Points that are tried every time: there something was found once.
+const FOUND: &[(Victim, Change, usize)] = &[(Victim::NewNexusd, Change::Upgrade, 1)];
+
+/// Which points, where not all are meant: by the names that a failure tells.
+#[derive(Default)]
+pub(crate) struct Only<'a> {
+    pub(crate) change: Option<&'a str>,
+    pub(crate) victim: Option<&'a str>,
+    pub(crate) at: Option<u64>,
+}
+
+impl Only<'_> {
+    fn is(&self, point: &Point) -> bool {
+        self.victim.is_none_or(|victim| format!("{:?}", point.victim) == victim)
+            && self.at.is_none_or(|at| point.at as u64 == at)
+    }
+}
 
 /// Try so many points, drawn by the seed, or all; and halt instead of kill at so many.
 ///
 /// # Errors
 /// What did not hold, point by point.
-pub(crate) fn run(seed: u64, points: Option<usize>, halts: usize) -> Result<String, String> {
+pub(crate) fn run(
+    seed: u64,
+    points: Option<usize>,
+    halts: usize,
+    only: &Only<'_>,
+) -> Result<String, String> {
     let mut chance = Chance::new(seed);
-    let counts = count()?;
+    let counts = count(only.change)?;
     let mut all = every(&counts);
+    all.retain(|point| only.is(point));
     let whole = all.len();
-    let mut chosen = Vec::new();
+    let found = |point: &Point| FOUND.contains(&(point.victim, point.change, point.at));
+    let mut chosen: Vec<Point> = all.extract_if(.., |point| found(point)).collect();
     while !all.is_empty() && points.is_none_or(|points| chosen.len() < points) {
         let index = if points.is_some() { chance.below(all.len()) } else { 0 };
         chosen.push(all.remove(index));
     }
-    for point in chosen.iter().take(halts).copied().collect::<Vec<_>>() {
+    for point in chosen.iter().rev().take(halts).copied().collect::<Vec<_>>() {
         chosen.push(Point { blow: Blow::Halt, ..point });
     }
     let (mut hit, mut failures) = (0, Vec::new());
@@ -82,12 +110,18 @@ pub(crate) fn run(seed: u64, points: Option<usize>, halts: usize) -> Result<Stri
 }
 
 /// How many calls each victim makes in each change.
-fn count() -> Result<BTreeMap<(Victim, usize), usize>, String> {
+fn count(only: Option<&str>) -> Result<BTreeMap<(Victim, usize), usize>, String> {
     let mut stage = Stage::start(false);
     let mut told = Told::default();
     let mut counts = BTreeMap::new();
     for (index, &(app, change)) in CHANGES.iter().enumerate() {
-        for victim in [Victim::Keeper, Victim::Nexusd] {
+        if only.is_some_and(|only| format!("{change:?}") != only) {
+            continue;
+        }
+        for victim in [Victim::Keeper, Victim::Nexusd, Victim::NewNexusd] {
+            if victim == Victim::NewNexusd && change != Change::Upgrade {
+                continue;
+            }
             let point = Point { victim, app, change, at: 0, blow: Blow::Count };
             counts.insert((victim, index), attack(&mut stage, &mut told, point)?.calls);
         }
@@ -134,13 +168,15 @@ fn attack(stage: &mut Stage, told: &mut Told, point: Point) -> Result<Caught, St
     told.read(stage)?;
     let since = told.last();
     let pair = wait_for(SUCCESSOR_MAX, "the pair", || stage.pair());
-    let victim = match point.victim {
-        Victim::Keeper => pair.keeper,
-        Victim::Nexusd => pair.nexusd,
+    let prey = match point.victim {
+        Victim::Keeper => Prey::Itself(pair.keeper),
+        Victim::Nexusd => Prey::Itself(pair.nexusd),
+        Victim::NewNexusd => Prey::ChildOf(pair.keeper),
     };
+    let serving = [WEB, TALK].map(|app| stage.home.known(app).identity());
     let asked = Asked::of(stage, point.app, change);
     let args: Vec<&str> = asked.args.iter().map(String::as_str).collect();
-    let trap = Trap::set(victim, point.at, point.blow);
+    let trap = Trap::set(prey, point.at, point.blow);
     let said = stage.home.ctl(&args);
     if point.blow == Blow::Halt {
         // It was in nobody's way, perhaps: somebody has to ask for something that it does.
@@ -149,17 +185,28 @@ fn attack(stage: &mut Stage, told: &mut Told, point: Point) -> Result<Caught, St
     let caught = trap.end()?;
     wait_for(SUCCESSOR_MAX, "a whole pair", || {
         let now = stage.pair()?;
-        let replaced = now.nexusd != victim && now.keeper != victim;
+        let replaced = now.nexusd.0 != caught.pid && now.keeper.0 != caught.pid;
         (replaced || caught.hit.is_none() || point.blow == Blow::Halt).then_some(())
     });
     told.read(stage)?;
-    let events = told.of(point.app, since);
+    let is_upgrade = point.change == Change::Upgrade;
+    let events = if is_upgrade { told.of_nobody(since) } else { told.of(point.app, since) };
     asked.judge(stage, &said, &events).map_err(|why| format!("{caught:?}: {why}"))?;
+    if is_upgrade {
+        let now = [WEB, TALK].map(|app| stage.home.known(app).identity());
+        if now != serving {
+            return Err(format!("{caught:?}: {serving:?} were there before, {now:?} are now"));
+        }
+    }
     Ok(caught)
 }
 
 /// Bring the app to where the change makes sense; the change with its number, if it has one.
 fn prepare(stage: &mut Stage, app: &'static str, change: Change) -> Result<Change, String> {
+    // It is possible always.
+    if change == Change::Upgrade {
+        return Ok(change);
+    }
     let first = stage.possible(app);
     let possible = |stage: &Stage| {
         let same = std::mem::discriminant(&change);

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use nexus_tests::Process;
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -18,6 +19,13 @@ use nix::unistd::Pid;
 
 /// Between two looks at a process that is in no system call that we wait for.
 const LOOK: Duration = Duration::from_micros(50);
+
+/// What is asked of the kernel about a process whose calls are counted, and about one whose child
+/// is awaited. A program that it executes is told as any call.
+const CALLS: ptrace::Options = ptrace::Options::PTRACE_O_TRACESYSGOOD;
+const FORKS: ptrace::Options = ptrace::Options::PTRACE_O_TRACEFORK
+    .union(ptrace::Options::PTRACE_O_TRACEVFORK)
+    .union(ptrace::Options::PTRACE_O_TRACECLONE);
 
 /// What is done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +45,17 @@ pub(crate) struct Caught {
     pub(crate) calls: usize,
     /// The number of the one at which it was hit; `None` = it made fewer.
     pub(crate) hit: Option<u64>,
+    /// Who it was; 0 = the child whose calls were to be counted never came.
+    pub(crate) pid: i32,
+}
+
+/// Whose calls are counted.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Prey {
+    /// This process, also once it has executed another program.
+    Itself(Process),
+    /// The next child of this process, from its first call on.
+    ChildOf(Process),
 }
 
 /// A process whose calls are counted, by a thread of ours.
@@ -46,17 +65,30 @@ pub(crate) struct Trap {
 }
 
 impl Trap {
-    /// From here on its calls count; the blow comes at call `at`.
-    pub(crate) fn set(victim: Process, at: usize, blow: Blow) -> Trap {
+    /// From here on the calls count; the blow comes at call `at`.
+    pub(crate) fn set(prey: Prey, at: usize, blow: Blow) -> Trap {
         let end = Arc::new(AtomicBool::new(false));
         let (told, set) = std::sync::mpsc::channel();
-        let pid = Pid::from_raw(victim.0);
         let over = Arc::clone(&end);
         let thread = std::thread::spawn(move || {
-            ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACESYSGOOD)?;
-            ptrace::interrupt(pid)?;
-            let _nobody = told.send(());
             let mut caught = Caught::default();
+            let pid = match prey {
+                Prey::Itself(victim) => {
+                    let pid = Pid::from_raw(victim.0);
+                    ptrace::seize(pid, CALLS)?;
+                    ptrace::interrupt(pid)?;
+                    let _nobody = told.send(());
+                    Some(pid)
+                }
+                Prey::ChildOf(parent) => {
+                    let pid = Pid::from_raw(parent.0);
+                    ptrace::seize(pid, FORKS)?;
+                    let _nobody = told.send(());
+                    await_child(pid, &over)?
+                }
+            };
+            let Some(pid) = pid else { return Ok(caught) };
+            caught.pid = pid.as_raw();
             match watch(pid, at, blow, &over, &mut caught) {
                 // Dead between two of our own calls.
                 Ok(()) | Err(Errno::ESRCH | Errno::ECHILD) => Ok(caught),
@@ -76,6 +108,37 @@ impl Trap {
             Err(_) => Err("the tracing thread panicked".into()),
         }
     }
+}
+
+/// The next child of a process that is seized; `None` = it was over before there was one.
+fn await_child(parent: Pid, over: &AtomicBool) -> Result<Option<Pid>, Errno> {
+    let mut leaving = false;
+    let child = loop {
+        match waitpid(parent, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::StillAlive) => {
+                if over.load(Ordering::Relaxed) && !leaving {
+                    leaving = true;
+                    ptrace::interrupt(parent)?;
+                }
+                std::thread::sleep(LOOK);
+            }
+            Ok(WaitStatus::PtraceEvent(_, _, event)) if event != libc::PTRACE_EVENT_STOP => {
+                let child = ptrace::getevent(parent)?;
+                break Pid::from_raw(i32::try_from(child).map_err(|_| Errno::ERANGE)?);
+            }
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Ok(None),
+            Ok(_) if leaving => return ptrace::detach(parent, None).map(|()| None),
+            Ok(WaitStatus::Stopped(_, signal)) => ptrace::cont(parent, signal)?,
+            Ok(_) => ptrace::cont(parent, None)?,
+            Err(errno) => return Err(errno),
+        }
+    };
+    ptrace::detach(parent, None)?;
+    // It has not made a call yet.
+    waitpid(child, Some(WaitPidFlag::__WALL))?;
+    ptrace::setoptions(child, CALLS)?;
+    resume(child, None)?;
+    Ok(Some(child))
 }
 
 fn watch(

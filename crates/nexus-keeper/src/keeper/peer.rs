@@ -164,7 +164,6 @@ impl Keeper {
             process::Forked::Parent(pid, pidfd) => {
                 let pidfd = files::lift(pidfd)?;
                 self.peer = Some(Peer::new(pid, ours, pidfd, &self.epoll));
-                self.outgoing = None;
                 Ok(())
             }
         }
@@ -241,6 +240,14 @@ impl Keeper {
         self.arena.count_nexusd_restart();
         self.expect_successors();
         self.start_nexusd();
+    }
+
+    /// The nexusd that gave way is of no use any more. The one in its place ends it, unless it was
+    /// killed before; it would end us at its deadline.
+    pub(super) fn end_outgoing(&mut self) {
+        if let Some(outgoing) = self.outgoing.take() {
+            outgoing.kill();
+        }
     }
 
     /// A client has connected to the control socket: in a while, look whether it was accepted.

@@ -150,6 +150,9 @@ impl Keeper {
     /// A nexusd of our own program decides from here on.
     pub(super) fn upgrade_is_done(&mut self) {
         let outgoing = self.peer.as_ref().is_some_and(|peer| peer.outgoing);
+        if !outgoing {
+            self.end_outgoing();
+        }
         if outgoing || self.arena.upgrade().is_none_or(|upgrade| upgrade.step != Step::Nexusd) {
             return;
         }
@@ -207,6 +210,7 @@ impl Keeper {
     /// Execute the old program again. There is no nexusd: the old program starts one. Comes back
     /// only where that cannot be done, with what there is.
     fn go_back(&mut self, undone: Undone) {
+        self.end_outgoing();
         if let Upgrading::Trial(trial) = &self.upgrading {
             let error = self.become_program(trial.old.as_raw_fd(), None, Some(undone));
             eprintln!("nexus-keeper: the old program cannot be executed: {error}");

@@ -97,6 +97,13 @@ impl Process {
         Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     }
 
+    /// The most of its memory that was ever resident, in bytes.
+    pub fn resident_peak(self) -> Option<u64> {
+        let status = self.read("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    }
+
     /// How many connections it has accepted on a port of IPv4, and has not closed.
     pub fn connections(self, port: u16) -> usize {
         let table = std::fs::read_to_string(format!("/proc/{}/net/tcp", self.0));

@@ -1,6 +1,6 @@
 //! A worker that does what its arguments say, in their order, then waits to be told to stop.
 //!
-//! `--dump FILE` · `--err N` · `--long BYTES` · `--lines MICROSECONDS --truth DIR` · `--serve` ·
+//! `--dump FILE` · `--err N` · `--long BYTES` · `--flood MIB` · `--lines MICROSECONDS --truth DIR` · `--serve` ·
 //! `--drain` · `--tree DIR` · `--bare-tree DIR` · `--hold BYTES` · `--child-holds BYTES` · `--spin` ·
 //! `--deaf` · `--ready-after MS` · `--exit-after MS --code N` · `--mortal DIR`
 
@@ -59,6 +59,7 @@ fn carry_out(order: &[String], asked: &BTreeMap<String, String>) -> io::Result<u
             "--dump" => dump(&path("--dump"))?,
             "--err" => (0..number("--err")).for_each(|line| eprintln!("complaint {line}")),
             "--long" => long_line(number("--long"))?,
+            "--flood" => flood(number("--flood"))?,
             "--lines" => lines(Duration::from_micros(number("--lines")), &path("--truth"))?,
             "--serve" => {
                 let drains = asked.contains_key("--drain");
@@ -137,6 +138,23 @@ fn long_line(bytes: u64) -> io::Result<()> {
     }
     out.write_all(b"\n")?;
     out.flush()
+}
+
+/// So many MiB of numbered lines of 1 KiB, as fast as they are taken.
+fn flood(mebibytes: u64) -> io::Result<()> {
+    const LINE: usize = 1024;
+    let mut out = io::stdout().lock();
+    let mut lines = vec![b'.'; 1024 * LINE];
+    for mebibyte in 0..mebibytes {
+        for (number, line) in (mebibyte * 1024..).zip(lines.chunks_exact_mut(LINE)) {
+            line[LINE - 1] = b'\n';
+            write!(&mut line[..16], "F {number:>13}")?;
+        }
+        // Past the buffer of the standard output, which would look for ends of lines.
+        out.flush()?;
+        fs::File::from(std::os::fd::AsFd::as_fd(&out).try_clone_to_owned()?).write_all(&lines)?;
+    }
+    Ok(())
 }
 
 /// Numbered lines for ever. After each that was written whole, its number goes into a file of the

@@ -66,27 +66,6 @@ fn a_log_file_that_was_truncated_goes_on_without_a_hole() {
 }
 
 #[test]
-fn a_line_of_ten_megabytes_is_kept_whole_and_shown_bounded() {
-    // Below the size at which a file is rotated by default.
-    const LONG: u64 = 10_000_000;
-    let home = Home::new();
-    let args = ["--long", &LONG.to_string(), "--ready-after", "0"];
-    let more = "ready = \"notify\"\nlog = { max_size = \"none\" }";
-    home.write("ecosystem.toml", &worker("long", &args, more));
-    home.ctl(&["start"]).ok();
-    let log = home.path().join("logs/long-out.log");
-    wait_for(PROMPT, "the line", || {
-        (std::fs::metadata(&log).ok()?.len() == LONG + 1).then_some(())
-    });
-    let daemon = home.daemon().unwrap();
-    let shown = home.ctl(&["logs", "long"]).ok().stdout;
-    assert_eq!(shown.lines().count(), 1);
-    // 1 MiB of it, and the prefix.
-    assert!(shown.len() < 1024 * 1024 + 256, "{} bytes are shown", shown.len());
-    assert!(daemon.resident().unwrap() < 64 << 20, "{:?}", daemon.resident());
-}
-
-#[test]
 fn a_last_line_without_an_end_is_shown() {
     let home = Home::new();
     let line = "printf 'no end'; exec sleep 1000";
@@ -96,24 +75,6 @@ fn a_last_line_without_an_end_is_shown() {
         let text = home.ctl(&["logs", "half"]).ok().stdout;
         text.contains("no end").then_some(())
     });
-}
-
-#[test]
-fn a_worker_that_writes_faster_than_anyone_reads_does_not_fill_memory() {
-    let home = Home::new();
-    home.write(
-        "ecosystem.toml",
-        &shell(
-            "flood",
-            "exec head -c 200000000 /dev/zero",
-            "autorestart = false\nready = \"delay:0s\"",
-        ),
-    );
-    home.ctl(&["start"]);
-    home.ctl(&["wait", "flood", "--for", "stopped"]).ok();
-    for process in [home.daemon().unwrap(), home.keeper().unwrap()] {
-        assert!(process.resident().unwrap() < 64 << 20, "{:?}", process.resident());
-    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod exec;
 mod fairness;
 mod farewell;
 mod figures;
+mod flooded;
 mod guide;
 mod health;
 mod hung;

@@ -8,7 +8,7 @@ use nexus_log::{LogFile, Query};
 use nexus_proto::{Snapshot, client};
 
 use super::sieve::{Sieve, Wanted};
-use super::{Printer, wanted};
+use super::{BATCH, Printer, wanted};
 use crate::cli::Logs;
 use crate::context::Context;
 use crate::log_files::{Source, of_fleet};
@@ -57,19 +57,19 @@ fn follow(mut printer: Printer, mut sieve: Sieve, sources: &[Source]) {
     let since = SystemTime::now().checked_sub(LATE);
     let query = Query { files, since, follow: true, ..Query::default() };
     let Ok(mut reader) = query.read() else { return };
-    let first: Vec<_> = reader.by_ref().map_while(Result::ok).collect();
-    let mut records = first;
-    let Ok(mut follow) = reader.follow() else { return };
-    loop {
-        for record in records {
-            sieve.take(record, |shown| printer.line(&shown));
-        }
-        if printer.flush().is_err() {
+    // What came meanwhile may be more than memory has.
+    for record in reader.by_ref().map_while(Result::ok) {
+        sieve.take(record, |shown| printer.line(&shown));
+        if printer.holds() > BATCH && printer.flush().is_err() {
             return;
         }
-        match follow.wait(None) {
-            Ok(more) => records = more,
-            Err(_) => return,
+    }
+    let Ok(mut follow) = reader.follow() else { return };
+    while printer.flush().is_ok()
+        && let Ok(records) = follow.wait(None)
+    {
+        for record in records {
+            sieve.take(record, |shown| printer.line(&shown));
         }
     }
 }

@@ -7,6 +7,7 @@ mod steps;
 mod suites;
 mod tally;
 mod targets;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ cargo xtask sim [SEEDS]   simulated lives of the core, in release; default 10000
 cargo xtask faults        random kills under load for a minute; --seed N, --seconds N, --kills N
 cargo xtask soak          the same for ten minutes
 cargo xtask sweep         a death at every system call of every change; --seed N --points N for some
+cargo xtask vm [PART]     in a virtual machine: Linux 6.1, its clock set, its power cut;
+                          parts: suites, clock, cuts; --seed N
 cargo xtask fuzz [TARGET] libFuzzer for a minute each; --seconds N (needs a C++ compiler)
 cargo xtask docs          write docs/CONFIGURATION.md from the tables of settings
 cargo xtask bench [PART]  measure, rewrite docs/BENCHMARKS.md; parts: goals, peers, size, recover,
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         ["fuzz", target, "--seconds", seconds] => fuzz::fuzz(Some(target), seconds.parse().ok()),
         ["sweep"] => steps::faults("sweep", &["--all"]),
         ["sweep", args @ ..] => steps::faults("sweep", args),
+        ["vm", args @ ..] => vm::vm(args),
         ["docs"] => docs::write(),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");

@@ -75,6 +75,28 @@ pub(crate) fn ensure_peers(dir: &Path) {
     }
 }
 
+/// What `cargo xtask vm` runs: program → package.
+const VM: &[(&str, &str)] = &[
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("mke2fs", "e2fsprogs"),
+    ("unshare", "util-linux"),
+    ("systemctl", "systemd"),
+];
+
+/// Bring what a machine of its own needs; only root can boot one.
+pub(crate) fn ensure_vm() -> Result<(), String> {
+    if !root() {
+        return Err("only root can boot the machine: it shows it this one's files".into());
+    }
+    let missing: Vec<&str> =
+        VM.iter().filter(|(program, _)| find(program).is_none()).map(|(_, name)| *name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    apt(&["update"])?;
+    apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
 fn missing() -> Vec<&'static str> {
     NEEDED.iter().filter(|(program, _)| find(program).is_none()).map(|(_, name)| *name).collect()
 }
@@ -93,7 +115,8 @@ fn root() -> bool {
     }) == 0
 }
 
-fn apt(args: &[&str]) -> Result<(), String> {
+/// Run apt-get, which says little.
+pub(crate) fn apt(args: &[&str]) -> Result<(), String> {
     let status = Command::new("apt-get")
         .args(["-qq", "-o", "DPkg::Lock::Timeout=120"])
         .args(args)

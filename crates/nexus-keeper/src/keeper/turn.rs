@@ -96,9 +96,11 @@ impl Keeper {
         if reap {
             self.reap_strays();
         }
-        self.run_sweeps();
         let now = sys::now_ms();
+        // Before the sweeps: whoever is given up has a tree that must be looked for, and on a
+        // kernel that tells nothing more of it no other event may ever come.
         self.give_up_unsure(now);
+        self.run_sweeps();
         self.respawn_due(now);
         self.nexusd_if_due(now);
         self.look_at_gates();

@@ -2,6 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
+
+use nexus_keeper::Ended;
 
 /// Log bytes as the real nexusd moves them: pipe to file, nothing in between. Returns the bytes
 /// moved, 0 = nothing now.
@@ -28,4 +31,29 @@ pub(crate) fn pidfd(pid: i32) -> OwnedFd {
     assert!(fd >= 0);
     // SAFETY: just created, ours.
     unsafe { OwnedFd::from_raw_fd(fd as i32) }
+}
+
+/// The end of a child whose parent is not the keeper (any more) is told as it was where the kernel
+/// tells such ends to anybody (Linux 6.15), else perhaps as unknown.
+#[track_caller]
+pub(crate) fn assert_foreign(told: Ended, ended: Ended) {
+    let hidden = !tells_ends() && told == Ended::Unknown;
+    assert!(hidden || told == ended, "told as {told:?}, not {ended:?}");
+}
+
+/// Whether this kernel says how a process ended to who is not its parent: `PIDFD_GET_INFO` with
+/// `PIDFD_INFO_EXIT`.
+pub(crate) fn tells_ends() -> bool {
+    static TELLS: OnceLock<bool> = OnceLock::new();
+    *TELLS.get_or_init(|| {
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let pidfd = pidfd(child.id().cast_signed());
+        child.wait().unwrap();
+        // The kernel's `struct pidfd_info`, and what is asked of it.
+        let mut info = [1_u64 << 3, 0, 0, 0, 0, 0, 0, 0];
+        const GET_INFO: u64 = 3 << 30 | 64 << 16 | 0xFF << 8 | 11;
+        // SAFETY: the request says how long `info` is, and the kernel writes no more.
+        let done = unsafe { libc::ioctl(pidfd.as_raw_fd(), GET_INFO as _, &raw mut info) };
+        done == 0 && info[0] & 1 << 3 != 0
+    })
 }

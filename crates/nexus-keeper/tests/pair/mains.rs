@@ -95,5 +95,5 @@ fn never_read(puppet: &mut Puppet) {
     }
     has_not_ended(puppet);
     kill(new);
-    assert_eq!(puppet.ended(1), Ended::Signal(9));
+    kernel::assert_foreign(puppet.ended(1), Ended::Signal(9));
 }

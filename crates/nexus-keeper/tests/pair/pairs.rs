@@ -63,14 +63,14 @@ fn promotion_keeps_workers(puppet: &mut Puppet) {
     assert_eq!(held, expected);
     let fourth = puppet.handoff.children.iter().find(|kept| kept.child == 4).unwrap().state;
     match fourth {
-        KeptState::Exited { ended, .. } => assert_eq!(ended, Ended::Signal(9)),
-        KeptState::Alive => assert_eq!(puppet.ended(4), Ended::Signal(9)),
+        KeptState::Exited { ended, .. } => kernel::assert_foreign(ended, Ended::Signal(9)),
+        KeptState::Alive => kernel::assert_foreign(puppet.ended(4), Ended::Signal(9)),
         KeptState::Failed { .. } => panic!("{fourth:?}"),
     }
     kill(pids[0]);
-    assert_eq!(puppet.ended(1), Ended::Signal(9));
+    kernel::assert_foreign(puppet.ended(1), Ended::Signal(9));
     puppet.send(Order::Terminate { child: 2, signal: libc::SIGTERM, whole: false });
-    assert_eq!(puppet.ended(2), Ended::Code(5));
+    kernel::assert_foreign(puppet.ended(2), Ended::Code(5));
     assert!(is_alive(pids[2]));
     puppet.spawn(5);
     puppet.running(5);
@@ -138,7 +138,7 @@ fn trees_after_promotion(puppet: &mut Puppet) {
         puppet.kill_keeper_and_promote();
     }
     kill(puppet.handoff.children[0].pid);
-    assert_eq!(puppet.ended(1), Ended::Signal(9));
+    kernel::assert_foreign(puppet.ended(1), Ended::Signal(9));
     puppet.gone(1);
     assert!(marked(b"NEXUS_WORKER=home/app/0:1").is_empty());
 }
@@ -155,7 +155,7 @@ fn fresh_keeper(puppet: &mut Puppet) {
     assert_ne!(puppet.link().keeper_pid(), old);
     assert!(is_alive(pid));
     kill(pid);
-    assert_eq!(puppet.ended(1), Ended::Signal(9));
+    kernel::assert_foreign(puppet.ended(1), Ended::Signal(9));
     puppet.spawn(2);
     puppet.running(2);
     assert_eq!(puppet.life, 0, "nexusd is the same");
@@ -220,7 +220,7 @@ fn take(puppet: &mut Puppet) {
     assert!(puppet.link().held(HoldId(9)).is_none());
     puppet.send(Order::Terminate { child: 9, signal: libc::SIGTERM, whole: false });
     worker.wait().unwrap();
-    assert_eq!(puppet.ended(9), Ended::Signal(libc::SIGTERM));
+    kernel::assert_foreign(puppet.ended(9), Ended::Signal(libc::SIGTERM));
     puppet.gone(9);
     puppet.send(Order::Acknowledge { child: 9 });
     puppet.sync();

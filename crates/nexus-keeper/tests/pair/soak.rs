@@ -271,7 +271,9 @@ impl Brain {
             assert_eq!(got, expected, "lines of {child}");
             let ended =
                 if planned == 1_009 { "Signal(9)".into() } else { format!("Code({planned})") };
-            assert_eq!(exits.get(&child), Some(&ended), "exit of {child}");
+            let told = exits.get(&child);
+            let hidden = !kernel::tells_ends() && told.is_some_and(|told| told == "Unknown");
+            assert!(hidden || told == Some(&ended), "exit of {child}: {told:?}, not {ended}");
             lines += count;
             workers += 1;
         }

@@ -1,0 +1,135 @@
+//! One boot of the machine: QEMU, and beside it who shows it this machine's files.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use super::image::Image;
+
+/// Memory of the machine.
+const MEMORY: &str = "3G";
+/// Where QEMU's package has the file server.
+const FILE_SERVER: &str = "/usr/lib/qemu/virtiofsd";
+/// How long it may take to have its socket.
+const SOCKET: Duration = Duration::from_secs(20);
+
+/// A machine that runs. Dropping it is a power cut.
+pub(super) struct Guest {
+    machine: Child,
+    files: Child,
+    lines: Receiver<String>,
+}
+
+/// What comes of a machine.
+pub(super) enum Said {
+    /// A line of its step.
+    Line(String),
+    /// It is off.
+    Off,
+    /// Nothing within the time.
+    Nothing,
+}
+
+impl Guest {
+    /// Turn it on, with a script as its step.
+    pub(super) fn boot(image: &Image, script: &str) -> Result<Guest, String> {
+        let first_root = image.with_step(script)?;
+        let socket = image.dir.join("files.sock");
+        let files = serve_files(image, &socket)?;
+        let mut guest = Command::new("qemu-system-x86_64");
+        // No hardware help: what runs this may be a virtual machine itself.
+        guest.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEMORY]);
+        guest.args(["-nodefaults", "-nographic", "-no-reboot", "-nic", "none"]);
+        guest.arg("-kernel").arg(&image.kernel).arg("-initrd").arg(first_root);
+        guest.args(["-append", "console=ttyS0 quiet panic=-1"]);
+        guest.args(["-object", &format!("memory-backend-memfd,id=mem,size={MEMORY},share=on")]);
+        guest.args(["-numa", "node,memdev=mem"]);
+        guest.args(["-chardev", &format!("socket,id=files,path={}", socket.display())]);
+        guest.args(["-device", "vhost-user-fs-pci,chardev=files,tag=host"]);
+        // A flush of the machine is one of the file: what it was told is on disk, is.
+        let disk = format!("file={},if=virtio,format=raw,cache=writeback", image.disk.display());
+        guest.args(["-drive", &disk]);
+        guest.args(["-serial", &format!("file:{}", image.dir.join("console").display())]);
+        guest.args(["-serial", "stdio"]);
+        let started = guest.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut machine = started.map_err(|error| format!("qemu-system-x86_64: {error}"))?;
+        let (sender, lines) = channel();
+        if let Some(output) = machine.stdout.take() {
+            std::thread::spawn(move || {
+                let mut output = BufReader::new(output);
+                let mut line = Vec::new();
+                // Half a line, with which a power cut may end, is none.
+                while output.read_until(b'\n', &mut line).is_ok() && line.ends_with(b"\n") {
+                    let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                    line.clear();
+                    if sender.send(text).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        Ok(Guest { machine, files, lines })
+    }
+
+    /// The next line of its step.
+    pub(super) fn said(&self, within: Duration) -> Said {
+        match self.lines.recv_timeout(within) {
+            Ok(line) => Said::Line(line),
+            Err(RecvTimeoutError::Disconnected) => Said::Off,
+            Err(RecvTimeoutError::Timeout) => Said::Nothing,
+        }
+    }
+
+    /// Cut its power; what it had still said.
+    pub(super) fn cut(mut self) -> Vec<String> {
+        // It may have ended by itself.
+        let _ = self.machine.kill();
+        let _ = self.machine.wait();
+        self.lines.iter().collect()
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        for child in [&mut self.machine, &mut self.files] {
+            // Both may have ended by themselves.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Show this machine's files, and no other file system than its root, read-only: in a mount
+/// namespace of the server's own, so that nothing the machine does can reach them.
+fn serve_files(image: &Image, socket: &Path) -> Result<Child, String> {
+    let shown = image.dir.join("shown");
+    std::fs::create_dir_all(&shown).map_err(|error| format!("{}: {error}", shown.display()))?;
+    let _ = std::fs::remove_file(socket);
+    let log = image.dir.join("files.log");
+    let log = std::fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let errors = log.try_clone().map_err(|error| format!("dup: {error}"))?;
+    let mut server = Command::new("unshare");
+    server.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+    server.arg(
+        "mount --bind / \"$1\"; mount -o remount,bind,ro \"$1\"
+        exec \"$0\" --socket-path=\"$2\" -o source=\"$1\" -o cache=always -o sandbox=chroot",
+    );
+    server.arg(FILE_SERVER).arg(&shown).arg(socket);
+    let started = server.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
+    let mut server = started.map_err(|error| format!("unshare: {error}"))?;
+    let begin = Instant::now();
+    while !socket.exists() {
+        if let Ok(Some(status)) = server.try_wait() {
+            return Err(format!("{FILE_SERVER}: {status}, see files.log beside the image"));
+        }
+        if begin.elapsed() > SOCKET {
+            let _ = server.kill();
+            let _ = server.wait();
+            return Err(format!("{FILE_SERVER}: no socket within {} s", SOCKET.as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(server)
+}

@@ -12,6 +12,8 @@ use crate::targets::{TestTarget, Workspace, cargo, workspace};
 const SYSTEM: &str = "nexus-tests";
 /// The attacks on the pair, which take their time: a suite of their own, after all others.
 pub(crate) const FAULTS: &str = "faults";
+/// What runs inside a machine of its own only: `cargo xtask vm`.
+const VM: &str = "vm";
 /// Programs that the whole-system tests run.
 const PROGRAMS: &[&str] = &["nexusctl", "trading-api"];
 
@@ -88,8 +90,8 @@ pub(crate) fn build() -> Result<(), String> {
 fn plan(workspace: &Workspace) -> Vec<Suite> {
     let units =
         Run { args: ["--workspace", "--lib", "--bins"].map(str::to_owned).to_vec(), nextest: true };
-    let (faults, tests): (Vec<_>, Vec<_>) =
-        workspace.tests.iter().cloned().partition(|test| test.name == FAULTS);
+    let tests = workspace.tests.iter().filter(|test| test.name != VM).cloned();
+    let (faults, tests): (Vec<_>, Vec<_>) = tests.partition(|test| test.name == FAULTS);
     let mine = |packages: &[&str]| targets(&tests, |name| packages.contains(&name));
     let apart = ["nexus-core", "nexus-keeper", SYSTEM];
     let others = targets(&tests, |name| !apart.contains(&name));

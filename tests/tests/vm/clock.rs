@@ -122,7 +122,7 @@ pub(crate) fn run() -> String {
     }
     assert_eq!(home.known("web").pids(), pids);
     let numbers: Vec<u64> =
-        home.events("web").iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+        home.events("web").iter().map(|event| event["id"].as_u64().unwrap()).collect();
     assert!(numbers.is_sorted(), "{numbers:?}");
     format!("set nine times by up to two days; {} runs, no restart", apps.lines("ticks"))
 }

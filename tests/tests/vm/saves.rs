@@ -98,9 +98,8 @@ fn came_back(acknowledged: u64) -> u64 {
         if matches!(wanted, Wanted::Running(_)) {
             nexusctl(&["wait", app, "--for", "ready"]).ok();
         }
-        nexusctl(&["logs", app, "--nostream"]).ok();
+        nexusctl(&["logs", app]).ok();
     }
-    nexusctl(&["doctor"]);
     number
 }
 

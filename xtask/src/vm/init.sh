@@ -38,7 +38,6 @@ for u in systemd-udevd systemd-timesyncd systemd-logind systemd-networkd getty@t
     dbus cron ssh systemd-user-sessions systemd-update-utmp systemd-update-utmp-runlevel systemd-hwdb-update; do
     $b ln -sf /dev/null $U/$u.service
 done
-for u in getty.target systemd-ask-password-wall.path dbus.socket; do $b ln -sf /dev/null $U/$u; done
+for u in getty.target timers.target systemd-ask-password-wall.path dbus.socket; do $b ln -sf /dev/null $U/$u; done
 $b ip link set lo up
-$b hostname nexus-vm
 exec $b switch_root $R /usr/lib/systemd/systemd --unit=vm.target --log-target=console

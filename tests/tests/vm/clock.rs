@@ -124,5 +124,5 @@ pub(crate) fn run() -> String {
     let numbers: Vec<u64> =
         home.events("web").iter().map(|event| event["id"].as_u64().unwrap()).collect();
     assert!(numbers.is_sorted(), "{numbers:?}");
-    format!("set nine times by up to two days; {} runs, no restart", apps.lines("ticks"))
+    format!("set ten times by up to two days; {} runs, no restart", apps.lines("ticks"))
 }

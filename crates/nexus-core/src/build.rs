@@ -13,9 +13,6 @@ use crate::stop::Leaver;
 use crate::turn::{KILL_AGAIN_MIN, Turn};
 use crate::{fleet, goal, rollout, stray};
 
-/// A build that runs for longer is ended.
-pub const BUILD_TIMEOUT: Span = Span(30 * 60 * 1_000);
-
 /// Build the stored spec (`None`) or another one, which is stored if the build succeeds. A build
 /// of the same spec that runs already will do; one of another spec is overtaken.
 pub(crate) fn plan(turn: &mut Turn, name: &Name, change: Option<(Box<AppSpec>, u16)>, new: bool) {
@@ -74,14 +71,24 @@ pub(crate) fn begin_if_free(turn: &mut Turn, name: &Name) {
 /// The keeper has it.
 pub(crate) fn spawned(turn: &mut Turn, name: &Name, pid: Pid) {
     let now = turn.now;
+    let settle_at = now + patience(turn, name);
     turn.state.alter_build(name, |build| {
         if let Some(build) = build
             && let Phase::Spawning { child, .. } = build.phase
         {
-            let settle_at = now + BUILD_TIMEOUT;
             build.phase = Phase::Warming { child, pid, since: now, settle_at };
         }
     });
+}
+
+/// How long it may take, by the spec that it is for.
+pub(crate) fn patience(turn: &Turn, name: &Name) -> Span {
+    let app = turn.state.apps.get(name);
+    let spec = app.map(|app| {
+        let change = app.build.as_ref().and_then(|build| build.plan.change.as_ref());
+        change.map_or(&app.spec, |(spec, _)| spec)
+    });
+    spec.map_or(AppSpec::BUILD_TIMEOUT, |spec| spec.build_timeout)
 }
 
 /// Its main process is gone, or never was.
@@ -105,6 +112,10 @@ pub(crate) fn due(turn: &mut Turn, name: &Name) {
     let again_at = turn.now + KILL_AGAIN_MIN;
     let child = turn.state.alter_build(name, |build| {
         let build = build.as_mut()?;
+        if matches!(build.phase, Phase::Warming { .. }) {
+            // How it ends from here on is our doing.
+            build.exit = Some(Exit::NeverReady);
+        }
         match &mut build.phase {
             Phase::Warming { child, settle_at: at, .. }
             | Phase::Reaping { child, kill_at: at }

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::event::{Cause, OpId, Time};
 use crate::phase::Want;
 use crate::rollout::Wish;
+use crate::scale;
 use crate::turn::Turn;
 
 /// A change that comes so soon after a replacement may have been made by the new workers.
@@ -117,7 +118,7 @@ pub(crate) fn advance(turn: &mut Turn, name: &Name) {
 }
 
 /// Something is being done to it already, by us or by somebody else.
-fn is_busy(app: &App) -> bool {
+pub(crate) fn is_busy(app: &App) -> bool {
     let own = app.changes.called || app.changes.op.is_some();
     own || app.rollout.is_some() || app.build.is_some() || !app.waiting.is_empty()
 }
@@ -131,6 +132,7 @@ pub(crate) fn undertaken(turn: &mut Turn, op: OpId, name: &Name, cause: Cause) {
             });
         }
         Cause::Cron => {}
+        Cause::Load { from, to, .. } => return scale::follow(turn, op, name, from, to),
     }
     let wish = Wish { op, instance: None, change: None, parallel: 1, built: false };
     crate::ask::reload(turn, name, wish, false);

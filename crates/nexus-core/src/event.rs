@@ -128,6 +128,15 @@ pub enum Cause {
     Changed,
     /// A time of its `cron_restart` has come.
     Cron,
+    /// Its load asks for another number of workers.
+    Load {
+        /// How many there are.
+        from: u16,
+        /// How many there are to be.
+        to: u16,
+        /// What they use together, in percent of one CPU.
+        used: u64,
+    },
 }
 
 /// Everything that can happen.
@@ -178,6 +187,19 @@ pub enum Event {
         at: Time,
         /// Nothing of its tree was left when it went.
         tree_gone: bool,
+    },
+    /// The load of an app asks for another number of workers, as [`Load`](crate::Load) has judged. To
+    /// be told again for as long as that is true: at a bad moment (something else is being done to
+    /// the app, not all of its instances are up) it is ignored.
+    Loaded {
+        /// Whose.
+        app: Name,
+        /// How many there are.
+        from: u16,
+        /// How many there are to be.
+        to: u16,
+        /// What they use together, in percent of one CPU.
+        used: u64,
     },
     /// Another process of a child's tree is its main one from here on, as it says.
     Main {

@@ -28,6 +28,7 @@ mod fleet;
 mod goal;
 mod health;
 mod job;
+mod load;
 mod memory;
 mod phase;
 mod record;
@@ -50,7 +51,6 @@ mod worker;
 
 pub use action::{Action, Fact, Keep, Milestone, OnExit, Outcome, Purpose, Run, Why};
 pub use app::{App, Build, Counts};
-pub use build::BUILD_TIMEOUT;
 pub use changes::Changes;
 pub use event::{
     Ask, Breach, Cause, ChildId, Event, Exam, Exit, Failure, Limit, OpId, Pid, SlotId, SpawnError,
@@ -58,6 +58,7 @@ pub use event::{
 };
 pub use exam::Examiner;
 pub use health::{Beat, Pulse};
+pub use load::Load;
 pub use memory::{Allowed, Excess, is_near};
 pub use phase::{Next, Phase, Want, explain};
 pub use record::{

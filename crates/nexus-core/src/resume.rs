@@ -222,7 +222,7 @@ fn seat_build(turn: &mut Turn, name: &Name, mut held: Vec<Entry>) {
         dismiss(turn, older);
     }
     let Entry { child, pid, started_at: since, ended, .. } = newest;
-    let settle_at = since + build::BUILD_TIMEOUT;
+    let settle_at = since + build::patience(turn, name);
     turn.state.alter_build(name, |build| {
         if let Some(build) = build {
             build.phase = match pid {

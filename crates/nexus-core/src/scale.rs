@@ -2,13 +2,13 @@
 
 use nexus_spec::{Instances, Name};
 
-use crate::action::{Fact, Keep, Outcome};
-use crate::event::OpId;
+use crate::action::{Action, Fact, Keep, Outcome};
+use crate::event::{Cause, OpId};
 use crate::fleet::{self, Verb};
 use crate::phase::{Next, Want};
 use crate::record::Goal;
 use crate::turn::Turn;
-use crate::{build, goal, rollout};
+use crate::{build, changes, goal, rollout};
 
 /// Have `to` instances run, and let `op` wait for that. Those that stay keep their numbers and
 /// their workers.
@@ -17,7 +17,8 @@ pub(crate) fn scale(turn: &mut Turn, op: OpId, name: &Name, to: u16) {
     // The goal of undoing it is the number that was wanted, not the one that was there.
     let from = if app.counts.wanted == 0 { 0 } else { app.instances() };
     let slots = to.max(1);
-    if slots != app.instances() {
+    let follows_load = matches!(app.spec.instances, Instances::Auto(_));
+    if slots != app.instances() && !follows_load {
         app.spec.instances = Instances::Count(slots);
     }
     fleet::shrink_to(turn, name, slots);
@@ -37,6 +38,33 @@ pub(crate) fn scale(turn: &mut Turn, op: OpId, name: &Name, to: u16) {
         fleet::run(turn, name, None, Verb::Start);
     }
     goal::wait(turn, name, None, op, Goal::Scaled { from }, needs_build);
+}
+
+/// The load of an app asks for another number of workers.
+pub(crate) fn loaded(turn: &mut Turn, name: &Name, from: u16, to: u16, used: u64) {
+    if may_follow(turn, name, from, to) {
+        turn.act(Action::Undertake { app: name.clone(), cause: Cause::Load { from, to, used } });
+    }
+}
+
+/// The operation has begun in which the number follows the load.
+pub(crate) fn follow(turn: &mut Turn, op: OpId, name: &Name, from: u16, to: u16) {
+    if may_follow(turn, name, from, to) {
+        scale(turn, op, name, to);
+    } else {
+        turn.reply(op, name, Outcome::Superseded);
+    }
+}
+
+/// All of its instances are up, and nothing else is being done to it.
+fn may_follow(turn: &Turn, name: &Name, from: u16, to: u16) -> bool {
+    let Some(app) = turn.state.apps.get(name) else { return false };
+    let Instances::Auto(rule) = app.spec.instances else { return false };
+    app.instances() == from
+        && rule.allowed(to) == to
+        && app.is_up(None)
+        && app.leaving == 0
+        && !changes::is_busy(app)
 }
 
 /// Call an operation off.

@@ -6,7 +6,7 @@ use crate::phase::{Next, Phase, Want};
 use crate::state::{Seat, State};
 use crate::stop::Leaver;
 use crate::turn::Turn;
-use crate::{ask, breach, build, changes, exam, job, stray, successor, worker};
+use crate::{ask, breach, build, changes, exam, job, scale, stray, successor, worker};
 
 /// Decide. Reads nothing but its arguments: the same state, moment and event always give the same
 /// answer.
@@ -35,6 +35,7 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
             }
             Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
         },
+        Event::Loaded { app, from, to, used } => scale::loaded(&mut turn, &app, from, to, used),
         Event::Main { child, pid } => led_by(&mut turn, child, pid),
         Event::Ready { child } => match seat(&turn, child) {
             Some(Seat::Successor(name, instance)) => {

@@ -22,7 +22,7 @@ pub use op::{
     Switch, Target, UpgradeDaemon, Verdict,
 };
 pub use problem::{Code, Problem};
-pub use rollout::{RolloutView, VersionView};
+pub use rollout::{RolloutView, ScalingView, VersionView};
 pub use snapshot::{
     AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, TimesView,
     Trouble, WatchView,

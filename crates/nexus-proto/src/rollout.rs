@@ -21,6 +21,18 @@ pub struct RolloutView {
     pub operation: Option<String>,
 }
 
+/// A number of instances that follows their load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ScalingView {
+    /// At least so many.
+    pub min: u16,
+    /// At most so many.
+    pub max: u16,
+    /// What each is to use on the average: 100 = one CPU, all the time.
+    pub target_cpu_percent: u16,
+}
+
 /// A configuration that an app has had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -9,7 +9,7 @@ use nexus_spec::{Door, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::actor::Actor;
-use crate::rollout::{RolloutView, VersionView};
+use crate::rollout::{RolloutView, ScalingView, VersionView};
 
 /// Everything that a view can show, at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,6 +121,9 @@ pub struct AppView {
     /// What it can be rolled back to, the newest first.
     #[serde(default)]
     pub versions: Vec<VersionView>,
+    /// How the number of instances follows their load; `null` = it does not.
+    #[serde(default)]
+    pub scaling: Option<ScalingView>,
     /// The reload that is under way.
     #[serde(default)]
     pub rollout: Option<RolloutView>,

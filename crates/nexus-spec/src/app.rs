@@ -58,6 +58,9 @@ pub struct AppSpec {
     /// A shell command run once, before the first start; its failure changes nothing; default
     /// none.
     pub build: Option<String>,
+    /// A build that runs for longer is ended, and has failed; default 30 m.
+    #[serde(default = "build_timeout")]
+    pub build_timeout: Span,
     /// Whose rights the workers have; default the daemon's.
     pub run_as: RunAs,
     /// Where output goes, in which form, and how much of it is kept.
@@ -155,6 +158,11 @@ pub enum Stdin {
     Pipe,
 }
 
+/// For what was stored before it could be said.
+fn build_timeout() -> Span {
+    AppSpec::BUILD_TIMEOUT
+}
+
 impl AppSpec {
     /// The namespace of an app that names none.
     pub const NAMESPACE: &'static str = "default";
@@ -162,6 +170,8 @@ impl AppSpec {
     pub const INSTANCE_VAR: &'static str = "NODE_APP_INSTANCE";
     /// The `ready_timeout` of an app that names none.
     pub const READY_TIMEOUT: Span = Span(30_000);
+    /// The `build_timeout` of an app that names none.
+    pub const BUILD_TIMEOUT: Span = Span(30 * 60 * 1_000);
 
     /// Whether the value of a variable of the app's must not be shown, by its name, or since it is
     /// an address with a password in it. What comes from `env_file` or `secrets` is secret as well,
@@ -203,6 +213,7 @@ impl AppSpec {
             listen: Vec::new(),
             ready: Ready::default(),
             ready_timeout: AppSpec::READY_TIMEOUT,
+            build_timeout: AppSpec::BUILD_TIMEOUT,
             build: None,
             run_as: RunAs::default(),
             log: LogFiles::default(),

@@ -43,6 +43,7 @@ impl Options {
             ready: self.ready.clone(),
             ready_timeout: self.ready_timeout.unwrap_or(AppSpec::READY_TIMEOUT),
             build: self.build.clone(),
+            build_timeout: self.build_timeout.unwrap_or(AppSpec::BUILD_TIMEOUT),
             run_as: self.run_as.clone(),
             log: self.log_files(&cwd),
             door: self.door,

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::span::Span;
+
 /// How many workers, as written; the daemon resolves it against its own CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -14,6 +16,35 @@ pub enum Instances {
     Max,
     /// One per CPU but so many; at least one remains.
     AllBut(u16),
+    /// As many as their load asks for.
+    Auto(Autoscale),
+}
+
+/// How many workers follow their load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Autoscale {
+    /// `min`: at least so many; 1 at the least.
+    pub min: u16,
+    /// `max`: at most so many.
+    pub max: u16,
+    /// `target_cpu`: what each is to use on the average, in percent of one CPU.
+    pub target_cpu: u16,
+    /// `up_after`: more than that for so long, and there are more of them; default 5 s.
+    pub up_after: Span,
+    /// `down_after`: less for so long, and there is one fewer; default 1 m.
+    pub down_after: Span,
+}
+
+impl Autoscale {
+    /// `up_after`, where nothing is said.
+    pub const UP_AFTER: Span = Span(5_000);
+    /// `down_after`, where nothing is said.
+    pub const DOWN_AFTER: Span = Span(60_000);
+
+    /// The number nearest to this one that it allows.
+    pub fn allowed(&self, instances: u16) -> u16 {
+        instances.clamp(self.min, self.max)
+    }
 }
 
 impl Instances {
@@ -56,13 +87,14 @@ impl Default for Instances {
     }
 }
 
-/// As [`Instances::parse`] reads it. All but none is `max`.
+/// As [`Instances::parse`] reads it, but for those that follow their load. All but none is `max`.
 impl fmt::Display for Instances {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Instances::Count(count) => write!(f, "{count}"),
             Instances::Max | Instances::AllBut(0) => f.write_str("max"),
             Instances::AllBut(count) => write!(f, "-{count}"),
+            Instances::Auto(rule) => write!(f, "{} to {}", rule.min, rule.max),
         }
     }
 }

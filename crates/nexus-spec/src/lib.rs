@@ -52,7 +52,7 @@ pub use door::Door;
 pub use dotenv::{DOTENV_MAX, DotenvFlaw, Variables, dotenv};
 pub use environment::{Inherit, Pattern, Source};
 pub use flaw::{Bytes, Code, Flaw, Flaws, Place, Related};
-pub use instances::Instances;
+pub use instances::{Autoscale, Instances};
 pub use limits::{Bound, Limits, Rlimit};
 pub use listen::Listen;
 pub use log::{LogFiles, LogFormat, OnFull};

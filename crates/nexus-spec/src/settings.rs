@@ -3,6 +3,7 @@
 //! A row is all there is to know of a key. The walk over a file, the flags of the command line,
 //! the suggestions, the writer and the reference page all read the same rows.
 
+mod autoscale;
 mod daemon;
 mod environment;
 mod later_ours;

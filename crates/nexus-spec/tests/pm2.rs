@@ -260,6 +260,26 @@ fn broken(file: &str, text: &str) -> String {
 }
 
 #[test]
+fn instances_that_follow_their_load_are_written_alike_everywhere() {
+    let toml = "[[apps]]\nname = 'a'\nscript = 'a'\n\
+                instances = { min = 2, max = 8, target_cpu = 70, down_after = '5m' }";
+    let json = "{ apps: [{ name: 'a', script: 'a', instances: { min: 2, max: 8, target_cpu: 70, \
+                down_after: '5m' } }] }";
+    let yaml = "apps:\n  - name: a\n    script: a\n    instances: {min: 2, max: 8, \
+                target_cpu: 70, down_after: 5m}";
+    let rule = nexus_spec::Autoscale {
+        min: 2,
+        max: 8,
+        target_cpu: 70,
+        up_after: nexus_spec::Autoscale::UP_AFTER,
+        down_after: nexus_spec::Span(300_000),
+    };
+    for (file, text) in [("ecosystem.toml", toml), ("ecosystem.json", json), ("x.yml", yaml)] {
+        assert_eq!(read(file, text).apps[0].instances, Instances::Auto(rule), "{file}");
+    }
+}
+
+#[test]
 fn broken_json_is_told_by_its_place() {
     for (text, told) in [
         ("{}", "1:1 the file asks for no app; write a list of apps under `apps`"),

@@ -10,7 +10,7 @@ use crate::command::What;
 use crate::daemon::Daemon;
 use crate::facts::Line;
 use crate::origin::Origin;
-use crate::requests::{Plan, checked};
+use crate::requests::Plan;
 
 /// What differs, with all that is needed to mend it.
 struct Differing {
@@ -67,7 +67,7 @@ impl Daemon {
 
     fn differing(&self, apply: Apply) -> Result<(Vec<Differing>, BTreeMap<Name, Origin>), Problem> {
         let source = apply.start.source.clone();
-        let (specs, mut origins) = checked(apply.start)?;
+        let (specs, mut origins) = self.checked(apply.start)?;
         let mut all: Vec<Differing> = specs.into_iter().map(|spec| self.compare(spec)).collect();
         for one in all.iter().filter(|one| one.diff.change == Change::Same) {
             // Its workers were born with the old surroundings: those stay with it.

@@ -40,6 +40,9 @@ pub(crate) enum Command {
     Flush(Flushing, oneshot::Sender<Result<Vec<Flush>, Problem>>),
     /// End the daemon and leave the workers running: who asked, unless an operation did.
     Leave(Option<Actor>, oneshot::Sender<()>),
+    /// The load of an app's workers, so many, asks for another number of them: what they use together,
+    /// in percent of one CPU.
+    Loaded(nexus_spec::Name, u16, u16, u64),
     /// A line of output goes to another file now.
     LogRenewed(nexus_log::LineId),
     /// The disk of a line of output is slow.

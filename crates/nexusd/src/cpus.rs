@@ -15,11 +15,12 @@ pub(crate) fn count() -> u16 {
     *CPUS
 }
 
-/// The number of workers that `instances` means here.
+/// The number of workers that `instances` means here; the least, where it follows their load.
 pub(crate) fn resolve(instances: Instances) -> u16 {
     match instances {
         Instances::Count(count) => count.max(1),
         Instances::Max => count(),
+        Instances::Auto(rule) => rule.min,
         Instances::AllBut(fewer) => count().saturating_sub(fewer).max(1),
     }
 }

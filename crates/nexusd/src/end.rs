@@ -27,6 +27,7 @@ impl Daemon {
                     self.turn(Event::Breach { child, breach }, NOBODY);
                 }
             }
+            Command::Loaded(app, from, to, used) => self.loaded(app, (from, to), used),
             Command::Detail(detail) => {
                 self.answer(detail.op, detail.result);
                 self.store.commit();

@@ -57,7 +57,7 @@ fn beyond(breach: Breach, after: Span) -> String {
 }
 
 fn built(app: Name, exit: Exit, after: Span, by: &str) -> Line<'_> {
-    let detail = format!("{} after {}", words::ended(exit), words::span(after));
+    let detail = format!("{} after {}", words::build_ended(exit), words::span(after));
     Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
 }
 

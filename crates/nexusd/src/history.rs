@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nexus_core::{App, Time, Version};
-use nexus_proto::{RolloutView, VersionView};
-use nexus_spec::{AppSpec, Name};
+use nexus_proto::{RolloutView, ScalingView, VersionView};
+use nexus_spec::{AppSpec, Autoscale, Instances, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::Daemon;
@@ -150,6 +150,16 @@ impl Daemon {
             VersionView { generation, instances, source, differs }
         };
         app.versions().iter().rev().map(view).collect()
+    }
+}
+
+/// How the number of an app's instances follows their load.
+pub(crate) fn scaling_view(app: &App) -> Option<ScalingView> {
+    match app.spec().instances {
+        Instances::Auto(Autoscale { min, max, target_cpu: target_cpu_percent, .. }) => {
+            Some(ScalingView { min, max, target_cpu_percent })
+        }
+        Instances::AllBut(_) | Instances::Count(_) | Instances::Max => None,
     }
 }
 

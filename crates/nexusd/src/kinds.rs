@@ -58,6 +58,7 @@ fn ours() -> Vec<(&'static str, String)> {
         crate::ops::Op,
         crate::ops::Upgrade,
         crate::origin::Origin,
+        crate::note::Proof,
         crate::runs::Run,
         crate::records::StoredApp,
         crate::records::StoredGoal,
@@ -80,9 +81,9 @@ fn ours() -> Vec<(&'static str, String)> {
 fn asked_for() -> Vec<(&'static str, String)> {
     use nexus_spec::*;
     all![
-        AppSpec, Backoff, Bound, Canary, Door, Health, Inherit, Instances, Limits, LogFiles,
-        LogFormat, Memory, Missed, OnFull, Overlap, Ready, Restart, Rlimit, RollbackOn, Rollout,
-        RunAs, Schedule, Source, Stdin, Stop, Until, Watch,
+        AppSpec, Autoscale, Backoff, Bound, Canary, Door, Health, Inherit, Instances, Limits,
+        LogFiles, LogFormat, Memory, Missed, OnFull, Overlap, Ready, Restart, Rlimit, RollbackOn,
+        Rollout, RunAs, Schedule, Source, Stdin, Stop, Until, Watch,
     ]
     .into()
 }

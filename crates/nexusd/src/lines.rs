@@ -20,10 +20,10 @@ const OLDER: u64 = 2;
 const FILE_MAX: u64 = 1 << 30;
 /// First line of every file: what it is, so that a newer program can read an older file and an
 /// older program refuses a newer one.
-const FORMAT: &str = "{\"nexus\":\"lines\",\"version\":2}\n";
+const FORMAT: &str = "{\"nexus\":\"lines\",\"version\":3}\n";
 /// The version in it: raised with every entry, field or word that an older program would not read
 /// (`kinds.rs` knows all of them).
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// The longest first line that is read.
 const FORMAT_MAX: usize = 128;
 /// The oldest that is read.

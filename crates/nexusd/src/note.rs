@@ -47,7 +47,7 @@ pub(crate) enum Proof {
     /// A listening socket: where, harmless on a terminal.
     #[serde(rename = "s")]
     Socket(String),
-    /// That was lost with the pair who saw it.
+    /// Nobody knows: the worker was found by its mark alone.
     #[serde(rename = "u")]
     Unknown,
 }

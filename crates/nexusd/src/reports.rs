@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 
 use nexus_core::{Allowed, App, ChildId, Event, Pid, Time};
 use nexus_keeper::{Order, Report};
-use nexus_spec::Name;
+use nexus_spec::{Instances, Name};
 
 use crate::daemon::{Course, Daemon};
 use crate::facts::NOBODY;
@@ -154,7 +154,11 @@ impl Daemon {
         if let (Some(note), Some(&pid)) = (note, self.pid_by_child.get(&child)) {
             let app = self.state.app(note.app.as_str());
             let allowed = app.map(|app| allowed(app, note.generation)).unwrap_or_default();
-            self.sampling.watch(child, &note.app, pid, allowed);
+            let scaling = app.and_then(|app| match app.spec_at(note.generation).instances {
+                Instances::Auto(rule) => Some(rule),
+                Instances::AllBut(_) | Instances::Count(_) | Instances::Max => None,
+            });
+            self.sampling.watch(child, &note.app, pid, (allowed, scaling));
         }
     }
 

@@ -154,7 +154,7 @@ impl Daemon {
             What::Resurrect => self.resurrection(),
             What::Scale(verb) => self.scale(&verb),
             What::Start(start) => {
-                let (specs, origins) = checked(start)?;
+                let (specs, origins) = self.checked(start)?;
                 let asks = specs
                     .into_iter()
                     .map(|(spec, instances)| Ask::Start { spec: Box::new(spec), instances });
@@ -177,7 +177,7 @@ impl Daemon {
         start: Start,
         ask: impl Fn(Name, (Box<AppSpec>, u16)) -> Ask,
     ) -> Result<Plan, Problem> {
-        let (specs, origins) = checked(start)?;
+        let (specs, origins) = self.checked(start)?;
         let asks = specs.into_iter().map(|(spec, instances)| {
             let spec = Box::new(spec);
             match self.state.app(spec.name.as_str()) {

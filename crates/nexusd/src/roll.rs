@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use nexus_core::{ChildId, Entry, Pid, Roll, Time};
 use nexus_keeper::{Ended, Kept, KeptState};
 
-use crate::note::{Note, Proof};
+use crate::note::Note;
 use crate::runs::Run;
 use crate::spawn::spawn_error;
 
@@ -94,7 +94,8 @@ impl Reading {
         let unread = self.notes.iter_mut().filter(|(child, note, _)| unread(*child, note));
         unread
             .map(|(child, note, _)| {
-                note.becomes_ready(*child, Some(Proof::Unknown));
+                let proof = runs.get(child).and_then(|run| run.proof.clone());
+                note.becomes_ready(*child, proof);
                 (*child, note.bytes())
             })
             .collect()

@@ -1,13 +1,14 @@
 //! Requests that change the workers of an app one after another: reload, scale, and to call either
 //! off.
 
-use nexus_core::{App, Ask, OpId};
-use nexus_proto::{AppVerb, Code, OpState, Problem, Target};
-use nexus_spec::Name;
+use nexus_core::{App, Ask, Event, OpId};
+use nexus_proto::{AppVerb, Code, OpState, Problem, Start, Target};
+use nexus_spec::{Autoscale, Instances, Name};
 
-use crate::daemon::Daemon;
+use crate::daemon::{Course, Daemon};
+use crate::facts::NOBODY;
 use crate::origin::Origin;
-use crate::requests::{INSTANCES_MAX, Plan};
+use crate::requests::{INSTANCES_MAX, Plan, Specs, checked};
 
 impl Daemon {
     /// With new specs, or as it is. What is not there is started.
@@ -64,6 +65,32 @@ impl Daemon {
         }
     }
 
+    /// Checked; where the number of instances follows their load, it is the present one as far as that
+    /// is allowed.
+    pub(crate) fn checked(&self, start: Start) -> Result<Specs, Problem> {
+        let (mut specs, origins) = checked(start)?;
+        for (spec, instances) in &mut specs {
+            let known = self.state.app(spec.name.as_str());
+            if let (Instances::Auto(rule), Some(known)) = (spec.instances, known) {
+                *instances = rule.allowed(known.instances());
+            }
+        }
+        Ok((specs, origins))
+    }
+
+    /// The load of an app asks for another number of instances; without room for them nothing is
+    /// done, and it is asked again.
+    pub(crate) fn loaded(&mut self, app: Name, (from, to): (u16, u16), used: u64) {
+        if self.course != Course::Serve || self.shutdown.is_some() {
+            return;
+        }
+        let plan = Plan::new("scale", vec![Ask::Scale { app: app.clone(), to }]);
+        match self.must_have_room(&plan) {
+            Ok(()) => self.turn(Event::Loaded { app, from, to, used }, NOBODY),
+            Err(problem) => tracing::warn!(%app, from, to, "not scaled: {}", problem.title),
+        }
+    }
+
     /// `6`, `+2`, `-1`.
     pub(crate) fn scale(&self, verb: &AppVerb) -> Result<Plan, Problem> {
         let count = verb.count.as_deref().unwrap_or_default();
@@ -80,6 +107,11 @@ impl Daemon {
                 _ => app.instances(),
             });
             let to = counted(&app, count, now)?;
+            if let Some(Instances::Auto(rule)) = known.map(|app| app.spec().instances)
+                && rule.allowed(to) != to
+            {
+                return Err(out_of_bounds(&app, &rule, to));
+            }
             Ok(Ask::Scale { app, to })
         });
         Ok(Plan::new("scale", asks.collect::<Result<_, _>>()?))
@@ -122,6 +154,18 @@ pub(crate) fn about(ask: &Ask) -> String {
         return format!("{app} to generation {generation}");
     }
     ask.app().to_string()
+}
+
+fn out_of_bounds(app: &Name, rule: &Autoscale, to: u16) -> Problem {
+    let (min, max) = (rule.min, rule.max);
+    let title = format!("`{app}` has {min} to {max} instances, as its load asks for, and not {to}");
+    Problem::new(Code::Refused, title)
+        .help(format!(
+            "nexusctl scale {app} {}        within its bounds, until its load changes",
+            rule.allowed(to)
+        ))
+        .help(format!("nexusctl stop {app}        none"))
+        .help("or change `instances` in its project file, and `nexusctl apply`".to_owned())
 }
 
 fn no_version(app: &Name, known: &App, to: Option<u64>) -> Problem {

@@ -7,6 +7,7 @@ use nexus_spec::Name;
 use serde::{Deserialize, Serialize};
 
 use crate::daemon::Daemon;
+use crate::note::Proof;
 use crate::records::Entry;
 
 /// A child that runs.
@@ -25,6 +26,9 @@ pub(crate) struct Run {
     /// It writes to the second of its instance's pipes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) beside: bool,
+    /// What has shown that it is ready, where that was not its age.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<Proof>,
 }
 
 impl Daemon {
@@ -43,8 +47,8 @@ impl Daemon {
         let pid = *self.pid_by_child.get(&child)?;
         let start_ticks = crate::stat::start_ticks(pid)?;
         let ready = note.ready == Some(child);
-        let (app, beside) = (note.app.clone(), note.beside);
-        Some(Run { app, instance, child, pid, start_ticks, ready, beside })
+        let (app, beside, proof) = (note.app.clone(), note.beside, note.proof(child).cloned());
+        Some(Run { app, instance, child, pid, start_ticks, ready, beside, proof })
     }
 
     /// Keep the children that were born while nobody of us listened, or have another main process

@@ -18,6 +18,7 @@ use nexus_spec::{Name, RunAs};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::note::Proof;
 use crate::runs::Run;
 use crate::stat::{self, start_ticks};
 use crate::survivors::LeftAlone;
@@ -90,7 +91,8 @@ impl<'a> Strays<'a> {
             if may_be_of(main.uid, &app.spec.run_as) {
                 let Member { pid, start_ticks, .. } = *main;
                 let (app, ready, beside) = (name, true, false);
-                let run = Run { app, instance, child, pid, start_ticks, ready, beside };
+                let proof = Some(Proof::Unknown);
+                let run = Run { app, instance, child, pid, start_ticks, ready, beside, proof };
                 runs.insert(child, run);
             }
         }

@@ -22,7 +22,7 @@ use crate::daemon::Daemon;
 use crate::facts::{Line, NOBODY};
 use crate::held::{self, End, Held, Stream};
 use crate::holdings::Holdings;
-use crate::note::{Note, Proof};
+use crate::note::Note;
 use crate::runs::Run;
 use crate::stat::{self, start_ticks};
 
@@ -198,7 +198,7 @@ fn take(
     let generation = generation.unwrap_or(slot.generation);
     let mut note = Note::new(run.app.clone(), purpose, generation);
     if run.ready {
-        note.becomes_ready(run.child, Some(Proof::Unknown));
+        note.becomes_ready(run.child, run.proof.clone());
     }
     note.beside = beside;
     let tag = format!("{home_id}:{}:{}", run.app, run.instance);

@@ -10,6 +10,7 @@ use nexus_spec::{Name, Span};
 use crate::clock;
 use crate::daemon::Daemon;
 use crate::held::{Line, Stream};
+use crate::history::scaling_view;
 use crate::words;
 
 impl Daemon {
@@ -76,6 +77,7 @@ impl Daemon {
             version: app.version(),
             versions: self.versions_view(name, app),
             rollout: self.rollout_view(app, now),
+            scaling: scaling_view(app),
             listen: spec.listen.iter().map(|socket| socket.address.to_string()).collect(),
             unadopted: self.served_by_workers_only(name),
             command,

@@ -109,10 +109,15 @@ impl Daemon {
                 format!("changed: {files}")
             }
             Cause::Cron => self.told_of_cron(&app),
+            Cause::Load { from, to, used } => {
+                let each = used / u64::from(from.max(1));
+                format!("{each} % of a CPU each: from {from} to {to} instances")
+            }
         };
-        let kind = match cause {
-            Cause::Changed => "watch",
-            Cause::Cron => "cron",
+        let (kind, verb) = match cause {
+            Cause::Changed => ("watch", "reload"),
+            Cause::Cron => ("cron", "reload"),
+            Cause::Load { .. } => ("autoscale", "scale"),
         };
         tracing::info!(%app, "{detail}");
         let now = clock::unix_ms();
@@ -120,7 +125,7 @@ impl Daemon {
             origin.changes_seen = now;
         }
         let (key, by) = (format!("{kind}-{app}-{now}"), format!("nexusd ({kind})"));
-        let op = self.ops.begin(key, "reload", by, vec![app.clone()]);
+        let op = self.ops.begin(key, verb, by, vec![app.clone()]);
         if let Some(op) = self.ops.get(op) {
             self.store.keep(Entry::Operation(Box::new(op.clone())));
         }

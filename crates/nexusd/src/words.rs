@@ -45,6 +45,18 @@ pub(crate) fn ended(exit: Exit) -> String {
     }
 }
 
+/// How a build ended.
+pub(crate) fn build_ended(exit: Exit) -> String {
+    match exit {
+        Exit::NeverReady => "ran for longer than its `build_timeout`, and was ended".into(),
+        Exit::Code(_)
+        | Exit::NotSpawned(_)
+        | Exit::OverLimit(_)
+        | Exit::Signal(_)
+        | Exit::Unknown => ended(exit),
+    }
+}
+
 /// `its memory was 612.0 MiB, 512.0 MiB are allowed, for 5s`: what a worker went beyond.
 pub(crate) fn breach(breach: Breach) -> String {
     let Breach { limit, measured, allowed, lasted } = breach;
@@ -183,7 +195,7 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
         Outcome::Aborted => (Verdict::Aborted, None, "it was aborted".to_owned()),
         Outcome::AlreadyRunning => (Verdict::AlreadyRunning, None, "already running".to_owned()),
         Outcome::BuildFailed { exit } => {
-            let how = excuse.map_or_else(|| ended(*exit), str::to_owned);
+            let how = excuse.map_or_else(|| build_ended(*exit), str::to_owned);
             (Verdict::BuildFailed, None, format!("the build of `{app}` {how}; nothing was changed"))
         }
         Outcome::Busy { .. } => (

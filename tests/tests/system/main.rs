@@ -5,6 +5,7 @@
 mod altered;
 mod apply;
 mod asking;
+mod autoscale;
 mod bad_state;
 mod bad_workers;
 mod beginning;

@@ -22,14 +22,22 @@ use std::path::Path;
 
 use nexus_core::{Ask, Chime, Event, OpId, Phase, Want};
 use nexus_spec::{
-    AppSpec, Backoff, Canary, Cron, Instances, Listen, Name, Overlap, Ready, Restart, RollbackOn,
-    Rollout, Schedule, Signal, Size, Span, Stop,
+    AppSpec, Autoscale, Backoff, Canary, Cron, Instances, Listen, Name, Overlap, Ready, Restart,
+    RollbackOn, Rollout, Schedule, Signal, Size, Span, Stop,
 };
 
 use crate::rng::Rng;
 use crate::world::World;
 
 const SEEDS: u64 = 2_000;
+
+fn rule(rng: &mut Rng) -> Instances {
+    let (up_after, down_after) = (Span(0), Span(0));
+    match rng.below(3) {
+        0 => Instances::Auto(Autoscale { min: 1, max: 5, target_cpu: 70, up_after, down_after }),
+        _ => Instances::Count(1),
+    }
+}
 
 fn spec(name: &str, rng: &mut Rng) -> AppSpec {
     let ready = match rng.below(3) {
@@ -47,7 +55,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
     let cron = job.then(|| Cron::parse("@daily").unwrap());
     AppSpec {
         args: vec![rng.below(3).to_string()],
-        instances: Instances::Count(1),
+        instances: rule(rng),
         restart: Restart {
             auto: rng.chance(90) && !job,
             delay: Span(rng.below(3) * 50),
@@ -157,7 +165,13 @@ fn one_life(seed: u64, traced: bool) {
         world.run_until(world.now + Span(pause));
         while world.rng.chance(30) {
             let app = specs[usize::try_from(world.rng.below(apps)).unwrap()].name.clone();
-            match world.rng.below(4) {
+            match world.rng.below(6) {
+                4 | 5 => {
+                    let known = world.state.app(app.as_str());
+                    let from = known.map_or(0, nexus_core::App::instances);
+                    let to = u16::try_from(world.rng.below(7)).unwrap();
+                    world.happens(Event::Loaded { app, from, to, used: 100 });
+                }
                 0 | 1 => world.happens(Event::Changed { app }),
                 2 => world.happens(Event::Struck { app, chime: Chime::Restart }),
                 _ => world.happens(Event::Struck { app, chime: Chime::Run }),

@@ -212,6 +212,9 @@ impl World {
         let (running, moved) = (self.running(), self.moved());
         let asked = match &event {
             Event::Asked { op, ask } => Some((*op, ask.clone())),
+            Event::Undertaken { op, app, cause: Cause::Load { to, .. } } => {
+                Some((*op, Ask::Scale { app: app.clone(), to: *to }))
+            }
             Event::Undertaken { op, app, .. } => {
                 let (app, instance, spec) = (app.clone(), None, None);
                 Some((*op, Ask::Reload { app, instance, spec, parallel: 1, replace: false }))

@@ -1,5 +1,7 @@
 //! Build first, then run.
 
+use nexus_spec::{AppSpec, Span};
+
 use crate::tell::{built, tell, tell_all};
 
 #[test]
@@ -92,15 +94,15 @@ fn the_same_start_again_joins_the_build_and_another_one_replaces_it() {
 }
 
 #[test]
-fn a_build_has_half_an_hour() {
+fn a_build_has_its_time_and_has_failed_after_it() {
     tell(
-        built(),
+        AppSpec { build_timeout: Span(60_000), ..built() },
         "
         0     start            | spawn #1 build alone
         5     #1 spawned       |
-        1800004 tick           |
-        1800005 tick           | kill #1
-        1800006 #1 dies 9      | op1 build failed Signal(9), ack #1
+        60004 tick           |
+        60005 tick           | kill #1
+        60006 #1 dies 9      | op1 build failed NeverReady, ack #1
         ",
     );
 }

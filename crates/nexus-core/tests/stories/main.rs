@@ -12,6 +12,7 @@ mod delete;
 mod effects;
 mod exam;
 mod job;
+mod load;
 mod reload;
 mod restart;
 mod scale;

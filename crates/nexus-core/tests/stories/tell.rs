@@ -179,6 +179,12 @@ impl Stage {
             ["due"] => Event::Struck { app, chime: Chime::Run },
             ["cron"] => Event::Struck { app, chime: Chime::Restart },
             ["changed"] => Event::Changed { app },
+            ["loaded", from, to] => Event::Loaded { app, from: one(from), to: one(to), used: 99 },
+            ["follows", from, to] => {
+                self.op += 1;
+                let cause = Cause::Load { from: one(from), to: one(to), used: 99 };
+                Event::Undertaken { op: OpId(self.op), app, cause }
+            }
             ["undertaken"] => {
                 self.op += 1;
                 Event::Undertaken { op: OpId(self.op), app, cause: Cause::Changed }

@@ -2,10 +2,10 @@
 
 use toml::Value;
 
+use super::autoscale;
 use super::{Setting, Work, sockets, time};
 use crate::app::AppSpec;
 use crate::door::Door;
-use crate::flaw::Code;
 use crate::given::{Given, What};
 use crate::instances::Instances;
 use crate::read;
@@ -17,14 +17,25 @@ use crate::wrong::Wrong;
 pub(super) static ROWS: [Setting; 8] = [
     Setting {
         key: "instances",
-        takes: "a number of workers, \"max\" for one per CPU, or -1 for one per CPU but one",
+        takes: "a number of workers, \"max\" for one per CPU, -1 for one per CPU but one, or a table \
+                of `min`, `max` and `target_cpu`, with `up_after` and `down_after`",
         default: "1",
-        doc: "How many workers run at a time.",
+        doc: "How many workers run at a time; a table: as many as their load asks for.",
         also: &["workers", "processes"],
         own: false,
         work: Work::Done {
             set: |options, given| {
-                options.instances = instances(options.door, given)?;
+                options.instances = match given.what {
+                    What::Table(_) => Instances::Auto(autoscale::read(given)?),
+                    What::Text(_)
+                    | What::Flag(_)
+                    | What::Int(..)
+                    | What::HugeInt
+                    | What::Float(_)
+                    | What::Bool(_)
+                    | What::Date
+                    | What::List(_) => instances(options.door, given)?,
+                };
                 Ok(())
             },
             get: |app| match app.instances {
@@ -32,6 +43,7 @@ pub(super) static ROWS: [Setting; 8] = [
                 Instances::Count(count) => Some(i64::from(count).into()),
                 Instances::Max => Some("max".into()),
                 Instances::AllBut(count) => Some((-i64::from(count)).into()),
+                Instances::Auto(rule) => Some(autoscale::written(&rule)),
             },
         },
     },
@@ -157,12 +169,7 @@ fn instances(door: Door, given: &Given) -> Result<Instances, Wrong> {
         }
         What::Text(text) | What::Flag(text) => Instances::parse(text),
         What::HugeInt => Instances::from_number(i64::MAX),
-        What::Table(_) => {
-            let problem = "by load is not carried out yet";
-            let wrong = Wrong::value(given, problem, remedy);
-            return Err(Wrong { code: Code::NotYet, ..wrong });
-        }
-        What::Float(_) | What::Bool(_) | What::Date | What::List(_) => {
+        What::Float(_) | What::Bool(_) | What::Date | What::List(_) | What::Table(_) => {
             return Err(Wrong { remedy, ..Wrong::form(given, "a number of workers") });
         }
     };

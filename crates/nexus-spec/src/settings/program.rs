@@ -2,19 +2,20 @@
 
 use toml::Value;
 
-use super::{Setting, Work};
+use super::{Setting, Work, time};
 use crate::app::{AppSpec, interpreter_of};
 use crate::door::Door;
 use crate::flaw::Code;
 use crate::given::{Given, What};
 use crate::name::Name;
 use crate::read;
+use crate::words;
 use crate::wrong::{Wrong, Wrongs};
 
 /// The word that selects every app on the command line, so that no app can be called so.
 const EVERY_APP: &str = "all";
 
-pub(super) static ROWS: [Setting; 11] = [
+pub(super) static ROWS: [Setting; 12] = [
     Setting {
         key: "name",
         takes: "a string of letters, digits and `._@+-`, at most 64",
@@ -131,17 +132,34 @@ pub(super) static ROWS: [Setting; 11] = [
     },
     Setting {
         key: "build",
-        takes: "a string: a command for the shell",
+        takes: "a string: a command for the shell; or an array: a program and its arguments",
         default: "none",
-        doc: "Run once before the first start; its failure changes nothing.",
+        doc: "Run before the first start, and before a reload or a restart with a new configuration, \
+              with the app's user, directory and environment; its failure changes nothing. Of several \
+              lines the first that fails is the last.",
         also: &[],
         own: false,
         work: Work::Done {
             set: |options, given| {
-                options.build = Some(read::some_text(given)?.to_owned());
+                options.build = Some(build(given)?);
                 Ok(())
             },
             get: |app| app.build.as_deref().map(Value::from),
+        },
+    },
+    Setting {
+        key: "build_timeout",
+        takes: "a length of time",
+        default: "30m",
+        doc: "A build that runs for longer is ended, and has failed.",
+        also: &[],
+        own: false,
+        work: Work::Done {
+            set: |options, given| {
+                options.build_timeout = Some(read::some_span(given)?);
+                Ok(())
+            },
+            get: |app| time(app.build_timeout, AppSpec::BUILD_TIMEOUT),
         },
     },
     Setting {
@@ -215,6 +233,27 @@ pub(super) fn name(door: Door, given: &Given) -> Result<(Name, Option<Wrong>), W
                 Ok((name, Some(Wrong { code: Code::Changed, ..wrong })))
             }
         },
+    }
+}
+
+/// A command for the shell; words are one that it takes as they stand.
+fn build(given: &Given) -> Result<String, Wrongs> {
+    match &given.what {
+        What::List(_) => match &*read::words(given)? {
+            [] => {
+                let remedy = "write a program, or leave the key out";
+                Err(Wrong::value(given, "is empty", remedy).into())
+            }
+            words => Ok(words::join(words)),
+        },
+        What::Text(_)
+        | What::Flag(_)
+        | What::Int(..)
+        | What::HugeInt
+        | What::Float(_)
+        | What::Bool(_)
+        | What::Date
+        | What::Table(_) => Ok(read::some_text(given)?.to_owned()),
     }
 }
 

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use nexus_spec::{
-    AppSpec, Backoff, Bound, Check, Door, Flaws, Format, Inherit, Instances, Limits, LogFiles,
-    Name, Pattern, Project, Reading, Ready, Restart, Rlimit, RunAs, Signal, Source, Span, Stop,
-    interpreter_of, project,
+    AppSpec, Autoscale, Backoff, Bound, Check, Door, Flaws, Format, Inherit, Instances, Limits,
+    LogFiles, Name, Pattern, Project, Reading, Ready, Restart, Rlimit, RunAs, Signal, Source, Span,
+    Stop, interpreter_of, project,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -57,7 +57,13 @@ fn instances() -> impl Strategy<Value = Instances> {
     prop_oneof![
         count.clone().prop_map(Instances::Count),
         Just(Instances::Max),
-        count.prop_map(Instances::AllBut),
+        count.clone().prop_map(Instances::AllBut),
+        (count.clone(), count, 1..=10_000_u16, some_span(), some_span()).prop_map(
+            |(one, other, target_cpu, up_after, down_after)| {
+                let (min, max) = (one.min(other), one.max(other));
+                Instances::Auto(Autoscale { min, max, target_cpu, up_after, down_after })
+            }
+        ),
     ]
 }
 

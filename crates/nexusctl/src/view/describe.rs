@@ -154,7 +154,14 @@ fn settings(app: &AppView, look: &Look) -> String {
     };
     add("spec", &format!("generation {}{came}; defaults are {defaults}", app.generation));
     add("rollback", &versions(app));
+    add("scales", &app.scaling.as_ref().map(scales).unwrap_or_default());
     text
+}
+
+/// `2 to 8 instances, each at 70 % of a CPU`.
+fn scales(rule: &nexus_proto::ScalingView) -> String {
+    let (min, max, target) = (rule.min, rule.max, rule.target_cpu_percent);
+    format!("{min} to {max} instances, each at {target} % of a CPU")
 }
 
 /// `to generation 5: 1 of 4 replaced, watched for 42s more (nexusctl abort api)`.

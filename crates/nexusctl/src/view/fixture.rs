@@ -70,6 +70,7 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         version: 3,
         versions: Vec::new(),
         rollout: None,
+        scaling: None,
         listen: Vec::new(),
         unadopted: Vec::new(),
         command: vec![

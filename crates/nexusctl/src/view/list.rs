@@ -65,7 +65,7 @@ fn by_app(snapshot: &Snapshot, look: &Look, wide: bool) -> Table {
         });
     }
     add(Column::flexible("NAME", 0, Flex::Middle), &|app| Cell::new(app.name.as_str()));
-    add(Column::left("INST", 2), &|app| Cell::new(format!("{}/{}", app.ready, app.wanted)));
+    add(Column::left("INST", 2), &|app| Cell::new(instances(app)));
     add(Column::left("STATUS", 1), &|app| status(app.status, look));
     add(Column::right("CPU", 4), &|app| Cell::new(app.cpu_percent.map(share).unwrap_or_default()));
     add(Column::right("MEM", 4), &|app| Cell::new(app.memory_bytes.map(size).unwrap_or_default()));
@@ -153,6 +153,12 @@ pub(super) fn status_text(status: Status, look: &Look) -> String {
 
 fn status(status: Status, look: &Look) -> Cell {
     Cell::new(status_text(status, look)).role(role(status))
+}
+
+/// `2/2`, or `2/2 (1-8)` where their number follows their load.
+fn instances(app: &AppView) -> String {
+    let bounds = app.scaling.as_ref().map(|rule| format!(" ({}-{})", rule.min, rule.max));
+    format!("{}/{}{}", app.ready, app.wanted, bounds.unwrap_or_default())
 }
 
 /// `0`, or `16 (2s ago)`.

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use nexus_core::Allowed;
 use nexus_proto::{AppView, History};
-use nexus_spec::Name;
+use nexus_spec::{Autoscale, Name};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -97,7 +97,13 @@ impl Sampling {
     }
 
     /// A worker lives. The first one starts the thread.
-    pub(crate) fn watch(&mut self, child: u64, app: &Name, pid: i32, allowed: Allowed) {
+    pub(crate) fn watch(
+        &mut self,
+        child: u64,
+        app: &Name,
+        pid: i32,
+        (allowed, scaling): (Allowed, Option<Autoscale>),
+    ) {
         if !self.runs {
             let (shared, cgroups) = (Arc::clone(&self.shared), self.cgroups.clone());
             let own = self.own.clone();
@@ -109,7 +115,7 @@ impl Sampling {
             }
         }
         self.told.insert(child, allowed);
-        self.shared.change(child, Some(Watched { app: app.clone(), pid, allowed }));
+        self.shared.change(child, Some(Watched { app: app.clone(), pid, allowed, scaling }));
     }
 
     /// What a worker may use, from now on.
@@ -180,6 +186,8 @@ struct Watched {
     app: Name,
     pid: i32,
     allowed: Allowed,
+    /// The number of its app's workers follows their load.
+    scaling: Option<Autoscale>,
 }
 
 /// What has changed since the thread last looked: at most two words a child.

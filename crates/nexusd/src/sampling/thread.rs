@@ -5,8 +5,8 @@ use std::ops::Bound;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nexus_core::{Breach, ChildId};
-use nexus_spec::Name;
+use nexus_core::{Breach, ChildId, Load};
+use nexus_spec::{Autoscale, Name};
 use nix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc;
 
@@ -34,6 +34,9 @@ pub(super) fn run(shared: &Shared, cgroups: Option<&Path>, own: &mpsc::Sender<Co
             // Where the loop has no room for it, the next look says it again.
             let _ = own.try_send(Command::Breach(ChildId(child), breach));
         }
+        for (app, from, to, used) in fleet.wanted.drain(..) {
+            let _ = own.try_send(Command::Loaded(app, from, to, used));
+        }
     }
 }
 
@@ -49,6 +52,10 @@ struct Fleet {
     host: Host,
     /// Who has been found beyond a limit.
     breaches: Vec<(u64, Breach)>,
+    /// How long apps have needed another number of workers.
+    loads: HashMap<Name, Load>,
+    /// Those that do: how many there are, and are to be, and what they use.
+    wanted: Vec<(Name, u16, u16, u64)>,
     /// The step of history that was last told.
     told: u64,
 }
@@ -80,6 +87,8 @@ impl Fleet {
             sweep: Sweep::default(),
             host: Host::default(),
             breaches: Vec::new(),
+            loads: HashMap::new(),
+            wanted: Vec::new(),
             told: 0,
         }
     }
@@ -138,7 +147,28 @@ impl Fleet {
             self.far.last = last;
         }
         shared.seen().figures.extend(looked);
+        self.weigh();
         self.tell(shared);
+    }
+
+    /// How many workers those apps need that follow their load. One that is new to us, whose share is
+    /// not known yet, has them wait.
+    fn weigh(&mut self) {
+        let mut apps: HashMap<Name, (Autoscale, u16, Option<f64>)> = HashMap::new();
+        for tree in self.trees.values() {
+            let Some(rule) = tree.scaling else { continue };
+            let one = apps.entry(tree.app.clone()).or_insert((rule, 0, Some(0.0)));
+            let used = one.2.zip(tree.figures.cpu_percent).map(|(all, one)| all + one);
+            *one = (rule, one.1.saturating_add(1), used);
+        }
+        self.loads.retain(|app, _| apps.contains_key(app));
+        for (app, (rule, workers, used)) in apps {
+            let Some(used) = used.map(|used| used.round() as u64) else { continue };
+            let load = self.loads.entry(app.clone()).or_default();
+            if let Some(to) = load.judge(&rule, clock::now(), workers, used) {
+                self.wanted.push((app, workers, to, used));
+            }
+        }
     }
 
     /// Look at as many as there is time for, and at so many at least that each has its turn within
@@ -219,6 +249,7 @@ mod tests {
             app: Name::new("a").unwrap(),
             pid: std::process::id().cast_signed(),
             allowed: allowed(max(child)),
+            scaling: None,
         };
         let children = (1..=trees).map(|child| (child, Some(watched(child)))).collect();
         let changes = Changes { children, ..Changes::default() };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use nexus_core::Breach;
-use nexus_spec::Name;
+use nexus_spec::{Autoscale, Name};
 
 use super::limits::Limits;
 use super::{Figures, Room, Watched};
@@ -24,6 +24,7 @@ pub(super) struct Tree {
     /// What it used when it was last looked at.
     pub(super) figures: Figures,
     pub(super) limits: Limits,
+    pub(super) scaling: Option<Autoscale>,
     group: Option<Group>,
     /// By pid.
     members: Vec<Member>,
@@ -51,13 +52,14 @@ struct Group {
 impl Tree {
     /// The tree of a main process, in its cgroup below `cgroups` if it has one.
     pub(super) fn new(watched: Watched, cgroups: Option<&Path>, room: &mut Room) -> Tree {
-        let Watched { app, pid: main, allowed } = watched;
+        let Watched { app, pid: main, allowed, scaling } = watched;
         let group = cgroups.and_then(|cgroups| Group::of(main, cgroups, room));
         Tree {
             app,
             main,
             figures: Figures::default(),
             limits: Limits::new(allowed),
+            scaling,
             group,
             members: Vec::new(),
             measured: None,
@@ -255,7 +257,7 @@ mod tests {
     use super::*;
 
     fn watched(pid: i32) -> Watched {
-        Watched { app: Name::new("a").unwrap(), pid, allowed: Default::default() }
+        Watched { app: Name::new("a").unwrap(), pid, allowed: Default::default(), scaling: None }
     }
 
     #[test]

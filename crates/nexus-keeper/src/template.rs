@@ -11,10 +11,12 @@ use std::os::unix::fs::FileExt;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use crate::wire::{Channel, Grants, HoldId, LISTEN_MAX, TEMPLATE_MAX, Template};
+use crate::wire::{Channel, GIVEN_MAX, Grants, HoldId, LISTEN_MAX, TEMPLATE_MAX, Template};
 
-const MAGIC: [u8; 8] = *b"NXTMPL02";
-/// As written by the version before, without grants: an upgraded keeper still spawns from it.
+const MAGIC: [u8; 8] = *b"NXTMPL03";
+/// As written by versions before, without a hearer, and without grants: an upgraded keeper still
+/// spawns from it.
+const MAGIC_2: [u8; 8] = *b"NXTMPL02";
 const MAGIC_1: [u8; 8] = *b"NXTMPL01";
 
 impl Template {
@@ -43,8 +45,8 @@ impl Template {
         }
         let mut out = MAGIC.to_vec();
         put_len(&mut out, self.listen.len());
-        put_len(&mut out, 0); // reserved, and keeps the ids aligned for the eye
-        for (id, _) in &self.listen {
+        put_len(&mut out, usize::from(self.hearer.is_some()));
+        for id in self.listen.iter().map(|(id, _)| id).chain(&self.hearer) {
             out.extend_from_slice(&id.0.to_le_bytes());
         }
         for (_, name) in &self.listen {
@@ -87,12 +89,14 @@ impl Template {
     }
 }
 
-/// The held sockets that a template wants, without reading the rest of it; returns how many.
-pub(crate) fn listen_ids(memfd: &File, ids: &mut [HoldId; LISTEN_MAX]) -> io::Result<usize> {
-    let mut head = [0; 16 + 8 * LISTEN_MAX];
+/// The held sockets that a template wants, the one that hears the child last, without reading the
+/// rest of it; returns how many.
+pub(crate) fn given_ids(memfd: &File, ids: &mut [HoldId; GIVEN_MAX]) -> io::Result<usize> {
+    let mut head = [0; 16 + 8 * GIVEN_MAX];
     let got = memfd.read_at(&mut head, 0)?;
     let rest = &mut head.get(..got).ok_or_else(broken)?;
-    let count = head_of(rest).ok_or_else(broken)?;
+    let (count, has_hearer) = head_of(rest).ok_or_else(broken)?;
+    let count = count + usize::from(has_hearer);
     for id in ids.iter_mut().take(count) {
         *id = HoldId(u64::from_le_bytes(take(rest).ok_or_else(broken)?));
     }
@@ -101,9 +105,13 @@ pub(crate) fn listen_ids(memfd: &File, ids: &mut [HoldId; LISTEN_MAX]) -> io::Re
 
 pub(crate) fn decode(bytes: &[u8]) -> Option<Template> {
     let rest = &mut &bytes[..];
-    let count = head_of(rest)?;
+    let (count, has_hearer) = head_of(rest)?;
     let ids: Option<Vec<HoldId>> =
         (0..count).map(|_| take(rest).map(|b| HoldId(u64::from_le_bytes(b)))).collect();
+    let hearer = match has_hearer {
+        true => Some(HoldId(u64::from_le_bytes(take(rest)?))),
+        false => None,
+    };
     let listen = ids?.into_iter().map(|id| Some((id, get(rest)?))).collect::<Option<Vec<_>>>()?;
     let (program, argv, env, cwd) = (get(rest)?, get_list(rest)?, get_list(rest)?, get(rest)?);
     let umask = (take::<1>(rest)?, u32::from_le_bytes(take(rest)?));
@@ -126,14 +134,17 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Template> {
         grants,
         listen,
         channel,
+        hearer,
     })
 }
 
-fn head_of(rest: &mut &[u8]) -> Option<usize> {
+/// How many sockets, and whether one that hears the child comes behind them.
+fn head_of(rest: &mut &[u8]) -> Option<(usize, bool)> {
     let magic: [u8; 8] = take(rest)?;
     let count = get_len(rest)?;
-    get_len(rest)?;
-    (matches!(magic, MAGIC | MAGIC_1) && count <= LISTEN_MAX).then_some(count)
+    let has_hearer = get_len(rest)? == 1;
+    let is_known = matches!(magic, MAGIC | MAGIC_2 | MAGIC_1);
+    (is_known && count <= LISTEN_MAX).then_some((count, has_hearer))
 }
 
 fn invalid(why: &'static str) -> io::Error {
@@ -246,12 +257,13 @@ mod tests {
             },
             listen: vec![(HoldId(7), b"http".to_vec()), (HoldId(9), b"".to_vec())],
             channel: Channel::Node,
+            hearer: Some(HoldId(11)),
         }
     }
 
     #[test]
     fn what_was_sealed_is_read_back() {
-        let bare = Template { umask: None, ids: None, listen: vec![], ..sample() };
+        let bare = Template { umask: None, ids: None, listen: vec![], hearer: None, ..sample() };
         for template in [sample(), bare, Template { channel: Channel::Ready, ..sample() }] {
             let memfd = template.seal().unwrap();
             assert_eq!(Template::unseal(memfd.as_fd()).unwrap(), template);
@@ -261,9 +273,9 @@ mod tests {
     #[test]
     fn the_sockets_can_be_read_alone() {
         let file = File::from(sample().seal().unwrap());
-        let mut ids = [HoldId(0); LISTEN_MAX];
-        assert_eq!(listen_ids(&file, &mut ids).unwrap(), 2);
-        assert_eq!(ids[..2], [HoldId(7), HoldId(9)]);
+        let mut ids = [HoldId(0); GIVEN_MAX];
+        assert_eq!(given_ids(&file, &mut ids).unwrap(), 3);
+        assert_eq!(ids[..3], [HoldId(7), HoldId(9), HoldId(11)]);
     }
 
     #[test]
@@ -276,7 +288,11 @@ mod tests {
 
     #[test]
     fn a_template_of_the_version_before_is_still_one() {
-        let plain = Template { grants: Grants::default(), channel: Channel::None, ..sample() };
+        let deaf = Template { hearer: None, ..sample() };
+        let mut bytes = deaf.encode().unwrap();
+        bytes[..8].copy_from_slice(&MAGIC_2);
+        assert_eq!(decode(&bytes), Some(deaf.clone()));
+        let plain = Template { grants: Grants::default(), channel: Channel::None, ..deaf };
         let mut bytes = plain.encode().unwrap();
         let mut grants = Vec::new();
         put_grants(&mut grants, &Grants::default(), Channel::None);

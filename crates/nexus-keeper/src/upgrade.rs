@@ -10,7 +10,7 @@ use crate::wire::Ended;
 
 /// The version of what a keeper and a nexusd of two programs must agree on, to be a pair and to
 /// hand over to each other: messages, handoff, arena. What only adds to it keeps the number.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// An upgrade: the last that was begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

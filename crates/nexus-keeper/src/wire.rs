@@ -14,6 +14,8 @@ pub const TAG_MAX: usize = 160;
 pub const CODES_MAX: usize = 16;
 /// The most sockets that one template hands to its workers.
 pub const LISTEN_MAX: usize = 64;
+/// Those, and the socket that hears a child.
+pub(crate) const GIVEN_MAX: usize = LISTEN_MAX + 1;
 /// The longest template: argv, environment and paths, in bytes.
 pub const TEMPLATE_MAX: usize = 256 * 1024;
 
@@ -51,11 +53,14 @@ pub struct Template {
     pub listen: Vec<(HoldId, Vec<u8>)>,
     /// A descriptor to say something on, the next one after the sockets.
     pub channel: Channel,
+    /// The socket that hears what is said there, inherited as well, behind it: so that what a child
+    /// says while both of the pair are dead is no error for it, and waits. `None` = it speaks where
+    /// NOTIFY_SOCKET leads.
+    pub hearer: Option<HoldId>,
 }
 
-/// A descriptor of a child's own whose words arrive where NOTIFY_SOCKET of its environment leads
-/// (an abstract name), from a sender that has a name of its own: that name, `/`, and the child's
-/// number.
+/// A descriptor of a child's own, from a sender that has a name of its own: that of NOTIFY_SOCKET
+/// (an abstract one), `/`, and the child's number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Channel {
     /// None.

@@ -89,6 +89,7 @@ impl Daemon {
                 | held::Held::File(..)
                 | held::Held::Journal(..)
                 | held::Held::Stage(..)
+                | held::Held::Hearer(_)
                 | held::Held::Notify(_)
                 | held::Held::Socket(..)
                 | held::Held::Stdin(..)

@@ -115,6 +115,7 @@ impl Daemon {
             base_env: &origin.base_env,
             home: self.home.root(),
             notify: &self.facts.notify,
+            hearer: None,
             sockets: Vec::new(),
             generation: known.generation(),
         };

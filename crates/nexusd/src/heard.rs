@@ -3,6 +3,7 @@
 use nexus_core::{Breach, ChildId, Event, Limit};
 use nexus_keeper::Order;
 use nexus_spec::{Ready, Span};
+use nix::errno::Errno;
 
 use crate::clock;
 use crate::daemon::Daemon;
@@ -122,12 +123,18 @@ impl Daemon {
     /// Whether it has been said; a child that does not read is not waited for.
     fn say(&self, child: ChildId, text: &str) -> bool {
         let name = self.facts.notify.trim_start_matches('@');
-        let Some(socket) = self.holdings.fd(&Held::Notify(name.to_owned())) else { return false };
-        let said = crate::notify::say(socket, name, child.0, text);
-        if let Err(errno) = said {
-            tracing::info!(child = child.0, %errno, "cannot be told by a message");
+        let notify = self.holdings.fd(&Held::Notify(name.to_owned()));
+        let hearer = self.holdings.hearer().and_then(|id| self.holdings.link.held(id));
+        // It hears only the one that it speaks to.
+        let mut why = Errno::ENOTCONN;
+        for socket in hearer.into_iter().chain(notify) {
+            match crate::notify::say(socket, name, child.0, text) {
+                Ok(()) => return true,
+                Err(errno) => why = errno,
+            }
         }
-        said.is_ok()
+        tracing::info!(child = child.0, errno = %why, "cannot be told by a message");
+        false
     }
 
     /// A child is told to go: a new daemon does not tell it again while it finishes what it has begun.

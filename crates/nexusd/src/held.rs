@@ -14,6 +14,8 @@ pub(crate) enum Held {
     Control,
     /// The socket on which workers say that they are ready; its abstract name.
     Notify(String),
+    /// The socket that hears the channels of workers, which hold it as well; its abstract name.
+    Hearer(String),
     /// The listening socket of `[daemon] group`, by its path.
     Door(std::path::PathBuf),
     /// One end of the pipe that is a worker's stdout or stderr.
@@ -75,7 +77,7 @@ impl Held {
     /// The app that it belongs to.
     pub(crate) fn app(&self) -> Option<&Name> {
         match self {
-            Held::Control | Held::Door(_) | Held::Notify(_) => None,
+            Held::Control | Held::Door(_) | Held::Hearer(_) | Held::Notify(_) => None,
             Held::Pipe(app, ..)
             | Held::Stdin(app, ..)
             | Held::File(app, ..)
@@ -90,7 +92,8 @@ impl Held {
     /// at every start (the control socket), nor what is found by its name (a log file).
     pub(crate) fn outlives_both(&self) -> bool {
         match self {
-            Held::Journal(..)
+            Held::Hearer(_)
+            | Held::Journal(..)
             | Held::Notify(_)
             | Held::Pipe(..)
             | Held::Socket(..)
@@ -110,6 +113,7 @@ impl Held {
             // A path may have spaces.
             ["door", ..] => Held::Door(text.strip_prefix("door ")?.into()),
             ["notify", name] => Held::Notify(name.to_owned()),
+            ["hearer", name] => Held::Hearer(name.to_owned()),
             [kind @ ("pipe" | "stage"), app, line, stream, end] => {
                 let (app, line) = (Name::new(app).ok()?, Line::parse(line)?);
                 let (stream, end) = (Stream::parse(stream)?, End::parse(end)?);
@@ -239,6 +243,7 @@ impl fmt::Display for Held {
             Held::Control => f.write_str("control"),
             Held::Door(path) => write!(f, "door {}", path.display()),
             Held::Notify(name) => write!(f, "notify {name}"),
+            Held::Hearer(name) => write!(f, "hearer {name}"),
             Held::Pipe(app, line, stream, end) => {
                 write!(f, "pipe {app} {line} {} {}", stream.word(), end.word())
             }
@@ -323,6 +328,12 @@ impl Index {
             Some((name.clone(), *id))
         })
     }
+
+    /// The socket that hears channels.
+    pub(crate) fn hearer(&self) -> Option<HoldId> {
+        let mut all = self.by_meaning.iter();
+        all.find_map(|(held, id)| matches!(held, Held::Hearer(_)).then_some(*id))
+    }
 }
 
 #[cfg(test)]
@@ -336,6 +347,7 @@ mod tests {
             Held::Control,
             Held::Door("/run/a b/nexus.sock".into()),
             Held::Notify("nexus/ab12".into()),
+            Held::Hearer("nexus-hearer/ab12".into()),
             Held::Pipe(app.clone(), Line::Instance(3), Stream::Err, End::Write),
             Held::Pipe(app.clone(), Line::Beside(3), Stream::Err, End::Read),
             Held::Stdin(app.clone(), 4, End::Write),

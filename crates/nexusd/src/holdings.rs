@@ -127,4 +127,8 @@ impl Holdings {
     pub(crate) fn notify(&self) -> Option<(String, HoldId)> {
         self.index.notify()
     }
+
+    pub(crate) fn hearer(&self) -> Option<HoldId> {
+        self.index.hearer()
+    }
 }

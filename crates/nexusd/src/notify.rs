@@ -1,8 +1,9 @@
 //! The socket on which workers speak: `sd_notify(3)`, and the descriptors for a newline and for
 //! Node's messages, which lead here as well (`nexus_keeper::Channel`).
 //!
-//! One datagram socket with an abstract name serves all workers; the kernel says who sent what
-//! (SCM_CREDENTIALS). A datagram is peeked, acted on, then consumed: a daemon that is killed in
+//! One datagram socket with an abstract name serves all workers, and a second one those descriptors
+//! of their own: workers of our own user hold that one as well, so that the death of both of the
+//! pair is no error for who speaks. The kernel says who sent what (SCM_CREDENTIALS). A datagram is peeked, acted on, then consumed: a daemon that is killed in
 //! between leaves it to the next one, and acting twice is harmless.
 
 use std::fs;
@@ -15,7 +16,7 @@ use nexus_spec::Span;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrLike, UnixAddr, bind,
-    recvmsg, setsockopt, socket, sockopt,
+    getsockname, recvmsg, setsockopt, socket, sockopt,
 };
 
 /// The longest datagram that is looked at.
@@ -76,10 +77,7 @@ const NAME_FILE: &str = "notify-name";
 /// # Errors
 /// When no descriptor is left.
 pub(crate) fn open(state: &Path) -> io::Result<(OwnedFd, String)> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
-    // Before the bind: no datagram may arrive without its sender's credentials.
-    setsockopt(&fd, sockopt::PassCred, &true)?;
+    let fd = unbound()?;
     let take = |name: &str| bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?);
     let file = state.join(NAME_FILE);
     if let Ok(name) = fs::read_to_string(&file)
@@ -88,15 +86,49 @@ pub(crate) fn open(state: &Path) -> io::Result<(OwnedFd, String)> {
     {
         return Ok((fd, name));
     }
-    // None yet, or somebody else has it: one that cannot be guessed.
-    let mut random = [0_u8; 12];
-    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut random)?;
-    let name = random.iter().fold("nexus/".to_owned(), |name, byte| format!("{name}{byte:02x}"));
+    // None yet, or somebody else has it.
+    let name = random_name("nexus/")?;
     take(&name)?;
     if let Err(error) = keep_name(&file, &name) {
         tracing::warn!(%error, "{} cannot be written", file.display());
     }
     Ok((fd, name))
+}
+
+/// What the abstract name of a socket that hears channels begins with.
+const HEARER: &str = "nexus-hearer/";
+
+/// A socket that hears channels, and its abstract name without the leading NUL.
+///
+/// # Errors
+/// When no descriptor is left.
+pub(crate) fn hearer() -> io::Result<(OwnedFd, String)> {
+    let (fd, name) = (unbound()?, random_name(HEARER)?);
+    bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
+    Ok((fd, name))
+}
+
+/// The name of a socket that hears channels; `None` = it is another one.
+pub(crate) fn hearer_name(fd: &OwnedFd) -> Option<String> {
+    let bound = getsockname::<UnixAddr>(fd.as_raw_fd()).ok()?;
+    let name = std::str::from_utf8(bound.as_abstract()?).ok()?;
+    let is_ours = name.starts_with(HEARER) && setsockopt(fd, sockopt::PassCred, &true).is_ok();
+    is_ours.then(|| name.to_owned())
+}
+
+fn unbound() -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
+    // Before the bind: no datagram may arrive without its sender's credentials.
+    setsockopt(&fd, sockopt::PassCred, &true)?;
+    Ok(fd)
+}
+
+/// One that cannot be guessed.
+fn random_name(begin: &str) -> io::Result<String> {
+    let mut random = [0_u8; 12];
+    io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut random)?;
+    Ok(random.iter().fold(begin.to_owned(), |name, byte| format!("{name}{byte:02x}")))
 }
 
 /// Whole, and of our making: a part of one could be guessed.

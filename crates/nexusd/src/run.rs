@@ -127,6 +127,7 @@ struct Watchers {
     link: AsyncFd<OwnedFd>,
     keeper: AsyncFd<OwnedFd>,
     notify: AsyncFd<OwnedFd>,
+    hearer: AsyncFd<OwnedFd>,
     timer: AsyncFd<OwnedFd>,
     service: Option<AsyncFd<OwnedFd>>,
 }
@@ -136,16 +137,29 @@ impl Watchers {
         let link = &daemon.holdings.link;
         let (_, notify) = daemon.holdings.notify().ok_or_else(|| io::Error::other("no notify"))?;
         let notify = link.held(notify).ok_or_else(|| io::Error::other("no notify socket"))?;
+        let hearer = daemon.holdings.hearer().and_then(|hearer| link.held(hearer));
+        let hearer = hearer.ok_or_else(|| io::Error::other("no socket that hears channels"))?;
         Ok(Watchers {
             link: watch_on(link.socket(), Interest::READABLE | Interest::WRITABLE)?,
             keeper: watch_on(link.keeper_pidfd(), Interest::READABLE)?,
             notify: watch_on(notify, Interest::READABLE)?,
+            hearer: watch_on(hearer, Interest::READABLE)?,
             timer: watch_on(daemon.clockwork.timer(), Interest::READABLE)?,
             service: match &daemon.holdings.service {
                 Some(service) => Some(watch_on(service.socket(), Interest::WRITABLE)?),
                 None => None,
             },
         })
+    }
+}
+
+impl Watchers {
+    /// Comes when a worker has said something, on either of the two.
+    async fn spoken(&self) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
+        tokio::select! {
+            ready = self.notify.readable() => ready,
+            ready = self.hearer.readable() => ready,
+        }
     }
 }
 
@@ -206,10 +220,10 @@ async fn turns(
             ready = watch.timer.readable() => daemon.chime(ready?),
             Some(command) = commands.recv() => daemon.command(command),
             () = tick => daemon.tick(),
-            // After those: anybody on the machine may write to this one.
-            ready = watch.notify.readable() => {
+            // After those: anybody on the machine may write to these.
+            ready = watch.spoken() => {
                 let mut ready = ready?;
-                if !daemon.words(watch.notify.get_ref().as_fd())? {
+                if !daemon.words(ready.get_ref().get_ref().as_fd())? {
                     ready.clear_ready();
                 }
             }

@@ -176,7 +176,21 @@ fn fetch(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) ->
     if let Err(error) = sockets(holdings, run, spec, pidfd) {
         tracing::warn!(pid = run.pid, %error, "its sockets cannot be fetched");
     }
+    if crate::template::channel(spec) != nexus_keeper::Channel::None
+        && holdings.hearer().is_none()
+        && let Err(error) = hearer(holdings, run, pidfd)
+    {
+        tracing::warn!(pid = run.pid, %error, "what it says on its channel is not heard any more");
+    }
     beside
+}
+
+/// Fetch the socket that hears its channel, and everybody's.
+fn hearer(holdings: &mut Holdings, run: &Run, pidfd: &OwnedFd) -> io::Result<()> {
+    each_socket(run, pidfd, |fd| match crate::notify::hearer_name(&fd) {
+        Some(name) => holdings.hold(Held::Hearer(name), fd).map(|_| true),
+        None => Ok(false),
+    })
 }
 
 fn take(
@@ -291,10 +305,22 @@ fn sockets(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) 
     if missing.is_empty() {
         return Ok(());
     }
-    for entry in fs::read_dir(format!("/proc/{}/fd", run.pid))? {
-        if missing.is_empty() {
-            break;
+    each_socket(run, pidfd, |fd| {
+        if let Some(at) = missing.iter().position(|socket| listens(&fd, &socket.address)) {
+            let socket = missing.swap_remove(at);
+            holdings.hold(Held::socket(&spec.name, socket, run.instance), fd)?;
         }
+        Ok(missing.is_empty())
+    })
+}
+
+/// A duplicate of each of its sockets, until `take` has all that it wants.
+fn each_socket(
+    run: &Run,
+    pidfd: &OwnedFd,
+    mut take: impl FnMut(OwnedFd) -> io::Result<bool>,
+) -> io::Result<()> {
+    for entry in fs::read_dir(format!("/proc/{}/fd", run.pid))? {
         let entry = entry?;
         let is_socket = fs::metadata(entry.path()).is_ok_and(|meta| meta.file_type().is_socket());
         let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
@@ -305,9 +331,8 @@ fn sockets(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) 
             Err(rustix::io::Errno::BADF) => continue,
             Err(errno) => return Err(errno.into()),
         };
-        if let Some(at) = missing.iter().position(|socket| listens(&fd, &socket.address)) {
-            let socket = missing.swap_remove(at);
-            holdings.hold(held(socket), fd)?;
+        if take(fd)? {
+            break;
         }
     }
     Ok(())

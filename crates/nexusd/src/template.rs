@@ -30,6 +30,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) home: &'a Path,
     /// NOTIFY_SOCKET, with its leading `@`.
     pub(crate) notify: &'a str,
+    /// What hears the channels of workers of our own user.
+    pub(crate) hearer: Option<HoldId>,
     /// Sockets to hand on, with their names.
     pub(crate) sockets: Vec<(HoldId, String)>,
     /// The generation.
@@ -56,6 +58,9 @@ pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Templa
     argv.push(spec.script.as_os_str().as_bytes().to_vec());
     argv.extend(spec.args.iter().map(|word| word.clone().into_bytes()));
     let program = look_up(&argv[0], &spec.cwd, env.get("PATH"));
+    // Who holds it reads what all say: nobody whom the rights of our user do not let do so anyway.
+    let is_ours = ids.as_ref().is_none_or(|(uid, ..)| *uid == nix::unistd::geteuid().as_raw());
+    let hearer = around.hearer.filter(|_| is_ours && channel(spec) != Channel::None);
     Ok(Template {
         program,
         argv,
@@ -65,18 +70,24 @@ pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Templa
         ids,
         grants: grants(&spec.limits),
         listen: around.sockets.iter().map(|(id, name)| (*id, name.clone().into_bytes())).collect(),
-        channel: match spec.ready {
-            Ready::Fd => Channel::Ready,
-            Ready::Ipc => Channel::Node,
-            Ready::Default | Ready::Delay(_) | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
-                if spec.stop.message {
-                    Channel::Node
-                } else {
-                    Channel::None
-                }
-            }
-        },
+        channel: channel(spec),
+        hearer,
     })
+}
+
+/// On what a worker speaks beside `sd_notify(3)`.
+pub(crate) fn channel(spec: &AppSpec) -> Channel {
+    match spec.ready {
+        Ready::Fd => Channel::Ready,
+        Ready::Ipc => Channel::Node,
+        Ready::Default | Ready::Delay(_) | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
+            if spec.stop.message {
+                Channel::Node
+            } else {
+                Channel::None
+            }
+        }
+    }
 }
 
 /// What the build command runs with: the app's rights, directory and environment.
@@ -124,6 +135,7 @@ fn shell(
         grants: grants(&spec.limits),
         listen: Vec::new(),
         channel: Channel::None,
+        hearer: None,
     })
 }
 

@@ -4,6 +4,7 @@ use nexus_tests::{Home, PROMPT, wait_for};
 use nix::sys::signal::Signal;
 
 use crate::app;
+use crate::daemon::kill_both;
 
 /// Says what comes: the message, a signal. Goes at the message, unless it is deaf to it.
 const NODE: &str = r#"
@@ -65,4 +66,53 @@ fn it_needs_the_channel() {
     home.write("ecosystem.toml", &app("it", "it.js", &[], more));
     let said = home.ctl(&["start"]).expect_code(6).stderr;
     assert!(said.contains("goes over Node's channel"), "{said}");
+}
+
+/// Says that it is ready when it is told to, and goes by the message.
+const LATE: &str = r#"
+const fs = require('fs');
+process.on('SIGUSR2', () => process.send('ready', (error) => {
+  fs.writeFileSync(`${process.env.name}.new`, `said: ${error}`);
+  fs.renameSync(`${process.env.name}.new`, `${process.env.name}.said`);
+}));
+process.on('disconnect', () => console.log('disconnect'));
+process.on('message', (message) => { console.log('message', message); process.exit(0); });
+setInterval(() => {}, 1000);
+console.log('here');
+"#;
+
+#[test]
+fn what_is_said_while_both_are_dead_is_no_error_and_is_heard() {
+    let home = Home::new();
+    home.write("late.js", LATE);
+    let more = "ready = \"ipc\"\nready_timeout = \"60s\"\nshutdown_with_message = true";
+    let text = ["between", "after"].map(|name| app(name, "late.js", &[], more)).concat();
+    home.write("ecosystem.toml", &text);
+    home.ctl(&["start", "--no-wait"]).ok();
+    let said = |name: &str| {
+        std::fs::read_to_string(home.path().join(format!("logs/{name}-out.log")))
+            .unwrap_or_default()
+    };
+    let [between, after] = ["between", "after"].map(|name| {
+        wait_for(PROMPT, "a worker", || said(name).contains("here").then_some(()));
+        home.known(name).main()
+    });
+    kill_both(&home);
+    between.signal(Signal::SIGUSR2);
+    let word = home.project().join("between.said");
+    let word = wait_for(PROMPT, "the word", || std::fs::read_to_string(&word).ok());
+    assert_eq!(word, "said: null");
+    home.ctl(&["list"]).ok();
+    let online = |name: &str| home.until(name, "it to be ready", |app| app.status() == "online");
+    assert_eq!(online("between").main(), between);
+    assert_eq!(home.known("after").status(), "starting");
+    after.signal(Signal::SIGUSR2);
+    assert_eq!(online("after").main(), after);
+    for (name, worker) in [("between", between), ("after", after)] {
+        assert_eq!(home.known(name).restarts(), [0]);
+        home.ctl(&["stop", name]).ok();
+        assert!(!worker.alive());
+        assert_eq!(said(name), "here\nmessage shutdown\n");
+        assert!(home.events_of(name, "killed").is_empty());
+    }
 }

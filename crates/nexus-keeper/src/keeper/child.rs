@@ -23,7 +23,7 @@ use nix::unistd::{Gid, Uid};
 use crate::arena::Arena;
 use crate::handoff::Limits;
 use crate::sys::{files, process, socket};
-use crate::wire::{Channel, Grants, LISTEN_MAX, Stage, TAG_MAX, Template};
+use crate::wire::{Channel, GIVEN_MAX, Grants, Stage, TAG_MAX, Template};
 
 /// What the child needs to know.
 pub(super) struct Birth<'a> {
@@ -39,7 +39,7 @@ pub(super) struct Birth<'a> {
 /// of the template.
 pub(super) const GATE_FIXED: usize = 3;
 /// Template, stdout, stderr, stdin, sockets.
-pub(super) const GATE_FDS: usize = GATE_FIXED + 1 + LISTEN_MAX;
+pub(super) const GATE_FDS: usize = GATE_FIXED + 1 + GIVEN_MAX;
 /// Where the gate is while the child waits at it.
 const GATE_PLACE: RawFd = 3;
 
@@ -81,13 +81,19 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     nix::unistd::setsid().map_err(at(Stage::Fork))?;
     let template = Template::unseal(template.as_fd()).map_err(at(Stage::Descriptors))?;
     streams(stdin.first(), stdout, stderr).map_err(at(Stage::Descriptors))?;
+    let (sockets, hearer) = sockets.split_at(template.listen.len().min(sockets.len()));
     for (socket, place) in sockets.iter().zip(3..) {
         files::place(socket.as_raw_fd(), place).map_err(at(Stage::Descriptors))?;
     }
     let mut first_free = 3 + sockets.len() as RawFd;
     if template.channel != Channel::None {
-        channel(&template, birth.child, first_free).map_err(at(Stage::Descriptors))?;
+        let hearer = hearer.first();
+        channel(&template, birth.child, hearer, first_free).map_err(at(Stage::Descriptors))?;
         first_free += 1;
+        if let Some(hearer) = hearer {
+            files::place(hearer.as_raw_fd(), first_free).map_err(at(Stage::Descriptors))?;
+            first_free += 1;
+        }
     }
     std::mem::forget(given); // closed by number on the next line
     keep_only(first_free, &gate).map_err(at(Stage::Descriptors))?;
@@ -157,7 +163,12 @@ fn streams(stdin: Option<&OwnedFd>, stdout: &OwnedFd, stderr: &OwnedFd) -> std::
 
 /// A socket of its own, with a name: by that its words are told from those of `sd_notify(3)`, whose
 /// senders have none, and whose they are, also when the process that spoke is gone already.
-fn channel(template: &Template, child: u64, place: RawFd) -> std::io::Result<()> {
+fn channel(
+    template: &Template,
+    child: u64,
+    hearer: Option<&OwnedFd>,
+    place: RawFd,
+) -> std::io::Result<()> {
     let of_notify =
         |variable: &Vec<u8>| variable.strip_prefix(b"NOTIFY_SOCKET=@").map(<[u8]>::to_vec);
     let name = template.env.iter().find_map(of_notify).ok_or(Errno::EDESTADDRREQ)?;
@@ -174,7 +185,11 @@ fn channel(template: &Template, child: u64, place: RawFd) -> std::io::Result<()>
         Err(Errno::EADDRINUSE) => bind(UnixAddr::new_unnamed())?,
         bound => bound?,
     }
-    nix::sys::socket::connect(socket.as_raw_fd(), &UnixAddr::new_abstract(&name)?)?;
+    let hearer = match hearer {
+        Some(hearer) => nix::sys::socket::getsockname::<UnixAddr>(hearer.as_raw_fd())?,
+        None => UnixAddr::new_abstract(&name)?,
+    };
+    nix::sys::socket::connect(socket.as_raw_fd(), &hearer)?;
     let lifted = files::dup_from(socket.as_raw_fd(), LIFTED)?;
     // It may have the very number that it is to get.
     drop(socket);

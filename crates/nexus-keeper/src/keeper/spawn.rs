@@ -8,8 +8,8 @@ use crate::arena::Phase;
 use crate::sys::files::{self, LOW_END};
 use crate::sys::process::{self, Forked};
 use crate::sys::socket;
-use crate::template::listen_ids;
-use crate::wire::{HoldId, LISTEN_MAX, Stage};
+use crate::template::given_ids;
+use crate::wire::{GIVEN_MAX, HoldId, Stage};
 
 impl Keeper {
     /// Spawn what the record orders.
@@ -37,9 +37,9 @@ impl Keeper {
             fds[filled] = number(HoldId(stdin)).ok_or(libc::EBADF)?;
             filled += 1;
         }
-        let mut sockets = [HoldId(0); LISTEN_MAX];
+        let mut sockets = [HoldId(0); GIVEN_MAX];
         let template = self.held.get(&ids[0]).ok_or(libc::EBADF)?;
-        let count = listen_ids(&template.fd, &mut sockets).map_err(|_| libc::EINVAL)?;
+        let count = given_ids(&template.fd, &mut sockets).map_err(|_| libc::EINVAL)?;
         for (id, place) in sockets[..count].iter().zip(&mut fds[filled..]) {
             *place = number(*id).ok_or(libc::EBADF)?;
         }

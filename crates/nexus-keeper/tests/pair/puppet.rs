@@ -124,6 +124,7 @@ impl Puppet {
             grants: Grants::default(),
             listen: Vec::new(),
             channel: Channel::None,
+            hearer: None,
         }
     }
 

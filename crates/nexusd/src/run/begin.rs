@@ -46,8 +46,8 @@ pub(super) fn begin(
     let mut reading = roll::read(handoff.children, handoff.last_child.max(image.last_child));
     let unread = reading.make_ready(&image.runs);
     let left_alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, counters));
+    hear_channels(&mut holdings, counters)?;
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
-    let facts = Standing::new(keeper_pid, counters, handoff.trees, home_id, notify);
     let mut daemon = Daemon {
         home,
         state,
@@ -76,7 +76,7 @@ pub(super) fn begin(
         gate: Gate::default(),
         published: Published::new(),
         own,
-        facts,
+        facts: Standing::new(keeper_pid, counters, handoff.trees, home_id, notify),
     };
     daemon.know(reading.notes, reading.failed, &reading.brief, &image.runs);
     daemon.tell_found(left_alone);
@@ -115,8 +115,7 @@ fn take_back(
     intents: &Intents,
     (home_id, counters): (&str, Counters),
 ) -> Vec<LeftAlone> {
-    // Of a pair that has just been founded: what runs here is an earlier one's.
-    let cold = counters.nexusd_restarts == 0 && counters.keeper_restarts == 0;
+    let cold = is_cold(counters);
     let strays = cold.then(|| Strays::find(home_id, holdings.link.keeper_pid()));
     let mut runs = image.runs.clone();
     if let Some(strays) = &strays {
@@ -153,6 +152,11 @@ fn take_back(
     found.left_alone.into_values().chain(more).chain(unknown).collect()
 }
 
+/// Of a pair that has just been founded: what runs here is an earlier one's.
+fn is_cold(counters: Counters) -> bool {
+    counters.nexusd_restarts == 0 && counters.keeper_restarts == 0
+}
+
 /// NOTIFY_SOCKET of all workers: the one that is held, or a new one.
 fn notify_socket(holdings: &mut Holdings, state: &Path) -> io::Result<String> {
     if holdings.notify().is_none() {
@@ -160,4 +164,20 @@ fn notify_socket(holdings: &mut Holdings, state: &Path) -> io::Result<String> {
         holdings.hold(Held::Notify(name), socket)?;
     }
     Ok(holdings.notify().map(|(name, _)| format!("@{name}")).unwrap_or_default())
+}
+
+/// What hears the channels of workers: the one that is held, or was found with a worker that
+/// outlived both, or a new one.
+fn hear_channels(holdings: &mut Holdings, counters: Counters) -> io::Result<()> {
+    if holdings.hearer().is_some() {
+        return Ok(());
+    }
+    let (socket, name) = crate::notify::hearer()?;
+    // A template that a third holder has kept would hand on the one that is lost.
+    let is_template = |held: &Held| is_cold(counters) && matches!(held, Held::Template(..));
+    let templates = holdings.apps().into_iter().flat_map(|app| holdings.of_app(&app));
+    for template in templates.filter(is_template).collect::<Vec<_>>() {
+        holdings.release(&template)?;
+    }
+    holdings.hold(Held::Hearer(name), socket).map(drop)
 }

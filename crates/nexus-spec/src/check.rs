@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::span::Span;
+
 /// What a check asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -15,6 +17,9 @@ pub enum Check {
     Tcp(String),
     /// `exec`: a shell command that exits with 0.
     Exec(String),
+    /// `event_loop_lag`: nobody is asked; the worker reports over Node's channel how late its event
+    /// loop is, and that is no more than this.
+    Lag(Span),
 }
 
 /// Where a check connects to.
@@ -39,16 +44,17 @@ impl Check {
             Check::Http(address) => address.clone(),
             Check::Tcp(address) => format!("tcp://{address}"),
             Check::Exec(command) => format!("exec:{command}"),
+            Check::Lag(most) => format!("event loop lag up to {most}"),
         }
     }
 
-    /// Where it connects to, its variables filled in; `None` for a command.
+    /// Where it connects to, its variables filled in; `None` for who connects to nothing.
     ///
     /// # Errors
     /// A clause that says what is wrong with the address.
     pub fn endpoint(&self, lookup: Lookup<'_>) -> Result<Option<Endpoint>, String> {
         match self {
-            Check::Exec(_) => Ok(None),
+            Check::Exec(_) | Check::Lag(_) => Ok(None),
             Check::Tcp(address) => {
                 let address = address.strip_prefix("tcp://").unwrap_or(address);
                 let address = filled(address, lookup)?;

@@ -6,7 +6,7 @@ use crate::flaw::Code;
 use crate::instances::Instances;
 use crate::listen::Listen;
 use crate::ready::Ready;
-use crate::rollout::{RollbackOn, Rollout};
+use crate::rollout::{Health, RollbackOn, Rollout};
 use crate::wrong::Wrong;
 
 /// What cannot work, though each setting for itself can.
@@ -21,6 +21,12 @@ pub(crate) fn flaws(app: &AppSpec) -> Vec<Wrong> {
         let problem = "goes over Node's channel, and `ready = \"fd\"` is none";
         let remedy = "write `ready = \"ipc\"`, or leave it out";
         wrongs.push(Wrong::of("shutdown_with_message", Code::Value, problem, remedy));
+    }
+    let reports = |health: &Health| matches!(health.check, Check::Lag(_));
+    if app.health.as_ref().is_some_and(reports) && app.ready == Ready::Fd {
+        let problem = "is reported over Node's channel, and `ready = \"fd\"` is none";
+        let remedy = "write `ready = \"ipc\"`, or leave it out";
+        wrongs.push(Wrong::of("health", Code::Value, problem, remedy));
     }
     if let Some(health) = &app.health {
         wrongs.extend(asked(app, "health", &health.check));

@@ -28,6 +28,26 @@ fn is_listening(line: &str) -> bool {
         .is_ok_and(|said: Message| said.cmd == "NODE_CLUSTER" && said.act == "listening")
 }
 
+/// How late an event loop is, in ms, as a Node program reports it to PM2 (`axm:monitor`), by itself or
+/// by `@pm2/io`: the 95th percentile where it has one.
+fn lag_of(line: &str) -> Option<f64> {
+    #[derive(serde::Deserialize)]
+    struct Message {
+        r#type: String,
+        data: std::collections::HashMap<String, serde_json::Value>,
+    }
+    // Lines of other kinds are many, and need not be read.
+    if !line.contains("axm:monitor") {
+        return None;
+    }
+    let said: Message = serde_json::from_str(line).ok()?;
+    let names = ["Event Loop Latency p95", "Event Loop Latency"];
+    let metric = names.into_iter().find_map(|name| said.data.get(name))?;
+    let value = metric.get("value").unwrap_or(metric);
+    let lag = value.as_f64().or_else(|| value.as_str()?.parse().ok())?;
+    (said.r#type == "axm:monitor" && lag.is_finite()).then_some(lag)
+}
+
 impl Daemon {
     /// One thing that a child has said.
     pub(crate) fn heard(&mut self, child: ChildId, word: Word) {
@@ -75,6 +95,9 @@ impl Daemon {
 
     /// A line on a descriptor of its own.
     fn line(&mut self, child: ChildId, line: &str) {
+        if let Some(lag) = lag_of(line) {
+            return self.probes.reported(child.0, lag);
+        }
         match self.ready_of(child) {
             Some(Ready::Fd) => self.turn(Event::Ready { child }, NOBODY),
             Some(Ready::Ipc) if line == NODE_READY => self.turn(Event::Ready { child }, NOBODY),
@@ -169,5 +192,24 @@ impl Daemon {
             (false, false) => "",
         };
         (status, about)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lag_of;
+
+    #[test]
+    fn what_is_reported_of_an_event_loop_is_read() {
+        let report = |data: &str| lag_of(&format!(r#"{{"type":"axm:monitor","data":{data}}}"#));
+        let both = r#"{"Event Loop Latency":{"value":"0.4"},"Event Loop Latency p95":{"value":2}}"#;
+        assert_eq!(report(both), Some(2.0));
+        assert_eq!(report(r#"{"Event Loop Latency":{"value":"0.41","unit":"ms"}}"#), Some(0.41));
+        assert_eq!(report(r#"{"Event Loop Latency":17}"#), Some(17.0));
+        for none in ["{}", r#"{"Event Loop Latency":{"value":"NaN"}}"#, "[]", "7"] {
+            assert_eq!(report(none), None, "{none}");
+        }
+        assert_eq!(lag_of(r#"{"type":"axm:action","data":{"Event Loop Latency":1}}"#), None);
+        assert_eq!(lag_of(r#""ready""#), None);
     }
 }

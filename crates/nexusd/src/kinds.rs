@@ -1,5 +1,6 @@
 //! Every name that stands in the files of the state, by the version of their format: one that is
-//! added makes a new version, since a program of the older one would leave it out, or the line.
+//! added makes a new version, since a program of the older one would leave it out, or the line. A
+//! version that no release has may still grow.
 
 use serde::Deserialize;
 use serde::de::value::Error as Plain;
@@ -81,9 +82,9 @@ fn ours() -> Vec<(&'static str, String)> {
 fn asked_for() -> Vec<(&'static str, String)> {
     use nexus_spec::*;
     all![
-        AppSpec, Autoscale, Backoff, Bound, Canary, Door, Health, Inherit, Instances, Limits,
-        LogFiles, LogFormat, Memory, Missed, OnFull, Overlap, Ready, Restart, Rlimit, RollbackOn,
-        Rollout, RunAs, Schedule, Source, Stdin, Stop, Until, Watch,
+        AppSpec, Autoscale, Backoff, Bound, Canary, Check, Door, Health, Inherit, Instances,
+        Limits, LogFiles, LogFormat, Memory, Missed, OnFull, Overlap, Ready, Restart, Rlimit,
+        RollbackOn, Rollout, RunAs, Schedule, Source, Stdin, Stop, Until, Watch,
     ]
     .into()
 }
@@ -103,7 +104,8 @@ fn what_is_kept_has_a_version_of_its_own() {
     let known = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         all == known,
-        "what is kept is no longer what format {VERSION} keeps. Raise `lines::VERSION`, put the \
-         following into its file, and a state of format {VERSION} into `tests/fixtures`:\n{all}"
+        "what is kept is no longer what format {VERSION} keeps. If a release has that, raise \
+         `lines::VERSION` and put a state of format {VERSION} into `tests/fixtures`; \
+         in its file in `golden`:\n{all}"
     );
 }

@@ -14,7 +14,7 @@ use nexus_core::{Beat, Breach, ChildId, Exam, Exit, Limit, Pulse, Time};
 use nexus_log::LogFile;
 use nexus_spec::{AppSpec, Check, Endpoint, Health, Ready, Span};
 use regex_lite::Regex;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -79,6 +79,8 @@ pub(crate) struct Probes {
     ears: HashMap<u64, Listening>,
     /// Where the logs ended of workers that are ready when they write a line, until they run.
     places: HashMap<u64, Vec<u64>>,
+    /// Those whose health is what they report.
+    reports: HashMap<u64, watch::Sender<Option<Report>>>,
     /// Who waits for the end of an exam.
     exams: HashMap<u64, oneshot::Sender<Option<Exit>>>,
 }
@@ -118,6 +120,7 @@ impl Probes {
             findings: BTreeMap::new(),
             ears: HashMap::new(),
             places: HashMap::new(),
+            reports: HashMap::new(),
             exams: HashMap::new(),
         }
     }
@@ -152,6 +155,11 @@ impl Probes {
         let Some(rule) = spec.health.clone() else { return };
         let tools = self.tools.clone();
         let mut question = tools.question(child, Exam::Health, &rule.check, spec, instance);
+        if let Check::Lag(most) = rule.check {
+            let (reports, reported) = watch::channel(None);
+            self.reports.insert(child.0, reports);
+            question.whom = Whom::Reports(reported, most, rule.interval);
+        }
         question.patience = Duration::from_millis(rule.timeout.0);
         let task = tokio::spawn(question.while_online(rule, clock::now()));
         self.tasks.insert(child.0, Task(task.abort_handle()));
@@ -163,6 +171,14 @@ impl Probes {
         self.exams.remove(&child);
         self.ears.remove(&child);
         self.places.remove(&child);
+        self.reports.remove(&child);
+    }
+
+    /// A worker reports how late its event loop is, in ms; it matters where that is its health.
+    pub(crate) fn reported(&self, child: u64, lag: f64) {
+        if let Some(reports) = self.reports.get(&child) {
+            reports.send_replace(Some(Report { lag, at: Instant::now() }));
+        }
     }
 
     /// The logs of a worker that is about to be ordered end here.
@@ -222,10 +238,20 @@ struct Question {
     patience: Duration,
 }
 
+/// How late an event loop was, in ms, and when that was heard.
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    lag: f64,
+    at: Instant,
+}
+
 enum Whom {
     Http(Endpoint),
     Tcp(Endpoint),
     Command,
+    /// Nobody is asked: it reports how late its event loop is. So much is allowed, and so long a
+    /// silence.
+    Reports(watch::Receiver<Option<Report>>, Span, Span),
     /// It cannot be asked: why.
     Nobody(String),
 }
@@ -241,7 +267,9 @@ impl Tools {
     ) -> Question {
         let whom = match (check.endpoint(&|name| spec.variable(name, instance)), check) {
             (Ok(Some(endpoint)), Check::Http(_)) => Whom::Http(endpoint),
-            (Ok(Some(endpoint)), Check::Tcp(_) | Check::Exec(_)) => Whom::Tcp(endpoint),
+            (Ok(Some(endpoint)), Check::Tcp(_) | Check::Exec(_) | Check::Lag(_)) => {
+                Whom::Tcp(endpoint)
+            }
             (Ok(None), _) => Whom::Command,
             (Err(clause), _) => Whom::Nobody(clause),
         };
@@ -310,6 +338,7 @@ impl Question {
 
     async fn ask(&self) -> Result<(), String> {
         match &self.whom {
+            Whom::Reports(reported, most, silence) => lateness(*reported.borrow(), *most, *silence),
             Whom::Http(endpoint) => self.in_time(ask::http(endpoint)).await,
             Whom::Tcp(endpoint) => self.in_time(ask::tcp(endpoint)).await,
             Whom::Command => self.examine().await,
@@ -340,6 +369,17 @@ impl Question {
             Ok(None) | Err(_) => Err("it was not run".to_owned()),
         }
     }
+}
+
+/// What a worker has reported last of its event loop. One that has never reported cannot be judged;
+/// one that has, and does not any more, is too late to say so.
+fn lateness(last: Option<Report>, most: Span, silence: Span) -> Result<(), String> {
+    let Some(Report { lag, at }) = last else { return Ok(()) };
+    let silent = at.elapsed();
+    if silent > Duration::from_millis(silence.0) {
+        return Err(format!("it has reported nothing for {}", spoken(silent)));
+    }
+    if lag > most.0 as f64 { Err(format!("it was {lag:.0}ms late")) } else { Ok(()) }
 }
 
 fn spoken(time: Duration) -> String {

@@ -262,7 +262,7 @@ fn command(spec: &AppSpec, exam: Exam) -> Option<&str> {
     };
     match check {
         Check::Exec(command) => Some(command),
-        Check::Http(_) | Check::Tcp(_) => None,
+        Check::Http(_) | Check::Lag(_) | Check::Tcp(_) => None,
     }
 }
 

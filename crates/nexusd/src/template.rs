@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use nexus_keeper::{Channel, Grants, HoldId, Template};
-use nexus_spec::{AppSpec, Bound, Limits, Ready, Rlimit, RunAs, Span};
+use nexus_spec::{AppSpec, Bound, Check, Limits, Ready, Rlimit, RunAs, Span};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::sources::Sourced;
@@ -81,13 +81,18 @@ pub(crate) fn channel(spec: &AppSpec) -> Channel {
         Ready::Fd => Channel::Ready,
         Ready::Ipc => Channel::Node,
         Ready::Default | Ready::Delay(_) | Ready::Log(_) | Ready::Notify | Ready::Probe(_) => {
-            if spec.stop.message {
+            if spec.stop.message || reports(spec) {
                 Channel::Node
             } else {
                 Channel::None
             }
         }
     }
+}
+
+/// Whether its health is what it reports over its channel.
+fn reports(spec: &AppSpec) -> bool {
+    spec.health.as_ref().is_some_and(|health| matches!(health.check, Check::Lag(_)))
 }
 
 /// What the build command runs with: the app's rights, directory and environment.

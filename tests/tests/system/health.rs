@@ -160,6 +160,50 @@ fn a_worker_with_a_passed_socket_is_replaced_without_a_lost_request() {
     assert!(exit.contains("unhealthy"), "{exit}");
 }
 
+/// Reports how late its event loop is; is late, or hangs, when it is told to.
+const REPORTS: &str = r#"
+const fs = require('fs');
+const delay = require('perf_hooks').monitorEventLoopDelay({ resolution: 10 });
+delay.enable();
+setInterval(() => {
+  const value = (delay.percentile(95) / 1e6).toFixed(1);
+  delay.reset();
+  process.send({ type: 'axm:monitor', data: { 'Event Loop Latency p95': { value, unit: 'ms' } } });
+}, 100);
+setInterval(() => {
+  const until = fs.existsSync('late') ? Date.now() + 600 : 0;
+  while (Date.now() < until || fs.existsSync('hang'));
+}, 20);
+process.send('ready');
+"#;
+
+#[test]
+fn a_node_program_whose_event_loop_is_late_is_replaced() {
+    for (file, why) in
+        [("late", "ms late"), ("hang", "event loop lag up to 400ms: it has reported nothing for ")]
+    {
+        let home = Home::new();
+        home.write("reports.js", REPORTS);
+        let more = "ready = \"ipc\"\n\
+                    health = { event_loop_lag = \"400ms\", interval = \"1s\", failures = 2 }";
+        home.write("ecosystem.toml", &app("it", "reports.js", &[], more));
+        home.ctl(&["start"]).ok();
+        let before = home.known("it").main();
+        home.until("it", "its health", healthy);
+        // It is heard by whoever is there.
+        let daemon = home.daemon().unwrap();
+        daemon.signal(Signal::SIGKILL);
+        a_while();
+        assert!(before.alive() && home.events_of("it", "unhealthy").is_empty());
+        home.write(file, "");
+        wait_for(PROMPT, "its replacement", || (!before.alive()).then_some(()));
+        std::fs::remove_file(home.project().join(file)).unwrap();
+        home.until("it", "another", |app| app.status() == "online" && app.restarts() != [0]);
+        let told = home.events_of("it", "unhealthy").remove(0)["detail"].to_string();
+        assert!(told.contains("failed 2 times in a row") && told.contains(why), "{told}");
+    }
+}
+
 /// Ready, then alive each 100 ms until it is told to hang.
 const WATCHED: &str = r#"
 import os, socket, time

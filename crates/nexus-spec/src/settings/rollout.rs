@@ -15,8 +15,8 @@ use crate::wrong::{Wrong, Wrongs};
 pub(super) static ROWS: [Setting; 11] = [
     Setting::new(
         "health",
-        "a table of one of `http`, `tcp` and `exec`, and of `interval`, `timeout`, `failures`, \
-         `successes` and `start_period`",
+        "a table of one of `http`, `tcp`, `exec` and `event_loop_lag`, and of `interval`, `timeout`, \
+         `failures`, `successes` and `start_period`",
         "A check that is repeated while a worker is online; one that keeps failing is replaced.",
         |options, given| {
             options.health = Some(health(given)?);
@@ -153,6 +153,7 @@ fn health(given: &Given) -> Result<Health, Wrongs> {
             "http" => text().and_then(|address| reaching(value, Check::Http(address))),
             "tcp" => text().and_then(|address| reaching(value, Check::Tcp(address))),
             "exec" => text().map(Check::Exec),
+            "event_loop_lag" => read::some_span(value).map(Check::Lag),
             other => {
                 wrongs.keep(figure(&mut health, other, value).map_err(|wrong| {
                     let at = wrong.at.clone().or_else(|| Some(key.at.clone()));
@@ -167,7 +168,7 @@ fn health(given: &Given) -> Result<Health, Wrongs> {
         (Some(check), true) => health.check = check,
         (None, _) if !wrongs.0.is_empty() => {}
         (Some(_) | None, _) => {
-            let problem = "asks not exactly one of `http`, `tcp` and `exec`";
+            let problem = "asks not exactly one of `http`, `tcp`, `exec` and `event_loop_lag`";
             wrongs.0.push(Wrong::value(given, problem, "write one of them"));
         }
     }
@@ -193,8 +194,8 @@ fn figure(health: &mut Health, key: &str, given: &Given) -> Result<(), Wrong> {
         "failures" => health.failures = count()?,
         "successes" => health.successes = count()?,
         _ => {
-            let remedy = "`health` has http, tcp, exec, interval, timeout, failures, successes and \
-                          start_period";
+            let remedy = "`health` has http, tcp, exec, event_loop_lag, interval, timeout, failures, \
+                          successes and start_period";
             return Err(Wrong::of("", crate::flaw::Code::UnknownKey, "unknown key", remedy));
         }
     }
@@ -204,13 +205,14 @@ fn figure(health: &mut Health, key: &str, given: &Given) -> Result<(), Wrong> {
 fn health_value(health: &Health) -> Value {
     let default = Health::new(health.check.clone());
     let (key, check) = match &health.check {
-        Check::Http(address) => ("http", address),
-        Check::Tcp(address) => ("tcp", address),
-        Check::Exec(command) => ("exec", command),
+        Check::Http(address) => ("http", address.clone()),
+        Check::Tcp(address) => ("tcp", address.clone()),
+        Check::Exec(command) => ("exec", command.clone()),
+        Check::Lag(most) => ("event_loop_lag", most.to_string()),
     };
     let count = |count: u16, default: u16| (count != default).then(|| i64::from(count).into());
     let entries = [
-        (key, Some(check.as_str().into())),
+        (key, Some(check.into())),
         ("interval", time(health.interval, default.interval)),
         ("timeout", time(health.timeout, default.timeout)),
         ("failures", count(health.failures, default.failures)),

@@ -133,12 +133,20 @@ fn what_is_typed_refuses_what_cannot_be() {
         ("schedule = 5", "`schedule` takes a string, not an integer"),
         ("timezone = '../x'", "`timezone` is no name of a time zone"),
         ("overlap = 'both'", "`overlap` is no rule for overlapping runs"),
-        ("health = {}", "`health` asks not exactly one of `http`, `tcp` and `exec`"),
+        (
+            "health = {}",
+            "`health` asks not exactly one of `http`, `tcp`, `exec` and `event_loop_lag`",
+        ),
         (
             "health = { tcp = '127.0.0.1:1', exec = 'x' }",
-            "`health` asks not exactly one of `http`, `tcp` and `exec`",
+            "`health` asks not exactly one of `http`, `tcp`, `exec` and `event_loop_lag`",
         ),
         ("health = { tcp = '127.0.0.1:1', every = 1 }", "unknown key `health.every`"),
+        ("health.event_loop_lag = 0", "`health.event_loop_lag` is zero"),
+        (
+            "health.event_loop_lag = '1s'\nready = 'fd'",
+            "`health` is reported over Node's channel, and `ready = \"fd\"` is none",
+        ),
         ("health.http = 'ftp://x'", "`health.http` is no address of HTTP"),
         ("depends_on = { db = 'up' }", "`depends_on.db` is nothing to wait for"),
         ("canary = '0%'", "`canary` is not between 1% and 100%"),

@@ -5,7 +5,7 @@
 //! begun: a crash between the two must repeat an action (every one is safe to repeat), never
 //! forget one.
 
-use nexus_spec::{Name, Signal, Span};
+use nexus_spec::{Name, Signal, Span, Until};
 
 use crate::event::{Breach, Cause, ChildId, Exam, Exit, Failure, OpId, SlotId, SpawnError, Time};
 
@@ -172,6 +172,8 @@ pub enum Fact {
     Started { app: Name, instance: u16, child: ChildId },
     /// A worker was told to stop.
     Stopping { app: Name, instance: u16, child: ChildId },
+    /// An app is to start, and waits for another one first.
+    Waits { app: Name, on: Name, until: Until },
     /// A worker has not finished in time what it had begun, and is told again.
     Undrained { app: Name, instance: u16, child: ChildId },
 }
@@ -271,6 +273,11 @@ pub enum Outcome {
         /// Instances that could not be put back.
         stuck: u16,
     },
+    /// Nothing was changed: what it depends on failed in the same operation.
+    Spared {
+        /// Which app.
+        on: Name,
+    },
     /// A later ask for the same app overtook this one.
     Superseded,
     /// A worker ended before it was ready. It is tried again at `again_at`, if that is given.
@@ -285,6 +292,13 @@ pub enum Outcome {
         after: Span,
         /// When it is tried again; `None` = it is given up.
         again_at: Option<Time>,
+    },
+    /// It waits for another app, and starts by itself once that has come so far.
+    Waits {
+        /// Which app.
+        on: Name,
+        /// How far it has to come.
+        until: Until,
     },
 }
 

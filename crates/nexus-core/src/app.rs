@@ -6,6 +6,7 @@ use std::sync::Arc;
 use nexus_spec::AppSpec;
 
 use crate::changes::Changes;
+use crate::depend::Patience;
 use crate::event::{Exit, Time};
 use crate::job;
 use crate::phase::{Phase, Want};
@@ -28,6 +29,7 @@ pub struct App {
     pub(crate) build: Option<Build>,
     pub(crate) rollout: Option<Rollout>,
     pub(crate) changes: Changes,
+    pub(crate) patience: Patience,
     /// A run of a job waits for the end of the one before.
     pub(crate) queued: bool,
     pub(crate) slots: Slots,
@@ -56,16 +58,24 @@ pub struct Build {
 pub struct Counts {
     /// Online.
     pub online: u32,
-    /// Online with the app's generation.
+    /// Has run to its end, with 0, and stays down by its spec.
+    pub completed: u32,
+    /// Online or completed with the app's generation.
     pub current: u32,
     /// Not wanted up, and nothing lives.
     pub down: u32,
+    /// Its main process runs, and nobody has told it to stop.
+    pub started: u32,
+    /// Waits for the apps that its app depends on.
+    pub waiting: u32,
     /// Wanted up.
     pub wanted: u32,
-    /// Wanted up and neither given up nor resting.
+    /// Wanted up and neither given up, resting nor waiting for other apps.
     pub active: u32,
     /// To be forgotten.
     pub doomed: u32,
+    /// Online, and its health check finds it well.
+    pub well: u32,
 }
 
 impl App {
@@ -80,6 +90,7 @@ impl App {
             build: None,
             rollout: None,
             changes: Changes::default(),
+            patience: Patience::default(),
             queued: false,
             slots: Slots::default(),
             counts: Counts::default(),
@@ -138,6 +149,15 @@ impl App {
                 if job { slot.want == Want::Up } else { slot.phase.is_online() }
             }),
         }
+    }
+
+    /// The same, or they have run to their ends: nothing more is to come of it.
+    pub(crate) fn has_come_up(&self, instance: Option<u16>) -> bool {
+        self.is_up(instance)
+            || match instance {
+                None => self.all(self.counts.online + self.counts.completed),
+                Some(one) => self.slots.get(one).is_some_and(Slot::is_completed),
+            }
     }
 
     /// The spec of a child of this generation.
@@ -254,28 +274,42 @@ pub(crate) fn spec_of<'a>(
 }
 
 impl Counts {
+    /// Wanted up, and down all the same: given up, or ended otherwise than well.
+    pub(crate) fn stuck(self) -> u32 {
+        self.wanted - self.active - self.completed - self.waiting
+    }
+
     /// What one slot adds.
     pub(crate) fn of(slot: &Slot, generation: u64) -> Counts {
         let up = slot.want == Want::Up;
         let idle = slot.phase == Phase::Idle;
         let online = slot.phase.is_online();
+        let (completed, waiting) = (slot.is_completed(), slot.phase == Phase::Waiting);
         Counts {
             online: online.into(),
-            current: (online && slot.generation == generation).into(),
+            completed: completed.into(),
+            current: ((online || completed) && slot.generation == generation).into(),
             down: (!up && idle).into(),
+            started: (online || matches!(slot.phase, Phase::Warming { .. })).into(),
+            waiting: waiting.into(),
             wanted: up.into(),
-            active: (up && !idle && slot.phase != Phase::Errored).into(),
+            active: (up && !idle && !waiting && slot.phase != Phase::Errored).into(),
             doomed: (slot.want == Want::Gone).into(),
+            well: (online && slot.healthy == Some(true)).into(),
         }
     }
 
     pub(crate) fn swap(&mut self, out: Counts, into: Counts) {
         let swap = |count: &mut u32, out: u32, into: u32| *count = *count + into - out;
         swap(&mut self.online, out.online, into.online);
+        swap(&mut self.completed, out.completed, into.completed);
         swap(&mut self.current, out.current, into.current);
         swap(&mut self.down, out.down, into.down);
+        swap(&mut self.started, out.started, into.started);
+        swap(&mut self.waiting, out.waiting, into.waiting);
         swap(&mut self.wanted, out.wanted, into.wanted);
         swap(&mut self.active, out.active, into.active);
         swap(&mut self.doomed, out.doomed, into.doomed);
+        swap(&mut self.well, out.well, into.well);
     }
 }

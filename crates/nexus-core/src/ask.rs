@@ -4,13 +4,14 @@ use nexus_spec::{AppSpec, Name};
 
 use crate::action::{Keep, Outcome};
 use crate::app::App;
+use crate::build::Wanted;
 use crate::event::{Ask, OpId};
 use crate::fleet::Verb;
 use crate::phase::Want;
 use crate::record::Goal;
 use crate::rollout::Wish;
 use crate::turn::Turn;
-use crate::{build, fleet, goal, job, rollout, scale};
+use crate::{build, fleet, goal, job, order, rollout, scale};
 
 /// The one door.
 pub(crate) fn asked(turn: &mut Turn, op: OpId, ask: Ask) {
@@ -57,7 +58,7 @@ fn start(turn: &mut Turn, op: OpId, spec: Box<AppSpec>, instances: u16) {
     fleet::reprieve(turn, &name);
     let change = (!same).then_some((spec, instances));
     if needs_build {
-        build::plan(turn, &name, change, false);
+        build::plan(turn, &name, Wanted { change, new: false, builds: true });
         return goal::wait(turn, &name, None, op, Goal::Online, true);
     }
     build::abandon(turn, &name);
@@ -71,13 +72,13 @@ fn start(turn: &mut Turn, op: OpId, spec: Box<AppSpec>, instances: u16) {
 fn start_new(turn: &mut Turn, op: OpId, spec: AppSpec, instances: u16) {
     let name = spec.name.clone();
     let needs_build = spec.build.is_some();
-    turn.state.apps.insert(name.clone(), App::new(spec));
+    turn.state.found(App::new(spec));
     for _ in 0..instances {
         turn.state.grow(&name);
     }
     turn.keep(Keep::App(name.clone()));
     if needs_build {
-        build::plan(turn, &name, None, true);
+        build::plan(turn, &name, Wanted { change: None, new: true, builds: true });
     } else {
         fleet::run(turn, &name, None, Verb::Start);
     }
@@ -93,7 +94,7 @@ fn start_known(turn: &mut Turn, op: OpId, name: &Name, instance: Option<u16>) {
     }
     overtake(turn, name, instance, needs_build);
     if needs_build {
-        build::plan(turn, name, None, false);
+        build::plan(turn, name, Wanted { change: None, new: false, builds: true });
         return goal::wait(turn, name, instance, op, Goal::Online, true);
     }
     fleet::run(turn, name, instance, Verb::Start);
@@ -125,10 +126,11 @@ fn restart(
         // A new spec overtakes another new one, whichever instances that was for.
         goal::supersede_builders(turn, name);
     }
-    overtake(turn, name, instance, needs_build);
-    if needs_build {
+    let later = follows(turn, op, name, change.as_ref());
+    overtake(turn, name, instance, needs_build || later);
+    if needs_build || later {
         let generation = turn.state.apps.get(name).map_or(0, |app| app.generation) + 1;
-        build::plan(turn, name, change, false);
+        build::plan(turn, name, Wanted { change, new: false, builds: needs_build });
         return goal::wait(turn, name, instance, op, Goal::Fresh { generation }, true);
     }
     match change {
@@ -158,12 +160,13 @@ pub(crate) fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
         return turn.reply(op, name, Outcome::Busy { with });
     }
     let job = job::is_job(spec) || app.is_job();
-    overtake(turn, name, None, builds);
+    let later = !job && follows(turn, op, name, change.as_ref());
+    overtake(turn, name, None, builds || later);
     if job {
         return renew_job(turn, name, Wish { change, ..wish }, builds);
     }
-    if builds {
-        build::plan(turn, name, change, false);
+    if builds || later {
+        build::plan(turn, name, Wanted { change, new: false, builds });
         let goal = Goal::Reloaded { parallel: wish.parallel };
         return goal::wait(turn, name, instance, op, goal, true);
     }
@@ -197,7 +200,7 @@ fn rollback(
 fn renew_job(turn: &mut Turn, name: &Name, wish: Wish, builds: bool) {
     let Wish { op, instance, change, .. } = wish;
     if builds {
-        build::plan(turn, name, change, false);
+        build::plan(turn, name, Wanted { change, new: false, builds });
         return goal::wait(turn, name, instance, op, Goal::Online, true);
     }
     if let Some((spec, instances)) = change {
@@ -215,6 +218,13 @@ fn scale(turn: &mut Turn, op: OpId, name: &Name, to: u16) {
     let unbuilt = app.is_unbuilt();
     overtake(turn, name, None, unbuilt);
     scale::scale(turn, op, name, to);
+}
+
+/// Something that it depends on is to be replaced first, in the same operation.
+fn follows(turn: &Turn, op: OpId, name: &Name, change: Option<&(Box<AppSpec>, u16)>) -> bool {
+    let known = turn.state.apps.get(name).map(|app| &app.spec);
+    let spec = change.map(|(spec, _)| &**spec).or(known);
+    spec.is_some_and(|spec| order::follows(turn.state, &spec.depends_on, op))
 }
 
 /// The reload that is under way, or waits for its build.
@@ -241,8 +251,8 @@ fn stop(turn: &mut Turn, op: OpId, name: &Name, instance: Option<u16>) {
         return turn.reply(op, name, Outcome::Busy { with });
     }
     overtake(turn, name, instance, false);
-    dismiss(turn, name, instance, Want::Down);
     goal::wait(turn, name, instance, op, Goal::Down, false);
+    dismiss(turn, name, instance, Want::Down);
 }
 
 fn delete(turn: &mut Turn, op: OpId, name: &Name) {
@@ -252,14 +262,15 @@ fn delete(turn: &mut Turn, op: OpId, name: &Name) {
     goal::supersede(turn, name, None);
     rollout::call_off(turn, name);
     build::abandon(turn, name);
-    dismiss(turn, name, None, Want::Gone);
     goal::wait(turn, name, None, op, Goal::Gone, false);
+    dismiss(turn, name, None, Want::Gone);
 }
 
 fn dismiss(turn: &mut Turn, name: &Name, instance: Option<u16>, want: Want) {
     let scope = turn.state.apps.get(name).map_or(0..0, |app| app.scope(instance));
+    let held = instance.is_none() && order::hold(turn, name);
     for instance in scope {
-        fleet::dismiss(turn, name, instance, want);
+        fleet::dismiss(turn, name, instance, want, held);
     }
     turn.keep(match instance {
         None => Keep::App(name.clone()),

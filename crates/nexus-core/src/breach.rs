@@ -4,10 +4,10 @@ use nexus_spec::{AppSpec, Name, Span};
 
 use crate::action::{Fact, Keep};
 use crate::event::{Breach, Exit, Limit, Time};
-use crate::phase::Phase;
+use crate::phase::{Phase, Want};
 use crate::restart::Verdict;
 use crate::turn::Turn;
-use crate::{successor, trial, worker};
+use crate::{depend, successor, trial, worker};
 
 /// When a deadline is seen later than this, the machine or the daemon stood still: what workers said
 /// meanwhile has not been read yet.
@@ -19,12 +19,13 @@ pub(crate) fn breached(turn: &mut Turn, name: &Name, instance: u16, breach: Brea
     if breach.limit == Limit::Health {
         turn.state.alter(name, instance, |_, slot| slot.healthy = Some(false));
         turn.touch(name, Some(instance));
+        depend::fell(turn, name);
     }
     if trial::breached(turn, name, instance, breach) || trial::is_of_trial(breach.limit) {
         return;
     }
     let Some(app) = turn.state.apps.get(name) else { return };
-    let Some(slot) = app.slots.get(instance) else { return };
+    let Some(slot) = app.slots.get(instance).filter(|slot| slot.want == Want::Up) else { return };
     // Whoever replaces it already does; the next measurement comes soon enough.
     if app.rollout.is_some() || slot.successor.is_some() || now < slot.patient_until {
         return;

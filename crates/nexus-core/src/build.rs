@@ -11,22 +11,35 @@ use crate::record::{Goal, Plan};
 use crate::rollout::Wish;
 use crate::stop::Leaver;
 use crate::turn::{KILL_AGAIN_MIN, Turn};
-use crate::{fleet, goal, rollout, stray};
+use crate::{fleet, goal, order, rollout, stray};
+
+/// What a plan is for.
+pub(crate) struct Wanted {
+    /// A spec and its resolved number of instances; `None` = the stored ones.
+    pub(crate) change: Option<(Box<AppSpec>, u16)>,
+    /// The app came with the ask.
+    pub(crate) new: bool,
+    /// The build command is run; else the plan only waits for other apps of the same operation.
+    pub(crate) builds: bool,
+}
 
 /// Build the stored spec (`None`) or another one, which is stored if the build succeeds. A build
 /// of the same spec that runs already will do; one of another spec is overtaken.
-pub(crate) fn plan(turn: &mut Turn, name: &Name, change: Option<(Box<AppSpec>, u16)>, new: bool) {
+pub(crate) fn plan(turn: &mut Turn, name: &Name, wanted: Wanted) {
+    let Wanted { change, new, builds } = wanted;
     turn.keep(Keep::App(name.clone()));
-    let Some(app) = turn.state.apps.get(name) else { return };
-    let running = app.build.as_ref().map(|build| &build.plan);
-    if running.is_some_and(|plan| plan.change == change) {
-        return;
+    let Some(app) = turn.state.apps.get_mut(name) else { return };
+    let running = app.build.as_mut().map(|build| &mut build.plan);
+    if let Some(plan) = running.filter(|plan| plan.change == change) {
+        plan.builds |= builds;
+        return turn.touch(name, None);
     }
+    let running = app.build.as_ref().map(|build| &build.plan);
     let new = new || running.is_some_and(|plan| plan.new);
     goal::supersede_builders(turn, name);
     abandon(turn, name);
     let (began, since) = (turn.now, turn.state.last_child());
-    let plan = Plan { change, new, since };
+    let plan = Plan { change, new, builds, since };
     turn.state.alter_build(name, |build| {
         *build = Some(Build { plan, phase: Phase::Idle, exit: None, began });
     });
@@ -36,6 +49,7 @@ pub(crate) fn plan(turn: &mut Turn, name: &Name, change: Option<(Box<AppSpec>, u
 /// Nobody waits for the build any more: it is ended.
 pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
     let Some(Some(build)) = turn.state.alter_build(name, Option::take) else { return };
+    turn.state.stir(name);
     turn.keep(Keep::App(name.clone()));
     match build.phase {
         Phase::Online { child, .. }
@@ -46,15 +60,27 @@ pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
         Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
             stray::enter(turn, child, Some(name), None, build.phase);
         }
-        Phase::Backoff { .. } | Phase::Errored | Phase::Idle => {}
+        Phase::Backoff { .. } | Phase::Errored | Phase::Idle | Phase::Waiting => {}
     }
 }
 
-/// Two builds of one app never run at once.
+/// Begin, unless something of the same operation comes first. Two builds of one app never run at
+/// once.
 pub(crate) fn begin_if_free(turn: &mut Turn, name: &Name) {
-    let Some(app) = turn.state.apps.get(name).filter(|app| app.leaving == 0) else { return };
+    let Some(app) = turn.state.apps.get(name) else { return };
     let waits = app.build.as_ref().filter(|build| build.phase == Phase::Idle);
-    let Some(build) = waits else { return };
+    let Some(build) = waits.filter(|_| !order::is_planned_later(turn.state, name)) else { return };
+    if !build.plan.builds {
+        let Some(Some(Build { plan, .. })) = turn.state.alter_build(name, Option::take) else {
+            return;
+        };
+        turn.keep(Keep::App(name.clone()));
+        turn.touch(name, None);
+        return succeeded(turn, name, plan);
+    }
+    if app.leaving > 0 {
+        return;
+    }
     let generation = app.generation + u64::from(build.plan.change.is_some());
     let (child, _) = turn.state.fresh_child();
     turn.state.alter_build(name, |build| {
@@ -127,7 +153,8 @@ pub(crate) fn due(turn: &mut Turn, name: &Name) {
             | Phase::Errored
             | Phase::Idle
             | Phase::Online { .. }
-            | Phase::Spawning { .. } => None,
+            | Phase::Spawning { .. }
+            | Phase::Waiting => None,
         }
     });
     if let Some(Some(child)) = child {
@@ -146,6 +173,7 @@ pub(crate) fn gone(turn: &mut Turn, name: &Name) {
     if let Some(child) = build.phase.child() {
         turn.act(Action::Acknowledge { child });
     }
+    turn.state.stir(name);
     turn.note(Fact::Built { app: name.clone(), exit, after: turn.now - build.began });
     turn.keep(Keep::App(name.clone()));
     turn.touch(name, None);
@@ -163,6 +191,15 @@ fn failed(turn: &mut Turn, name: &Name, exit: Exit, plan: &Plan) {
     if plan.new {
         goal::drop_app(turn, name);
     }
+}
+
+/// What it was to follow has failed: nothing is done, and whoever waits for it is told so.
+pub(crate) fn spare(turn: &mut Turn, name: &Name, on: &Name) {
+    for (scope, _) in goal::builders(turn, name) {
+        goal::answer(turn, name, scope, Outcome::Spared { on: on.clone() });
+    }
+    abandon(turn, name);
+    turn.touch(name, None);
 }
 
 /// What was waited for is done now.
@@ -200,6 +237,6 @@ fn succeeded(turn: &mut Turn, name: &Name, plan: Plan) {
 /// A reload waited for it; whoever else did was overtaken by that.
 fn reload(turn: &mut Turn, name: &Name, instance: Option<u16>, parallel: u16, plan: Plan) {
     let Some(op) = goal::withdraw(turn, name, instance) else { return };
-    let wish = Wish { op, instance, change: plan.change, parallel, built: true };
+    let wish = Wish { op, instance, change: plan.change, parallel, built: plan.builds };
     rollout::begin(turn, name, wish);
 }

@@ -3,6 +3,7 @@
 use nexus_spec::Name;
 
 use crate::app::{App, Counts};
+use crate::order;
 use crate::phase::{Next, Phase, Want};
 use crate::slot::Slot;
 use crate::state::{Index, Marks, Seat, State};
@@ -20,7 +21,7 @@ impl State {
     pub fn check(&self) -> Result<(), String> {
         let mut index = Index::default();
         for (name, app) in &self.apps {
-            check_app(name, app, &mut index)?;
+            check_app(self, name, app, &mut index)?;
             let leaving =
                 self.strays.values().filter(|stray| stray.app.as_ref() == Some(name)).count();
             same(name, "leaving", &usize::try_from(app.leaving).ok(), &Some(leaving))?;
@@ -39,6 +40,8 @@ impl State {
             same(&slot.id, "leaving", &usize::try_from(slot.leaving).ok(), &Some(leaving))?;
         }
         same(&"index", "children", &self.index.children, &index.children)?;
+        same(&"index", "dependents", &self.index.dependents, &index.dependents)?;
+        same(&"turn", "stirred", &self.stirred.len(), &0)?;
         same(&"index", "deadlines", &self.index.deadlines, &index.deadlines)?;
         same(&"index", "heirs", &self.index.heirs, &index.heirs)?;
         same(&"index", "ids", &self.index.ids, &index.ids)
@@ -63,8 +66,9 @@ impl State {
     }
 }
 
-fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
+fn check_app(state: &State, name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
     let mut counts = Counts::default();
+    let held = order::is_held(state, name);
     for (instance, slot) in (0..).zip(app.slots.uncounted()) {
         counts.swap(Counts::default(), Counts::of(slot, app.generation));
         same(name, "instance", &slot.instance, &instance)?;
@@ -73,7 +77,7 @@ fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
         let seat = Seat::Worker(name.clone(), slot.instance);
         index.moved(&seat, Marks::default(), Marks::of_slot(slot));
         index.ids.insert(slot.id, (name.clone(), slot.instance));
-        check_slot(slot).map_err(|what| format!("{name}/{instance}: {what}: {slot:?}"))?;
+        check_slot(slot, held).map_err(|what| format!("{name}/{instance}: {what}: {slot:?}"))?;
     }
     if let Some(build) = &app.build {
         index.moved(&Seat::Build(name.clone()), Marks::default(), Marks::of_phase(build.phase));
@@ -85,6 +89,12 @@ fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
     }
     let pause = app.rollout().and_then(|rollout| rollout.soak_until);
     index.moved(&Seat::Trial(name.clone()), Marks::default(), Marks::of_deadline(pause));
+    index.depends(&app.spec, true);
+    let patience = Marks::of_deadline(app.patience.until);
+    index.moved(&Seat::Patience(name.clone()), Marks::default(), patience);
+    if counts.waiting > 0 && state.lacking(name).is_none() {
+        return Err(format!("{name} waits for nothing"));
+    }
     let changes = Marks::of_changes(&app.changes);
     index.moved(&Seat::Changes(name.clone()), Marks::default(), changes);
     same(name, "name", &app.spec.name, name)?;
@@ -92,7 +102,7 @@ fn check_app(name: &Name, app: &App, index: &mut Index) -> Result<(), String> {
 }
 
 /// Pairs that no turn may leave behind.
-fn check_slot(slot: &Slot) -> Result<(), &'static str> {
+fn check_slot(slot: &Slot, held: bool) -> Result<(), &'static str> {
     if let Some(successor) = slot.successor {
         let beside = slot.phase.is_running() || matches!(slot.phase, Phase::Stopping { .. });
         if slot.want != Want::Up || !beside {
@@ -106,8 +116,10 @@ fn check_slot(slot: &Slot) -> Result<(), &'static str> {
         }
     }
     match (slot.want, slot.phase, slot.next) {
-        (Want::Down | Want::Gone, phase, _) if phase.is_running() => Err("runs though unwanted"),
-        (Want::Down | Want::Gone, Phase::Backoff { .. } | Phase::Errored, _) => {
+        (Want::Down | Want::Gone, phase, _) if phase.is_running() && !held => {
+            Err("runs though unwanted")
+        }
+        (Want::Down | Want::Gone, Phase::Backoff { .. } | Phase::Errored | Phase::Waiting, _) => {
             Err("would come back though unwanted")
         }
         (Want::Up, Phase::Idle, Next::Run | Next::At(_) | Next::GivenUp) => {

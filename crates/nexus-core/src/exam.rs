@@ -30,7 +30,12 @@ pub(crate) fn begin(turn: &mut Turn, of: ChildId, exam: Exam, patience: Span) {
             Some((name.clone(), *instance))
         }
         Some(
-            Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_) | Seat::Trial(_),
+            Seat::Build(_)
+            | Seat::Changes(_)
+            | Seat::Exam(_)
+            | Seat::Patience(_)
+            | Seat::Stray(_)
+            | Seat::Trial(_),
         )
         | None => None,
     };

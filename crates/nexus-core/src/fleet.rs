@@ -8,7 +8,7 @@ use crate::phase::{Next, Phase, Want};
 use crate::restart::Past;
 use crate::stop::Leaver;
 use crate::turn::Turn;
-use crate::{job, stray, successor, versions, worker};
+use crate::{depend, job, stray, successor, versions, worker};
 
 /// What an ask for workers to run does to those that run already.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ fn enlist(turn: &mut Turn, name: &Name, instance: u16) {
         empty
     });
     if spawn == Some(true) {
-        worker::spawn(turn, name, instance);
+        depend::come_up(turn, name, instance);
     }
 }
 
@@ -75,14 +75,15 @@ fn recycle(turn: &mut Turn, name: &Name, instance: u16) {
         slot.phase.child().is_none()
     });
     match spawn {
-        Some(true) => worker::spawn(turn, name, instance),
+        Some(true) => depend::come_up(turn, name, instance),
         Some(false) => worker::terminate(turn, name, instance),
         None => {}
     }
 }
 
-/// No longer wanted: `Down` or `Gone`.
-pub(crate) fn dismiss(turn: &mut Turn, name: &Name, instance: u16, want: Want) {
+/// No longer wanted: `Down` or `Gone`; `held` = it is told to go once those have gone that depend
+/// on it.
+pub(crate) fn dismiss(turn: &mut Turn, name: &Name, instance: u16, want: Want, held: bool) {
     successor::dismiss(turn, name, instance);
     turn.state.alter(name, instance, |_, slot| {
         slot.want = want;
@@ -91,7 +92,9 @@ pub(crate) fn dismiss(turn: &mut Turn, name: &Name, instance: u16, want: Want) {
             slot.phase = Phase::Idle;
         }
     });
-    worker::terminate(turn, name, instance);
+    if !held {
+        worker::terminate(turn, name, instance);
+    }
 }
 
 /// To be kept after all.

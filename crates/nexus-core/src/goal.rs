@@ -6,6 +6,7 @@ use crate::action::{Fact, Keep, Outcome};
 use crate::app::App;
 use crate::build;
 use crate::changes::Changes;
+use crate::depend;
 use crate::event::{OpId, Time};
 use crate::job;
 use crate::phase::{Phase, Want};
@@ -98,6 +99,7 @@ pub(crate) fn failed(
             answer(turn, name, scope, outcome);
         }
     }
+    depend::fell(turn, name);
 }
 
 /// Something that the app's goals depend on has changed: in this slot, or (`None`) apart from
@@ -131,9 +133,9 @@ fn holds(app: &App, scope: Option<u16>, waiting: Waiting) -> bool {
             app.slots.all().iter().all(|slot| job::has_run(slot, generation))
         }
         (Goal::Fresh { .. }, None) => app.all(app.counts.current),
-        (Goal::Online, None) => app.is_up(None),
+        (Goal::Online, None) => app.has_come_up(None),
         (Goal::Scaled { .. }, _) if app.counts.wanted == 0 => is_down(app),
-        (Goal::Scaled { .. }, _) => app.is_up(None) && app.leaving == 0,
+        (Goal::Scaled { .. }, _) => app.has_come_up(None) && app.leaving == 0,
         (Goal::Gone | Goal::Reloaded { .. }, _) => false,
         (Goal::Down | Goal::Fresh { .. } | Goal::Online, Some(instance)) => {
             app.slots.get(instance).is_some_and(|slot| match waiting.goal {
@@ -142,9 +144,10 @@ fn holds(app: &App, scope: Option<u16>, waiting: Waiting) -> bool {
                 }
                 Goal::Fresh { generation } if app.is_job() => job::has_run(slot, generation),
                 Goal::Fresh { generation } => {
-                    slot.phase.is_online() && slot.generation >= generation
+                    let up = slot.phase.is_online() || slot.is_completed();
+                    up && slot.generation >= generation
                 }
-                Goal::Online => app.is_up(scope),
+                Goal::Online => app.has_come_up(scope),
                 Goal::Gone | Goal::Reloaded { .. } | Goal::Scaled { .. } => false,
             })
         }
@@ -167,6 +170,7 @@ pub(crate) fn drop_app(turn: &mut Turn, name: &Name) {
         turn.state.shrink(name);
     }
     turn.state.alter_changes(name, |changes| *changes = Changes::default());
-    turn.state.apps.remove(name);
+    depend::put(turn, name, None);
+    turn.state.forget(name);
     turn.keep(Keep::Gone(name.clone()));
 }

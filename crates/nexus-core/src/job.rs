@@ -11,7 +11,7 @@ use crate::restart::Past;
 use crate::slot::Slot;
 use crate::timetable::Chime;
 use crate::turn::Turn;
-use crate::worker;
+use crate::{depend, worker};
 
 /// It runs at set times.
 pub(crate) fn is_job(spec: &AppSpec) -> bool {
@@ -94,7 +94,7 @@ fn begin(turn: &mut Turn, name: &Name) {
             slot.phase.child().is_none()
         });
         if spawn == Some(true) {
-            worker::spawn(turn, name, instance);
+            depend::come_up(turn, name, instance);
         }
     }
     turn.keep(Keep::App(name.clone()));

@@ -22,6 +22,8 @@ mod breach;
 mod build;
 mod changes;
 mod check;
+mod departure;
+mod depend;
 mod event;
 mod exam;
 mod fleet;
@@ -30,6 +32,7 @@ mod health;
 mod job;
 mod load;
 mod memory;
+mod order;
 mod phase;
 mod record;
 mod reseat;
@@ -52,6 +55,8 @@ mod worker;
 pub use action::{Action, Fact, Keep, Milestone, OnExit, Outcome, Purpose, Run, Why};
 pub use app::{App, Build, Counts};
 pub use changes::Changes;
+pub use departure::Departure;
+pub use depend::{Lacking, WAIT_MAX};
 pub use event::{
     Ask, Breach, Cause, ChildId, Event, Exam, Exit, Failure, Limit, OpId, Pid, SlotId, SpawnError,
     Time,

@@ -79,6 +79,8 @@ pub enum Phase {
         /// ended.
         settle_at: Time,
     },
+    /// Nothing lives; it is spawned once the apps that it depends on have come so far.
+    Waiting,
 }
 
 /// What follows as soon as nothing of a slot lives, while it is wanted up.
@@ -104,7 +106,7 @@ impl Phase {
             | Phase::Spawning { child, .. }
             | Phase::Stopping { child, .. }
             | Phase::Warming { child, .. } => Some(child),
-            Phase::Backoff { .. } | Phase::Errored | Phase::Idle => None,
+            Phase::Backoff { .. } | Phase::Errored | Phase::Idle | Phase::Waiting => None,
         }
     }
 
@@ -116,7 +118,7 @@ impl Phase {
             Phase::Stopping { drained_at, kill_at, .. } => Some(drained_at.unwrap_or(kill_at)),
             Phase::Warming { settle_at, .. } => Some(settle_at),
             Phase::Online { hung_at, .. } => hung_at,
-            Phase::Errored | Phase::Idle | Phase::Spawning { .. } => None,
+            Phase::Errored | Phase::Idle | Phase::Spawning { .. } | Phase::Waiting => None,
         }
     }
 
@@ -135,6 +137,7 @@ impl Phase {
             | Phase::Online { .. }
             | Phase::Reaping { .. }
             | Phase::Spawning { .. }
+            | Phase::Waiting
             | Phase::Warming { .. } => {}
         }
         self
@@ -149,7 +152,8 @@ impl Phase {
             | Phase::Errored
             | Phase::Idle
             | Phase::Reaping { .. }
-            | Phase::Spawning { .. } => {}
+            | Phase::Spawning { .. }
+            | Phase::Waiting => {}
         }
         self
     }
@@ -163,7 +167,8 @@ impl Phase {
             | Phase::Errored
             | Phase::Idle
             | Phase::Reaping { .. }
-            | Phase::Spawning { .. } => None,
+            | Phase::Spawning { .. }
+            | Phase::Waiting => None,
         }
     }
 
@@ -177,7 +182,8 @@ impl Phase {
             | Phase::Errored
             | Phase::Idle
             | Phase::Reaping { .. }
-            | Phase::Spawning { .. } => None,
+            | Phase::Spawning { .. }
+            | Phase::Waiting => None,
         }
     }
 
@@ -202,15 +208,18 @@ pub fn explain(want: Want, phase: Phase) -> &'static str {
         (Want::Up, Phase::Reaping { .. }) => "exited; the rest of its processes are being ended",
         (Want::Up, Phase::Spawning { .. }) => "being started",
         (Want::Up, Phase::Stopping { .. }) => "going down; what follows is decided when it is gone",
+        (Want::Up, Phase::Waiting) => "waits for the apps that it depends on",
         (Want::Up, Phase::Warming { .. }) => "running, not ready yet",
         (Want::Down, Phase::Idle) => "stopped, as asked",
-        (Want::Down, Phase::Backoff { .. } | Phase::Errored) => "about to be stopped",
+        (Want::Down, Phase::Backoff { .. } | Phase::Errored | Phase::Waiting) => {
+            "about to be stopped"
+        }
         (Want::Down, Phase::Online { .. } | Phase::Spawning { .. } | Phase::Warming { .. }) => {
             "about to be told to stop"
         }
         (Want::Down, Phase::Stopping { .. }) => "told to stop; not gone yet",
         (Want::Down, Phase::Reaping { .. }) => "stopped; the rest of its processes not gone yet",
-        (Want::Gone, Phase::Backoff { .. } | Phase::Errored | Phase::Idle) => {
+        (Want::Gone, Phase::Backoff { .. } | Phase::Errored | Phase::Idle | Phase::Waiting) => {
             "about to be forgotten"
         }
         (Want::Gone, Phase::Online { .. } | Phase::Spawning { .. } | Phase::Warming { .. }) => {

@@ -136,6 +136,9 @@ pub struct Plan {
     pub change: Option<(Box<AppSpec>, u16)>,
     /// The app came with this ask: if the build fails, it is forgotten.
     pub new: bool,
+    /// The build command is run. If not, the plan waits only for what the app depends on, in the
+    /// same operation.
+    pub builds: bool,
     /// A build up to this number was ordered for an earlier plan.
     pub since: ChildId,
 }
@@ -189,6 +192,14 @@ pub enum Goal {
 }
 
 impl Goal {
+    /// It is about new workers in the places of others.
+    pub(crate) fn is_new(self) -> bool {
+        match self {
+            Goal::Fresh { .. } | Goal::Reloaded { .. } => true,
+            Goal::Down | Goal::Gone | Goal::Online | Goal::Scaled { .. } => false,
+        }
+    }
+
     /// It waits for workers to become ready.
     pub(crate) fn is_up(self) -> bool {
         match self {

@@ -9,14 +9,16 @@ use crate::resume::{Ended, Entry, dismiss};
 use crate::slot::{LastExit, Slot};
 use crate::stop::Farewell;
 use crate::turn::Turn;
-use crate::{breach, worker};
+use crate::{breach, depend, order, worker};
 
 /// Give one slot the child that it had, or what follows when it has none. `held` is in the order
 /// of the children's numbers.
 pub(crate) fn seat(turn: &mut Turn, name: &Name, instance: u16, held: Vec<Entry>) {
     charge_predecessors(turn, name, instance, &held);
     let Some(slot) = turn.state.slot(name, instance) else { return };
-    let (settled, wanted) = (slot.settled, slot.want == Want::Up);
+    // What is held until those have gone that depend on it runs on.
+    let wanted = slot.want == Want::Up || order::is_held(turn.state, name);
+    let settled = slot.settled;
     // Told to go without being settled: it had lost the place to another.
     let (gone, held): (Vec<Entry>, Vec<Entry>) =
         held.into_iter().partition(|entry| entry.told.is_some() && entry.child > settled);
@@ -162,7 +164,7 @@ fn follow_up(turn: &mut Turn, name: &Name, instance: u16) {
         spawn
     });
     if spawn == Some(true) {
-        worker::spawn(turn, name, instance);
+        depend::again(turn, name, instance);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use nexus_spec::Name;
+use nexus_spec::{Name, Span};
 
 use crate::action::{Action, Outcome, Purpose};
 use crate::app::{App, Build};
@@ -18,7 +18,7 @@ use crate::state::{Seat, State};
 use crate::stop::Leaver;
 use crate::stray;
 use crate::turn::Turn;
-use crate::{build, goal};
+use crate::{build, goal, order};
 
 /// One child that the keeper has not been allowed to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,8 @@ pub struct Ended {
 pub struct Roll {
     /// All children that nobody has acknowledged, living and ended.
     pub living: Vec<Entry>,
+    /// Both of the pair had ended, perhaps with the machine.
+    pub cold: bool,
     /// The highest number ever ordered or reserved, so that none is used twice; what the entries
     /// and the intents show is known without it.
     pub last_child: ChildId,
@@ -91,6 +93,10 @@ pub fn resume(intents: Intents, roll: Roll, now: Time) -> (State, Vec<Action>) {
     for ask in pending {
         wait_again(&mut turn, ask);
     }
+    for name in turn.state.apps.keys().cloned().collect::<Vec<_>>() {
+        order::hold(&mut turn, &name);
+    }
+    set_cold(&mut turn, roll.cold);
     seat_all(&mut turn, roll.living, &expected);
     for name in turn.state.apps.keys().cloned().collect::<Vec<_>>() {
         check_again(&mut turn, &name);
@@ -99,6 +105,21 @@ pub fn resume(intents: Intents, roll: Roll, now: Time) -> (State, Vec<Action>) {
     let actions = turn.finish();
     state.check_if_small();
     (state, actions)
+}
+
+/// How long after the beginning of a pair an end may be found that belongs to the end of the one
+/// before.
+const COLD: Span = Span(1_000);
+
+/// What begins anew comes back in order.
+fn set_cold(turn: &mut Turn, cold: bool) {
+    let cold_until = turn.now + COLD;
+    for name in turn.state.apps.keys().filter(|_| cold).cloned().collect::<Vec<_>>() {
+        let scope = turn.state.apps.get(&name).map_or(0..0, |app| app.scope(None));
+        for instance in scope {
+            turn.state.alter(&name, instance, |_, slot| slot.cold_until = cold_until);
+        }
+    }
 }
 
 /// Every number up to this one may have been used or reserved.
@@ -125,7 +146,7 @@ fn restore(state: &mut State, record: AppRecord, now: Time) -> Expected {
     let rollout = reload.map(Rollout::new);
     let version = if version == 0 { generation } else { version };
     let app = App { generation, version, versions, returning, ..App::new(spec) };
-    state.apps.insert(name.clone(), App { built, rollout, queued, ..app });
+    state.found(App { built, rollout, queued, ..app });
     let mut expected = Vec::new();
     for record in slots {
         expected.extend(record.successor.map(|next| ((name.clone(), record.instance), next)));

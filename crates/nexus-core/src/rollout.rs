@@ -8,11 +8,11 @@ use nexus_spec::{AppSpec, Name};
 use crate::action::{Fact, Keep, Milestone, Outcome};
 use crate::app::App;
 use crate::event::{Failure, OpId, Time};
-use crate::phase::Want;
+use crate::phase::{Phase, Want};
 use crate::record::{Back, Reload};
 use crate::restart::Past;
 use crate::turn::Turn;
-use crate::{fleet, successor, trial, versions, worker};
+use crate::{depend, fleet, successor, trial, versions, worker};
 
 /// A reload that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,7 +158,9 @@ fn leave_if_done(turn: &mut Turn, name: &Name, instance: u16) {
     let Some(app) = turn.state.apps.get_mut(name) else { return };
     let Some(rollout) = app.rollout.as_mut() else { return };
     let Some(slot) = app.slots.get(instance) else { return };
-    let here = slot.moved_to == rollout.target() && slot.phase.is_online();
+    // One that waits for other apps, or has run to its end, has nothing more to come.
+    let settled = slot.phase == Phase::Waiting || slot.is_completed();
+    let here = slot.moved_to == rollout.target() && (slot.phase.is_online() || settled);
     if here && slot.successor.is_none() && slot.leaving == 0 {
         rollout.moving.remove(&instance);
     }
@@ -185,7 +187,7 @@ fn begin_move(turn: &mut Turn, name: &Name, instance: u16) {
     });
     turn.keep(Keep::Slot(name.clone(), instance));
     if spawn == Some(true) {
-        worker::spawn(turn, name, instance);
+        depend::come_up(turn, name, instance);
     }
 }
 

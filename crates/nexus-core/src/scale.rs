@@ -3,6 +3,7 @@
 use nexus_spec::{Instances, Name};
 
 use crate::action::{Action, Fact, Keep, Outcome};
+use crate::build::Wanted;
 use crate::event::{Cause, OpId};
 use crate::fleet::{self, Verb};
 use crate::phase::{Next, Want};
@@ -31,9 +32,9 @@ pub(crate) fn scale(turn: &mut Turn, op: OpId, name: &Name, to: u16) {
     }
     let needs_build = to > 0 && turn.state.apps.get(name).is_some_and(crate::App::is_unbuilt);
     if to == 0 {
-        fleet::dismiss(turn, name, 0, Want::Down);
+        fleet::dismiss(turn, name, 0, Want::Down, false);
     } else if needs_build {
-        build::plan(turn, name, None, false);
+        build::plan(turn, name, Wanted { change: None, new: false, builds: true });
     } else {
         fleet::run(turn, name, None, Verb::Start);
     }

@@ -53,6 +53,9 @@ pub struct Slot {
     pub(crate) heir: Option<ChildId>,
     /// The child that it had when it was last kept, as far as a new daemon knows.
     pub(crate) recorded: Option<ChildId>,
+    /// Both of the pair had ended, perhaps with the machine: what has ended with them, or is found
+    /// to have ended until then, comes back with all the others, in their order.
+    pub(crate) cold_until: Time,
 }
 
 /// How a child ended.
@@ -96,6 +99,7 @@ impl Slot {
             patient_until: Time(0),
             heir: None,
             recorded: record.child,
+            cold_until: Time(0),
         }
     }
 
@@ -145,14 +149,27 @@ impl Slot {
         self.next = Next::Run;
     }
 
-    /// What follows when nothing of it lives any more: the phase, and whether to spawn at once.
+    /// What follows when nothing of it lives any more: the phase, and whether to go on at once.
     pub(crate) fn after_end(&self, now: Time) -> (Phase, bool) {
         match (self.want, self.next) {
             (Want::Down | Want::Gone, _) | (Want::Up, Next::Stay) => (Phase::Idle, false),
             (Want::Up, Next::GivenUp) => (Phase::Errored, false),
             (Want::Up, Next::Run) => (Phase::Idle, true),
-            (Want::Up, Next::At(until)) => (Phase::Backoff { until }, until <= now),
+            (Want::Up, Next::At(until)) => {
+                (Phase::Backoff { until }, until <= now || self.is_cold(now))
+            }
         }
+    }
+
+    /// What comes back at that time does so in order.
+    pub(crate) fn is_cold(&self, now: Time) -> bool {
+        now < self.cold_until
+    }
+
+    /// It has run to its end, with 0, and stays down by its spec.
+    pub fn is_completed(&self) -> bool {
+        let well = self.last_exit.is_some_and(|last| last.exit == Exit::Code(0));
+        (self.want, self.phase, self.next) == (Want::Up, Phase::Idle, Next::Stay) && well
     }
 
     /// Nothing lives, and it can not come back by itself although it is wanted.
@@ -160,12 +177,13 @@ impl Slot {
         self.want == Want::Up
             && match self.phase {
                 Phase::Errored => true,
-                Phase::Idle => self.next == Next::Stay,
+                Phase::Idle => self.next == Next::Stay && !self.is_completed(),
                 Phase::Backoff { .. }
                 | Phase::Online { .. }
                 | Phase::Reaping { .. }
                 | Phase::Spawning { .. }
                 | Phase::Stopping { .. }
+                | Phase::Waiting
                 | Phase::Warming { .. } => false,
             }
     }

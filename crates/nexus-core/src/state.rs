@@ -23,6 +23,8 @@ pub struct State {
     /// Whom the exams are of.
     pub(crate) examined: BTreeMap<ChildId, ChildId>,
     pub(crate) index: Index,
+    /// Apps that others depend on and that have changed in this turn; empty between turns.
+    pub(crate) stirred: BTreeSet<Name>,
     pub(crate) last_child: u64,
     pub(crate) next_slot_id: u32,
 }
@@ -34,6 +36,8 @@ pub(crate) enum Seat {
     /// What is put off about changes of files: has no child.
     Changes(Name),
     Exam(ChildId),
+    /// How long one waits for what an app depends on, or for what depends on it: has no child.
+    Patience(Name),
     Stray(ChildId),
     /// The pause of a reload: has no child.
     Trial(Name),
@@ -47,6 +51,8 @@ pub(crate) enum Seat {
 pub(crate) struct Index {
     pub(crate) children: BTreeMap<ChildId, Seat>,
     pub(crate) deadlines: BTreeSet<(Time, Seat)>,
+    /// Who depends on an app, whether it is there or not.
+    pub(crate) dependents: BTreeMap<Name, BTreeSet<Name>>,
     /// Numbers reserved for the keeper's respawns.
     pub(crate) heirs: BTreeMap<ChildId, Seat>,
     pub(crate) ids: BTreeMap<SlotId, (Name, u16)>,
@@ -102,6 +108,22 @@ impl Index {
     }
 }
 
+impl Index {
+    /// An app depends on others from here on, or does not any more.
+    pub(crate) fn depends(&mut self, spec: &AppSpec, does: bool) {
+        for on in spec.depends_on.keys() {
+            let dependents = self.dependents.entry(on.clone()).or_default();
+            match does {
+                true => dependents.insert(spec.name.clone()),
+                false => dependents.remove(&spec.name),
+            };
+            if dependents.is_empty() {
+                self.dependents.remove(on);
+            }
+        }
+    }
+}
+
 impl State {
     /// When `step` next wants to be called with `Event::Tick`.
     pub fn next_deadline(&self) -> Option<Time> {
@@ -130,6 +152,7 @@ impl State {
             Seat::Build(_)
             | Seat::Changes(_)
             | Seat::Exam(_)
+            | Seat::Patience(_)
             | Seat::Stray(_)
             | Seat::Trial(_)
             | Seat::Successor(..) => None,
@@ -192,7 +215,12 @@ impl State {
         let before = (Marks::of_slot(slot), Marks::of_successor(slot.successor));
         let counted = Counts::of(slot, *generation);
         let answer = change(spec_of(spec, rollout.as_ref(), slot.moved_to), slot);
-        counts.swap(counted, Counts::of(slot, *generation));
+        let counts_now = Counts::of(slot, *generation);
+        counts.swap(counted, counts_now);
+        let stirs = counted != counts_now && self.index.dependents.contains_key(name);
+        if stirs {
+            self.stirred.insert(name.clone());
+        }
         let after = (Marks::of_slot(slot), Marks::of_successor(slot.successor));
         // The successor first: what leaves its place may take the worker's.
         if before.1 != after.1 {
@@ -237,6 +265,36 @@ impl State {
         Some(answer)
     }
 
+    /// Something has changed that others may wait for.
+    pub(crate) fn stir(&mut self, name: &Name) {
+        if self.index.dependents.contains_key(name) {
+            self.stirred.insert(name.clone());
+        }
+    }
+
+    /// A new app, which nothing of lives yet.
+    pub(crate) fn found(&mut self, app: App) {
+        self.index.depends(&app.spec, true);
+        self.stirred.insert(app.spec.name.clone());
+        self.apps.insert(app.spec.name.clone(), app);
+    }
+
+    /// Another spec for an app, and the one before. The only way: the index of who depends on whom
+    /// follows.
+    pub(crate) fn respecify(&mut self, name: &Name, spec: AppSpec) -> Option<AppSpec> {
+        let app = self.apps.get_mut(name)?;
+        self.index.depends(&app.spec, false);
+        self.index.depends(&spec, true);
+        Some(std::mem::replace(&mut app.spec, spec))
+    }
+
+    /// Forget an app of which nothing is left.
+    pub(crate) fn forget(&mut self, name: &Name) {
+        let Some(app) = self.apps.remove(name) else { return };
+        self.index.depends(&app.spec, false);
+        self.stirred.insert(name.clone());
+    }
+
     /// One slot more, at the end.
     pub(crate) fn grow(&mut self, name: &Name) {
         let Some(app) = self.apps.get_mut(name) else { return };
@@ -252,6 +310,7 @@ impl State {
         self.index.ids.insert(slot.id, (name.clone(), app.instances()));
         app.counts.swap(Counts::default(), Counts::of(&slot, app.generation));
         app.slots.push(slot);
+        self.stir(name);
     }
 
     /// One slot less, at the end; nothing of it may live.
@@ -268,6 +327,7 @@ impl State {
         let Some(slot) = app.slots.pop() else { return };
         self.index.ids.remove(&slot.id);
         app.counts.swap(Counts::of(&slot, app.generation), Counts::default());
+        self.stir(name);
     }
 
     /// A new generation: no slot has it yet.

@@ -25,28 +25,10 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
         Event::Exited { child, exit, at, tree_gone } => {
             exited(&mut turn, child, exit, at, tree_gone);
         }
-        Event::Extend { child, until } => match seat(&turn, child) {
-            Some(Seat::Stray(_)) => stray::extend(&mut turn, child, until),
-            Some(Seat::Successor(name, instance)) => {
-                successor::extend(&mut turn, &name, instance, until);
-            }
-            Some(Seat::Worker(name, instance)) => {
-                worker::extend(&mut turn, &name, instance, until);
-            }
-            Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
-        },
+        Event::Extend { child, until } => extend(&mut turn, child, until),
         Event::Loaded { app, from, to, used } => scale::loaded(&mut turn, &app, from, to, used),
         Event::Main { child, pid } => led_by(&mut turn, child, pid),
-        Event::Ready { child } => match seat(&turn, child) {
-            Some(Seat::Successor(name, instance)) => {
-                successor::said_ready(&mut turn, &name, instance);
-            }
-            Some(Seat::Worker(name, instance)) => worker::said_ready(&mut turn, &name, instance),
-            Some(
-                Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_) | Seat::Trial(_),
-            )
-            | None => {}
-        },
+        Event::Ready { child } => said_ready(&mut turn, child),
         Event::Respawned { old, new, pid } => respawned(&mut turn, old, new, pid),
         Event::SpawnFailed { child, error } => {
             exited(&mut turn, child, Exit::NotSpawned(error), now, true);
@@ -68,6 +50,42 @@ pub fn step(state: &mut State, now: Time, event: Event) -> Vec<Action> {
     actions
 }
 
+/// A child asks for more time.
+fn extend(turn: &mut Turn, child: ChildId, until: Time) {
+    match seat(turn, child) {
+        Some(Seat::Stray(_)) => stray::extend(turn, child, until),
+        Some(Seat::Successor(name, instance)) => {
+            successor::extend(turn, &name, instance, until);
+        }
+        Some(Seat::Worker(name, instance)) => {
+            worker::extend(turn, &name, instance, until);
+        }
+        Some(
+            Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Patience(_) | Seat::Trial(_),
+        )
+        | None => {}
+    }
+}
+
+/// A child is ready.
+fn said_ready(turn: &mut Turn, child: ChildId) {
+    match seat(turn, child) {
+        Some(Seat::Successor(name, instance)) => {
+            successor::said_ready(turn, &name, instance);
+        }
+        Some(Seat::Worker(name, instance)) => worker::said_ready(turn, &name, instance),
+        Some(
+            Seat::Build(_)
+            | Seat::Changes(_)
+            | Seat::Exam(_)
+            | Seat::Patience(_)
+            | Seat::Stray(_)
+            | Seat::Trial(_),
+        )
+        | None => {}
+    }
+}
+
 fn seat(turn: &Turn, child: ChildId) -> Option<Seat> {
     turn.state.index.children.get(&child).cloned()
 }
@@ -87,10 +105,12 @@ pub(crate) fn exited(turn: &mut Turn, child: ChildId, exit: Exit, at: Time, tree
         }
         // Changes of files are no child. An echo of one whose exit is judged is told again because
         // the acknowledgement was lost.
-        Some(Seat::Changes(_) | Seat::Trial(_)) | None if tree_gone => {
+        Some(Seat::Changes(_) | Seat::Patience(_) | Seat::Trial(_)) | None if tree_gone => {
             turn.act(Action::Acknowledge { child })
         }
-        Some(Seat::Changes(_) | Seat::Trial(_)) | None => stray::reap(turn, child, None, None),
+        Some(Seat::Changes(_) | Seat::Patience(_) | Seat::Trial(_)) | None => {
+            stray::reap(turn, child, None, None)
+        }
     }
 }
 
@@ -101,7 +121,12 @@ fn breached(turn: &mut Turn, child: ChildId, breach: Breach) {
         }
         Some(Seat::Worker(name, instance)) => breach::breached(turn, &name, instance, breach),
         Some(
-            Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_) | Seat::Trial(_),
+            Seat::Build(_)
+            | Seat::Changes(_)
+            | Seat::Exam(_)
+            | Seat::Patience(_)
+            | Seat::Stray(_)
+            | Seat::Trial(_),
         )
         | None => {}
     }
@@ -114,7 +139,9 @@ fn tree_gone(turn: &mut Turn, child: ChildId) {
         Some(Seat::Worker(name, instance)) => worker::gone(turn, &name, instance),
         // Its main process lives: this is about nobody.
         Some(Seat::Exam(_) | Seat::Successor(..)) => {}
-        Some(Seat::Changes(_) | Seat::Trial(_)) | None => turn.act(Action::Acknowledge { child }),
+        Some(Seat::Changes(_) | Seat::Patience(_) | Seat::Trial(_)) | None => {
+            turn.act(Action::Acknowledge { child })
+        }
     }
 }
 
@@ -124,7 +151,10 @@ fn led_by(turn: &mut Turn, child: ChildId, pid: Pid) {
         Some(Seat::Stray(_)) => stray::led_by(turn, child, pid),
         Some(Seat::Successor(name, instance)) => successor::led_by(turn, &name, instance, pid),
         Some(Seat::Worker(name, instance)) => worker::led_by(turn, &name, instance, pid),
-        Some(Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Trial(_)) | None => {}
+        Some(
+            Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Patience(_) | Seat::Trial(_),
+        )
+        | None => {}
     }
 }
 
@@ -134,7 +164,7 @@ fn spawned(turn: &mut Turn, child: ChildId, pid: Pid) {
         Some(Seat::Exam(child)) => exam::spawned(turn, child, pid),
         Some(Seat::Successor(name, instance)) => successor::spawned(turn, &name, instance, pid),
         Some(Seat::Worker(name, instance)) => worker::spawned(turn, &name, instance, child, pid),
-        Some(Seat::Changes(_) | Seat::Stray(_) | Seat::Trial(_)) | None => {}
+        Some(Seat::Changes(_) | Seat::Patience(_) | Seat::Stray(_) | Seat::Trial(_)) | None => {}
     }
 }
 
@@ -154,7 +184,12 @@ fn respawned(turn: &mut Turn, old: ChildId, new: ChildId, pid: Pid) {
     let app = match &place {
         Some(Seat::Successor(name, _) | Seat::Worker(name, _)) => Some(name),
         Some(
-            Seat::Build(_) | Seat::Changes(_) | Seat::Exam(_) | Seat::Stray(_) | Seat::Trial(_),
+            Seat::Build(_)
+            | Seat::Changes(_)
+            | Seat::Exam(_)
+            | Seat::Patience(_)
+            | Seat::Stray(_)
+            | Seat::Trial(_),
         )
         | None => None,
     };

@@ -87,6 +87,7 @@ pub(crate) fn late(
         | Phase::Idle
         | Phase::Online { .. }
         | Phase::Spawning { .. }
+        | Phase::Waiting
         | Phase::Warming { .. } => None,
     }
 }

@@ -68,6 +68,7 @@ pub(crate) fn exited(turn: &mut Turn, child: ChildId, tree_gone: bool) {
         | Phase::Idle
         | Phase::Online { .. }
         | Phase::Spawning { .. }
+        | Phase::Waiting
         | Phase::Warming { .. } => return,
     };
     put(turn, child, Phase::Reaping { child, kill_at });

@@ -6,8 +6,9 @@ use nexus_spec::{Name, Span};
 
 use crate::action::{Action, Fact, Keep, Outcome};
 use crate::event::{OpId, Time};
+use crate::order::{self, Answered};
 use crate::state::{Seat, State};
-use crate::{build, changes, exam, goal, job, rollout, stray, successor, trial, worker};
+use crate::{build, changes, depend, exam, goal, job, rollout, stray, successor, trial, worker};
 
 /// The least time between two SIGKILLs to the same tree.
 pub(crate) const KILL_AGAIN_MIN: Span = Span(1_000);
@@ -20,6 +21,7 @@ pub(crate) struct Turn<'a> {
     replies: Vec<Action>,
     acts: Vec<Action>,
     touched: Vec<(Name, Option<u16>)>,
+    answered: Vec<Answered>,
 }
 
 impl<'a> Turn<'a> {
@@ -31,6 +33,7 @@ impl<'a> Turn<'a> {
             replies: Vec::new(),
             acts: Vec::new(),
             touched: Vec::new(),
+            answered: Vec::new(),
         }
     }
 
@@ -51,6 +54,7 @@ impl<'a> Turn<'a> {
         if self.state.alter_changes(app, |changes| changes.ended(op, now)) == Some(true) {
             self.touch(app, None);
         }
+        self.answered.extend(Answered::of(self.state, op, app, &outcome));
         self.replies.push(Action::Reply { op, app: app.clone(), outcome });
     }
 
@@ -68,16 +72,23 @@ impl<'a> Turn<'a> {
     /// What follows from the state alone, whatever the event was: passed deadlines, reached goals.
     pub(crate) fn settle(&mut self) {
         loop {
-            if let Some((name, instance)) = self.touched.pop() {
+            // Before anything goes on that an answer calls off.
+            if let Some(answered) = self.answered.pop() {
+                order::answered(self, &answered);
+            } else if let Some((name, instance)) = self.touched.pop() {
                 rollout::advance(self, &name, instance);
                 goal::check(self, &name, instance);
                 changes::advance(self, &name);
                 job::advance(self, &name);
+                depend::advance(self, &name);
+            } else if let Some(name) = self.state.stirred.pop_first() {
+                depend::stirred(self, &name);
             } else if let Some((_, seat)) = self.first_due() {
                 match seat {
                     Seat::Build(name) => build::due(self, &name),
                     Seat::Changes(name) => changes::advance(self, &name),
                     Seat::Exam(child) => exam::due(self, child),
+                    Seat::Patience(name) => depend::due(self, &name),
                     Seat::Stray(child) => stray::due(self, child),
                     Seat::Trial(name) => trial::due(self, &name),
                     Seat::Successor(name, instance) => successor::due(self, &name, instance),

@@ -56,11 +56,11 @@ pub(crate) fn succeed(
     generation: u64,
     instances: u16,
 ) {
-    let Some(app) = turn.state.apps.get_mut(name) else { return };
-    if app.spec == spec {
+    if turn.state.apps.get(name).is_none_or(|app| app.spec == spec) {
         return;
     }
-    let old = std::mem::replace(&mut app.spec, spec);
+    let Some(old) = turn.state.respecify(name, spec) else { return };
+    let Some(app) = turn.state.apps.get_mut(name) else { return };
     let old = Version { generation: app.version, spec: old, instances };
     let returns_to = app.returning.take().and_then(|to| {
         let is_it = |version: &Arc<Version>| version.generation == to && version.spec == app.spec;

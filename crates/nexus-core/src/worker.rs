@@ -10,7 +10,7 @@ use crate::restart::Verdict;
 use crate::slot::{LastExit, Slot};
 use crate::stop::{self, Farewell, Leaver};
 use crate::turn::{KILL_AGAIN_MIN, Turn};
-use crate::{breach, goal, job, rollout, successor, trial};
+use crate::{breach, depend, goal, job, rollout, successor, trial};
 
 /// `Ready::Default`: alive for this long.
 pub(crate) const SETTLED_AFTER: Span = Span(1_000);
@@ -37,6 +37,7 @@ pub(crate) fn spawn(turn: &mut Turn, name: &Name, instance: u16) {
         slot.phase = Phase::Spawning { child, ready: false };
         slot.healthy = None;
         slot.next = Next::Run;
+        slot.cold_until = Time(0);
         slot.generation = generation;
         let on_exit = slot.past.on_exit(&spec.restart, now, child, heir);
         slot.heir = on_exit.next;
@@ -66,6 +67,7 @@ pub(crate) fn spawned(turn: &mut Turn, name: &Name, instance: u16, child: ChildI
         | Phase::Idle
         | Phase::Online { .. }
         | Phase::Reaping { .. }
+        | Phase::Waiting
         | Phase::Warming { .. } => None,
     });
     if let Some(Some(ready)) = ready {
@@ -140,6 +142,16 @@ pub(crate) fn exited(
         let (told, child, kill_at) = match slot.phase {
             Phase::Online { child, .. }
             | Phase::Spawning { child, .. }
+            | Phase::Warming { child, .. }
+                if slot.want != Want::Up =>
+            {
+                // It was about to be told to go.
+                let since = slot.phase.since().unwrap_or(at);
+                slot.settled = slot.settled.max(child);
+                (Some(ended(slot, child, exit, at, since)), child, now + patience)
+            }
+            Phase::Online { child, .. }
+            | Phase::Spawning { child, .. }
             | Phase::Warming { child, .. } => {
                 (Some(judge(spec, slot, child, exit, at)), child, now + patience)
             }
@@ -149,7 +161,7 @@ pub(crate) fn exited(
             }
             // Told again: the rest of its tree is all that is left to wait for.
             Phase::Reaping { child, kill_at } => (None, child, kill_at),
-            Phase::Backoff { .. } | Phase::Errored | Phase::Idle => return None,
+            Phase::Backoff { .. } | Phase::Errored | Phase::Idle | Phase::Waiting => return None,
         };
         slot.phase = Phase::Reaping { child, kill_at };
         told
@@ -189,6 +201,7 @@ pub(crate) fn judge(spec: &AppSpec, slot: &mut Slot, child: ChildId, exit: Exit,
         | Phase::Reaping { .. }
         | Phase::Spawning { .. }
         | Phase::Stopping { .. }
+        | Phase::Waiting
         | Phase::Warming { .. } => None,
     };
     let lived = slot.phase.since().map_or(Span(0), |since| at - since);
@@ -233,7 +246,10 @@ pub(crate) fn judged(turn: &mut Turn, name: &Name, instance: u16, told: &Told) {
         turn.note(Fact::Errored { app: name.clone(), instance, exit: told.last.exit, exits });
     }
     let job = turn.state.apps.get(name).is_some_and(App::is_job);
-    if job && told.last.exit == Exit::Code(0) {
+    // It is done, as its spec says that it may be.
+    let said = spec(turn, name, instance).is_some_and(|spec| spec.ready.is_said());
+    let done = next == Some(Next::Stay) && (was_ready || !said);
+    if told.last.exit == Exit::Code(0) && (job || done) {
         return turn.touch(name, Some(instance));
     }
     // A worker that was ready may come back before anyone minds; one that will not never does.
@@ -260,7 +276,7 @@ pub(crate) fn gone(turn: &mut Turn, name: &Name, instance: u16) {
     let Some(Some((child, again))) = gone else { return };
     turn.act(Action::Acknowledge { child });
     if again {
-        spawn(turn, name, instance);
+        depend::again(turn, name, instance);
     }
     turn.touch(name, Some(instance));
 }
@@ -269,7 +285,7 @@ pub(crate) fn gone(turn: &mut Turn, name: &Name, instance: u16) {
 pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
     let Some(phase) = turn.state.slot(name, instance).map(|slot| slot.phase) else { return };
     match phase {
-        Phase::Backoff { .. } => spawn(turn, name, instance),
+        Phase::Backoff { .. } => depend::again(turn, name, instance),
         Phase::Warming { settle_at, .. } => {
             match spec(turn, name, instance).is_some_and(|spec| spec.ready.is_said()) {
                 true => never_ready(turn, name, instance),
@@ -278,7 +294,7 @@ pub(crate) fn due(turn: &mut Turn, name: &Name, instance: u16) {
         }
         Phase::Reaping { .. } | Phase::Stopping { .. } => late(turn, name, instance),
         Phase::Online { .. } => breach::silent(turn, name, instance),
-        Phase::Errored | Phase::Idle | Phase::Spawning { .. } => {}
+        Phase::Errored | Phase::Idle | Phase::Spawning { .. } | Phase::Waiting => {}
     }
 }
 
@@ -308,12 +324,13 @@ fn late(turn: &mut Turn, name: &Name, instance: u16) {
 fn never_ready(turn: &mut Turn, name: &Name, instance: u16) {
     let now = turn.now;
     let told = turn.state.alter(name, instance, |spec, slot| {
-        let child = slot.phase.child()?;
+        let child = slot.phase.child().filter(|_| slot.want == Want::Up)?;
         Some(judge(spec, slot, child, Exit::NeverReady, now))
     });
-    let Some(Some(told)) = told else { return };
+    // Also one that is held until others have gone: its end is settled from here on.
     turn.keep(Keep::Slot(name.clone(), instance));
     terminate(turn, name, instance);
+    let Some(Some(told)) = told else { return };
     judged(turn, name, instance, &told);
 }
 

@@ -21,11 +21,11 @@ pub use op::{
     AppResult, AppVerb, DaemonResult, FlushLogs, OpState, Operation, SendText, SignalApps, Start,
     Switch, Target, UpgradeDaemon, Verdict,
 };
-pub use problem::{Code, Problem};
+pub use problem::{Code, Dependency, Problem};
 pub use rollout::{RolloutView, ScalingView, VersionView};
 pub use snapshot::{
-    AppView, DaemonView, EventView, HostView, InstanceView, LogFile, Snapshot, Status, TimesView,
-    Trouble, WatchView,
+    AppView, DaemonView, DependencyView, EventView, HostView, InstanceView, LogFile, Snapshot,
+    Status, TimesView, Trouble, WatchView,
 };
 
 pub use schemas::SCHEMAS;

@@ -217,6 +217,10 @@ pub enum Verdict {
     Conflict,
     /// There is no such app or instance (any more).
     NotFound,
+    /// It waits for an app that it depends on, and starts by itself once that is up.
+    Waits,
+    /// Nothing was changed: an app that it depends on failed in the same operation.
+    Spared,
     /// A later request for the same app overtook this one.
     Superseded,
 }

@@ -1,5 +1,6 @@
 //! Errors of the control API: RFC 9457 problem documents with a stable code.
 
+use nexus_spec::Name;
 use serde::{Deserialize, Serialize};
 
 /// `application/problem+json`.
@@ -20,6 +21,21 @@ pub struct Problem {
     /// What to do next; commands that can be pasted.
     #[serde(default)]
     pub help: Vec<String>,
+    /// The entry of `depends_on` that it is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dependency: Option<Box<Dependency>>,
+}
+
+/// One entry of an app's `depends_on`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Dependency {
+    /// Whose.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub app: Name,
+    /// On which app.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub on: Name,
 }
 
 /// A stable error code. Each belongs to one exit code of `nexusctl`.
@@ -116,6 +132,7 @@ impl Problem {
             code,
             causes: Vec::new(),
             help: Vec::new(),
+            dependency: None,
         }
     }
 

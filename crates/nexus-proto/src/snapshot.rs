@@ -167,6 +167,9 @@ pub struct AppView {
     /// Its watched files; `null` = none are.
     #[serde(default)]
     pub watch: Option<WatchView>,
+    /// The apps that have to be up before it starts.
+    #[serde(default)]
+    pub depends_on: Vec<DependencyView>,
     /// What it does at set times: `cron_restart`, `schedule`.
     #[serde(default)]
     pub times: Vec<TimesView>,
@@ -174,6 +177,21 @@ pub struct AppView {
     pub instances: Vec<InstanceView>,
     /// Its build's log, when it has a build command.
     pub build_log: Option<String>,
+}
+
+/// An app that another one depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct DependencyView {
+    /// Which app.
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub app: Name,
+    /// How far it has to come: `started`, `ready`, `healthy`, `completed`.
+    pub until: String,
+    /// It has come so far.
+    pub met: bool,
+    /// How it is: `online`, `errored: db/0 exited with code 3 …`, `stopped`.
+    pub state: String,
 }
 
 /// What an app does at set times.
@@ -304,6 +322,8 @@ pub enum Status {
     Online,
     /// The build command runs.
     Building,
+    /// It starts once the apps that it depends on have come so far.
+    Waiting,
     /// Spawned, not ready yet.
     Starting,
     /// Told to stop, not gone yet.
@@ -345,8 +365,9 @@ pub struct EventView {
     /// RFC 3339, UTC, milliseconds.
     pub at: String,
     /// `start`, `ready`, `exit`, `errored`, `stop`, `killed`, `build`, `built`, `delete`,
-    /// `limit`, `watch`, `cron`, `run`, `run_queued`, `run_skipped`, `missed`, `config`, `operator`,
-    /// `refused`, `daemon_start`, `promoted`, `adopt`, `left_alone`, `upgraded`, `rolled_back`,
+    /// `limit`, `waits`, `watch`, `cron`, `run`, `run_queued`, `run_skipped`, `missed`, `config`,
+    /// `operator`, `refused`, `daemon_start`, `promoted`, `adopt`, `left_alone`, `upgraded`,
+    /// `rolled_back`,
     /// `save`, `main`, `main_refused`. May grow.
     pub kind: String,
     /// The app, if it is about one.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
+use crate::depend;
 use crate::flaw::Code;
 use crate::listen::Listen;
 use crate::name::Name;
@@ -26,6 +27,7 @@ pub(crate) struct Clash {
 pub(crate) fn find(apps: &[Drafted]) -> Vec<Clash> {
     let mut clashes = names(apps);
     clashes.extend(addresses(apps));
+    clashes.extend(depend::flaws(apps));
     clashes
 }
 

@@ -45,11 +45,14 @@ pub enum Code {
     /// A setting of PM2's that has nothing to act upon here.
     #[serde(rename = "NX0612")]
     NoEffect,
+    /// A dependency that can never be.
+    #[serde(rename = "NX0613")]
+    Dependency,
 }
 
 impl Code {
     /// All of them, with what each says.
-    pub(crate) const ALL: [(Code, &'static str); 11] = [
+    pub(crate) const ALL: [(Code, &'static str); 12] = [
         (Code::Syntax, "the text is not of its format"),
         (Code::UnknownKey, "a key that means nothing here; a warning in PM2's files"),
         (Code::NotYet, "known and not carried out yet; a warning in PM2's files"),
@@ -61,6 +64,7 @@ impl Code {
         (Code::NoApps, "a file without an app"),
         (Code::Changed, "a value of PM2's that was changed to one that can be; a warning"),
         (Code::NoEffect, "a setting of PM2's that has nothing to act upon here; a warning"),
+        (Code::Dependency, "a dependency that can never be"),
     ];
 
     /// Whether a file of a door is taken with it.
@@ -74,7 +78,8 @@ impl Code {
             | Code::Missing
             | Code::NameTwice
             | Code::AddressTwice
-            | Code::NoApps => false,
+            | Code::NoApps
+            | Code::Dependency => false,
         }
     }
 
@@ -92,6 +97,7 @@ impl Code {
             Code::NoApps => "NX0610",
             Code::Changed => "NX0611",
             Code::NoEffect => "NX0612",
+            Code::Dependency => "NX0613",
         }
     }
 }

@@ -2,16 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::app::AppSpec;
 use crate::conflicts;
 use crate::daemon::DaemonSpec;
+use crate::depend;
 use crate::door::Door;
 use crate::environment::Pattern;
 use crate::flaw::{Code, Flaw, Flaws, Lines, Related};
 use crate::given::{Given, Key, What};
 use crate::layout;
+use crate::name::Name;
 use crate::options::Options;
 use crate::parse::{self, Format};
 use crate::read;
@@ -32,6 +34,44 @@ pub struct Project {
     pub profiles: Vec<String>,
     /// What was not taken as it is written; none in a file of ours that has no settings of PM2's.
     pub warnings: Option<Flaws>,
+    /// What was read, to show a place of it.
+    pub(crate) marks: Marks,
+}
+
+/// A file's text, and where in it each entry of `depends_on` is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks {
+    file: PathBuf,
+    text: String,
+    entries: Vec<(Name, Name, Range<usize>)>,
+}
+
+/// Where something was written is no part of what was asked for.
+impl PartialEq for Marks {
+    fn eq(&self, _: &Marks) -> bool {
+        true
+    }
+}
+
+impl Eq for Marks {}
+
+impl Project {
+    /// What is wrong with an entry of `depends_on`, drawn at its place; `None`: the file has no such
+    /// entry.
+    pub fn wrong_dependency(
+        &self,
+        app: &Name,
+        on: &Name,
+        problem: String,
+        remedy: String,
+    ) -> Option<Flaws> {
+        let Marks { file, text, entries } = &self.marks;
+        let entry = entries.iter().find(|(of, name, _)| of == app && name == on)?;
+        let place = Lines::of(text).place(&entry.2);
+        let (code, key) = (Code::Dependency, format!("{app}.depends_on"));
+        let flaw = Flaw { code, place, key, problem, remedy, related: Vec::new() };
+        Some(Flaws::new(file, text, vec![flaw]))
+    }
 }
 
 /// How a project file is read.
@@ -75,8 +115,9 @@ impl Reading<'_> {
         let door = if self.format == Format::Toml { Door::Ours } else { Door::Pm2 };
         let lines = Lines::of(text);
         let (flaws, profiles, secret_names) = (Vec::new(), BTreeSet::new(), Vec::new());
-        let daemon = None;
-        let mut walk = Walk { lines, reading: self, door, flaws, daemon, profiles, secret_names };
+        let (daemon, entries) = (None, Vec::new());
+        let mut walk =
+            Walk { lines, reading: self, door, flaws, daemon, profiles, secret_names, entries };
         let apps = if text.len() > TEXT_MAX {
             let problem = format!("the file has {} bytes; {TEXT_MAX} are read", text.len());
             walk.flaws.push(walk.flaw(Code::Value, "", &(0..0), problem, "split it".to_owned()));
@@ -93,7 +134,9 @@ impl Reading<'_> {
         let told = (!warnings.is_empty()).then(|| Flaws::new(self.file, text, warnings));
         let warnings = told.map(|flaws| flaws.of_no_harm().hiding(walk.secret_names));
         let profiles = walk.profiles.into_iter().collect();
-        Ok(Project { apps, daemon: walk.daemon, profiles, warnings })
+        let marks =
+            Marks { file: self.file.to_owned(), text: text.to_owned(), entries: walk.entries };
+        Ok(Project { apps, daemon: walk.daemon, profiles, warnings, marks })
     }
 }
 
@@ -106,6 +149,8 @@ struct Walk<'a> {
     profiles: BTreeSet<String>,
     /// Of all apps together.
     secret_names: Vec<Pattern>,
+    /// Of `depends_on`.
+    entries: Vec<(Name, Name, Range<usize>)>,
 }
 
 /// An app's options and where in the file they are.
@@ -116,6 +161,8 @@ pub(crate) struct Draft {
     pub(crate) values: HashMap<String, Range<usize>>,
     /// The places of the addresses, in order.
     pub(crate) listen: Vec<Range<usize>>,
+    /// The places of what it depends on, by name.
+    pub(crate) depends_on: HashMap<String, Range<usize>>,
 }
 
 /// An app, with what the checks across apps need.
@@ -158,8 +205,19 @@ impl Walk<'_> {
             let place = self.lines.place(&clash.first);
             let flaw =
                 self.flaw(clash.code, &clash.key, &clash.second, clash.problem, clash.remedy);
-            let related = vec![Related { place, label: clash.label }];
+            let related = match clash.label.is_empty() {
+                true => Vec::new(),
+                false => vec![Related { place, label: clash.label }],
+            };
             self.flaws.push(Flaw { related, ..flaw });
+        }
+        for app in &drafted {
+            let Some(spec) = &app.spec else { continue };
+            let entry = |on: &Name| {
+                let at = app.draft.depends_on.get(on.as_str()).unwrap_or(&app.at).clone();
+                (spec.name.clone(), on.clone(), at)
+            };
+            self.entries.extend(spec.depends_on.keys().map(entry));
         }
         drafted.into_iter().filter_map(|app| app.spec).collect()
     }
@@ -303,7 +361,12 @@ impl Refused {
 
 impl Draft {
     fn new(door: Door) -> Draft {
-        Draft { options: Options::through(door), values: HashMap::new(), listen: Vec::new() }
+        Draft {
+            options: Options::through(door),
+            values: HashMap::new(),
+            listen: Vec::new(),
+            depends_on: HashMap::new(),
+        }
     }
 
     /// Reads the keys of a table over what is there.
@@ -312,6 +375,9 @@ impl Draft {
             let row = settings::find(self.options.door, Scope::App, &key.text);
             let name = row.map_or(key.text.as_str(), |row| row.key);
             self.values.insert(name.to_owned(), given.at.clone());
+            if name == "depends_on" {
+                self.depends_on = depend::places(given);
+            }
             if name == "listen" {
                 self.listen = read::items(given).iter().map(|item| item.at.clone()).collect();
             }

@@ -20,7 +20,7 @@ const PM2: &str = "script name name_prefix namespace cwd args node_args exec_mod
 
 /// What was not carried out when the language was made whole. Nothing may be added: what is taken
 /// out of the table of `settings/not_yet.rs` is taken out here.
-const NOT_YET: &str = "daemon alerts deploy static shared_memory stdin health watchdog depends_on \
+const NOT_YET: &str = "daemon alerts deploy static shared_memory stdin health watchdog \
     drain_timeout memory cpu no_new_privs sandbox log \
     hooks canary soak protected log_file log_type log_date_format time pid_file \
     autostart max_memory_restart wait_ready \

@@ -80,7 +80,11 @@ impl Exit {
     pub(crate) const fn of_verdict(verdict: Verdict) -> Exit {
         match verdict {
             Verdict::Done | Verdict::AlreadyRunning => Exit::Done,
-            Verdict::StartFailed | Verdict::BuildFailed | Verdict::Superseded => Exit::Failed,
+            Verdict::StartFailed
+            | Verdict::BuildFailed
+            | Verdict::Spared
+            | Verdict::Superseded
+            | Verdict::Waits => Exit::Failed,
             Verdict::RolledBack | Verdict::Aborted => Exit::RolledBack,
             Verdict::Busy | Verdict::CannotAbort | Verdict::Conflict => Exit::Refused,
             Verdict::NotFound => Exit::Unknown,
@@ -114,7 +118,7 @@ impl Exit {
 pub(crate) const fn code_of(verdict: Verdict) -> Option<Code> {
     match verdict {
         Verdict::Done | Verdict::AlreadyRunning => None,
-        Verdict::StartFailed => Some(Code::StartFailed),
+        Verdict::StartFailed | Verdict::Spared | Verdict::Waits => Some(Code::StartFailed),
         Verdict::BuildFailed => Some(Code::BuildFailed),
         Verdict::RolledBack | Verdict::Aborted => Some(Code::RolledBack),
         Verdict::Busy | Verdict::CannotAbort | Verdict::Conflict => Some(Code::Refused),

@@ -77,6 +77,10 @@ impl Failure {
         let code = code_of(result.verdict)?;
         let app = &result.app;
         let title = match code {
+            Code::StartFailed if result.verdict == Verdict::Spared => {
+                format!("`{app}` was left as it is")
+            }
+            Code::StartFailed if result.verdict == Verdict::Waits => format!("`{app}` waits"),
             Code::StartFailed => format!("`{app}` did not start"),
             Code::BuildFailed => format!("the build of `{app}` failed"),
             Code::RolledBack => rolled_back(result),
@@ -101,6 +105,8 @@ impl Failure {
             failure.told.last_lines.clone_from(&result.last_lines);
         }
         failure.told.help = match code {
+            Code::StartFailed if result.verdict == Verdict::Waits => vec![why(app.as_str())],
+            Code::StartFailed if result.verdict == Verdict::Spared => Vec::new(),
             Code::StartFailed => vec![format!("nexusctl logs {app} --err"), why(app.as_str())],
             Code::BuildFailed => {
                 result.log.iter().map(|log| format!("less {log}")).collect::<Vec<_>>()

@@ -124,7 +124,11 @@ impl Look {
 pub(crate) const fn role(status: Status) -> Role {
     match status {
         Status::Online => Role::Good,
-        Status::Building | Status::Starting | Status::Stopping | Status::Partial => Role::Busy,
+        Status::Building
+        | Status::Waiting
+        | Status::Starting
+        | Status::Stopping
+        | Status::Partial => Role::Busy,
         Status::Backoff | Status::Errored => Role::Bad,
         Status::Scheduled | Status::Stopped => Role::Off,
     }
@@ -135,6 +139,7 @@ pub(crate) const fn word(status: Status) -> &'static str {
     match status {
         Status::Online => "online",
         Status::Building => "building",
+        Status::Waiting => "waiting",
         Status::Starting => "starting",
         Status::Stopping => "stopping",
         Status::Backoff => "backoff",

@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt;
 use crate::progress::{Progress, is_rolling};
+use crate::project;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +65,7 @@ pub(crate) fn operate(
     let client = &context.client;
     let before = client.apps().ok();
     interrupt::watch(&key, matches!(ask, Ask::Verb(verb, _) if is_rolling(verb)));
-    let begun = post(client, &key, ask)?;
+    let begun = post(client, &key, ask).map_err(|failure| refused(context, ask, failure))?;
     if change.no_wait {
         return Ok(Outcome { operation: begun, snapshot: before, shown: BTreeSet::new() });
     }
@@ -104,6 +105,19 @@ fn specs(ask: Ask<'_>) -> &[AppSpec] {
         Ask::Verb(_, body) => body.specs.as_ref().map(|start| start.apps.as_slice()).unwrap_or(&[]),
         Ask::Resurrect | Ask::Kill => &[],
     }
+}
+
+/// What a dependency is refused for is shown at its place in the file.
+fn refused(context: &Context, ask: Ask<'_>, failure: client::Failure) -> Failure {
+    let source = match ask {
+        Ask::Apply(apply) => Some(&apply.start.source),
+        Ask::Start(start) => Some(&start.source),
+        Ask::Verb(_, body) => body.specs.as_ref().map(|start| &start.source),
+        Ask::Resurrect | Ask::Kill => None,
+    };
+    let client::Failure::Problem(problem) = &failure else { return failure.into() };
+    let flaws = source.and_then(|source| project::wrong_dependency(source, problem));
+    flaws.map_or_else(|| failure.into(), |flaws| Failure::of_flaws(&flaws, &context.err))
 }
 
 /// Wait for the end. `None` = a daemon that was to be killed is gone before it could say so.

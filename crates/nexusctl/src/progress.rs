@@ -27,6 +27,7 @@ pub(crate) struct Progress {
     built: BTreeSet<Name>,
     starting: BTreeMap<Name, Instant>,
     answered: BTreeSet<Name>,
+    waiting: BTreeSet<Name>,
     rolling: Rolling,
     ended: bool,
 }
@@ -60,6 +61,7 @@ impl Progress {
             built: BTreeSet::new(),
             starting: BTreeMap::new(),
             answered: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             ended: false,
         }
     }
@@ -74,6 +76,10 @@ impl Progress {
             self.rolls(&app);
             match app.status {
                 Status::Building => self.builds(&app),
+                Status::Waiting => {
+                    self.built(&app.name);
+                    self.waits(&app);
+                }
                 Status::Starting | Status::Online | Status::Partial | Status::Backoff => {
                     self.built(&app.name);
                     if app.status == Status::Starting && !is_rolling(&self.verb) {
@@ -84,6 +90,16 @@ impl Progress {
                     self.built(&app.name);
                 }
             }
+        }
+    }
+
+    /// It starts once others are up: said once.
+    fn waits(&mut self, app: &AppView) {
+        let Some(one) = app.instances.iter().find(|one| one.status == Status::Waiting) else {
+            return;
+        };
+        if !self.answered.contains(&app.name) && self.waiting.insert(app.name.clone()) {
+            self.context.note(&format!("{} {}", app.name, one.explain));
         }
     }
 
@@ -188,6 +204,11 @@ impl Progress {
                 let counts = format!("ready {} of {}", app.ready, app.wanted);
                 self.context.note(&format!("{} {name}: {counts} in {time}", past(&self.verb)));
             }
+            (Verdict::Done, "start" | "restart" | "resurrect" | "apply", Some(app))
+                if app.status == Status::Stopped =>
+            {
+                self.context.note(&format!("  {name}: has run to its end"));
+            }
             (Verdict::Done, "start" | "restart" | "resurrect" | "apply", Some(app)) => {
                 self.starts(app);
                 let since = self.starting.get(&app.name).copied().unwrap_or(self.begun);
@@ -218,7 +239,9 @@ impl Progress {
                 | Verdict::BuildFailed
                 | Verdict::Conflict
                 | Verdict::NotFound
-                | Verdict::Superseded,
+                | Verdict::Spared
+                | Verdict::Superseded
+                | Verdict::Waits,
                 _,
                 _,
             ) => {}

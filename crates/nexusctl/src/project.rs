@@ -3,8 +3,8 @@
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use nexus_proto::Code;
-use nexus_spec::{AppSpec, Format, Options, Reading, Source};
+use nexus_proto::{Code, Dependency, Problem};
+use nexus_spec::{AppSpec, Flaws, Format, Options, Reading, Source};
 
 use crate::cli::App;
 use crate::context::Context;
@@ -120,6 +120,18 @@ pub(crate) fn load(context: &Context, path: &Path, part: Part<'_>) -> Result<Pro
     let apps: Vec<AppSpec> = project.apps.into_iter().filter(wanted).collect();
     apps.iter().try_for_each(sources)?;
     Ok(Project { file, apps, daemon: project.daemon })
+}
+
+/// What the daemon has refused an entry of `depends_on` for, at its place in the file.
+pub(crate) fn wrong_dependency(source: &str, problem: &Problem) -> Option<Flaws> {
+    let Dependency { app, on } = problem.dependency.as_deref()?;
+    let file = Path::new(source);
+    let (format, text) = (Format::of(file)?, read(file).ok()?);
+    let base_dir = file.parent()?;
+    let exists = &|path: &Path| path.is_file();
+    let project = Reading { file, format, base_dir, exists, profile: None }.project(&text).ok()?;
+    let remedy = problem.help.first().cloned().unwrap_or_else(|| "leave it out".to_owned());
+    project.wrong_dependency(app, on, problem.title.clone(), remedy)
 }
 
 fn read(path: &Path) -> Result<String, Failure> {

@@ -3,7 +3,7 @@
 use nexus_core::{Breach, ChildId, Exit, Fact, Failure, Limit, Milestone, Time};
 use nexus_keeper::Order;
 use nexus_proto::{Actor, EventView};
-use nexus_spec::{Name, Span};
+use nexus_spec::{Name, Span, Until};
 
 use crate::clock;
 use crate::daemon::Daemon;
@@ -59,6 +59,10 @@ fn beyond(breach: Breach, after: Span) -> String {
 fn built(app: Name, exit: Exit, after: Span, by: &str) -> Line<'_> {
     let detail = format!("{} after {}", words::build_ended(exit), words::span(after));
     Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
+}
+
+fn waits(app: Name, on: &Name, until: Until) -> Line<'static> {
+    Line::of("waits", app, None, format!("waits until `{on}` is {until}"), NOBODY)
 }
 
 fn errored(app: Name, instance: u16, exit: Exit, exits: u32) -> Line<'static> {
@@ -124,6 +128,7 @@ impl Daemon {
             }
             // Told when the keeper says that it is there: see `lives`.
             Fact::Started { .. } => return,
+            Fact::Waits { app, on, until } => waits(app, &on, until),
             Fact::Undrained { app, instance, child } => {
                 let detail = "not finished within drain_timeout: told again".into();
                 self.about(child, Line::of("undrained", app, Some(instance), detail, NOBODY))

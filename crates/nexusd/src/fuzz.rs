@@ -20,7 +20,7 @@ pub fn state(bytes: &[u8]) {
     let entries = lines.filter_map(|line| serde_json::from_slice::<Vec<Entry>>(line).ok());
     let image = Image::of(entries.flatten());
     let (intents, ..) = image.intents();
-    let roll = Roll { living: Vec::new(), last_child: ChildId(image.last_child) };
+    let roll = Roll { living: Vec::new(), cold: true, last_child: ChildId(image.last_child) };
     let (state, _) = nexus_core::resume(intents, roll, nexus_core::Time(1_000_000));
     drop(state);
 }

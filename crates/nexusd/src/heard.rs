@@ -54,7 +54,7 @@ impl Daemon {
         if self.shutdown.is_some() {
             // The core is not told any more: it would start what is due.
             if let Word::Extend(span) = word {
-                self.shutdown_extends(clock::now() + span);
+                self.shutdown_extends(child, clock::now() + span);
             }
             return;
         }

@@ -13,6 +13,7 @@ mod clockwork;
 mod command;
 mod cpus;
 mod daemon;
+mod dependencies;
 mod door;
 mod end;
 mod environment;

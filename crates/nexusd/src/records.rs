@@ -86,6 +86,9 @@ pub(crate) struct StoredSecrets {
 pub(crate) struct StoredPlan {
     change: Option<(AppSpec, u16)>,
     new: bool,
+    /// Older files have only plans that do.
+    #[serde(default = "builds")]
+    builds: bool,
     since: u64,
 }
 
@@ -242,11 +245,16 @@ impl StoredApp {
     }
 }
 
+fn builds() -> bool {
+    true
+}
+
 impl StoredPlan {
     fn new(plan: &Plan) -> StoredPlan {
         StoredPlan {
             change: plan.change.as_ref().map(|(spec, count)| ((**spec).clone(), *count)),
             new: plan.new,
+            builds: plan.builds,
             since: plan.since.0,
         }
     }
@@ -255,6 +263,7 @@ impl StoredPlan {
         Plan {
             change: self.change.clone().map(|(spec, count)| (Box::new(spec), count)),
             new: self.new,
+            builds: self.builds,
             since: ChildId(self.since),
         }
     }

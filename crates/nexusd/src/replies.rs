@@ -58,7 +58,9 @@ fn failed(outcome: &Outcome) -> Option<Failed> {
         | Outcome::NotFound
         | Outcome::NoVersion
         | Outcome::RolledBack { failure: None, .. }
-        | Outcome::Superseded => None,
+        | Outcome::Spared { .. }
+        | Outcome::Superseded
+        | Outcome::Waits { .. } => None,
     }
 }
 
@@ -69,7 +71,7 @@ impl Daemon {
         let excuse = match failed {
             Some(Failed::Worker { child, .. }) => self.excuses.get(&child.0).cloned(),
             Some(Failed::Build) => self.build_excuse(&app),
-            None => self.who_is_busy(&app, &outcome),
+            None => self.what_it_waits_for(&outcome).or_else(|| self.who_is_busy(&app, &outcome)),
         };
         let mut result = words::result(app.clone(), &outcome, clock::now(), excuse.as_deref());
         result.message.push_str(&self.found_about(&outcome));
@@ -104,7 +106,9 @@ impl Daemon {
             | Outcome::NotFound
             | Outcome::NoVersion
             | Outcome::RolledBack { failure: None, .. }
-            | Outcome::Superseded => return String::new(),
+            | Outcome::Spared { .. }
+            | Outcome::Superseded
+            | Outcome::Waits { .. } => return String::new(),
         };
         self.finding(child.0, exit)
     }
@@ -170,6 +174,12 @@ impl Daemon {
         };
         let (by, at) = (&view.by, &view.begun_at);
         Some(format!("`{app}` is being {doing}: {by} began that at {at}"))
+    }
+
+    /// How the app is that another one waits for.
+    fn what_it_waits_for(&self, outcome: &Outcome) -> Option<String> {
+        let Outcome::Waits { on, .. } = outcome else { return None };
+        Some(self.state_of(on))
     }
 
     fn build_excuse(&self, app: &Name) -> Option<String> {

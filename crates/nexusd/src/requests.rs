@@ -48,7 +48,9 @@ impl Daemon {
         let (by, actor) = (begin.by.to_string(), begin.by);
         let settings = self.settings_of(&begin.what, begin.access);
         let changes = self.changes(&begin.what);
-        let plan = self.plan(begin.what)?;
+        let mut plan = self.plan(begin.what)?;
+        self.must_fit_together(&plan)?;
+        plan.asks = self.state.arrange(plan.asks);
         self.must_have_room(&plan)?;
         if let Some(settings) = settings {
             self.set(settings)?;

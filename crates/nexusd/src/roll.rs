@@ -34,7 +34,7 @@ pub(crate) struct Main {
 /// Read the children that nobody has acknowledged.
 pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
     let mut reading = Reading {
-        roll: Roll { living: Vec::new(), last_child: ChildId(last_child) },
+        roll: Roll { living: Vec::new(), cold: false, last_child: ChildId(last_child) },
         notes: Vec::new(),
         failed: Vec::new(),
         strange: Vec::new(),

@@ -1,27 +1,66 @@
-//! The keeper was told to end (SIGTERM, as an init system does): all workers are stopped, and what
-//! is wanted stays wanted, so that the next start brings it back.
+//! The keeper was told to end (SIGTERM, as an init system does): all workers are stopped, those that
+//! depend on others before them, and what is wanted stays wanted, so that the next start brings it
+//! back.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use nexus_core::{ChildId, Time};
+use nexus_core::{ChildId, Departure, Time};
 use nexus_keeper::{Order, Report};
+use nexus_spec::{Name, Span};
 
 use crate::clock;
 use crate::daemon::Daemon;
 use crate::facts::{Line, NOBODY};
 
-/// After the last time-out: how long SIGKILL may take.
-const KILL_PATIENCE: Duration = Duration::from_secs(5);
+/// After its time-out: how long a child may take to end by SIGKILL.
+const KILL_PATIENCE: Span = Span(5_000);
 /// What systemd is told that we may take beyond the longest of the apps' time-outs.
-const STOP_MORE_MS: u64 = KILL_PATIENCE.as_millis() as u64 + 1_000;
+const STOP_MORE: Duration = Duration::from_secs(1);
 
 /// All workers on their way out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Shutdown {
-    /// When SIGKILL is sent, and when we give up.
-    kill_at: Time,
-    give_up_at: Time,
+    departure: Departure,
+    /// Children that are told once those have gone that depend on their app.
+    untold: BTreeMap<Name, BTreeSet<u64>>,
+    /// Children that have been told and are waited for.
+    told: BTreeMap<u64, Told>,
+    /// The same, by when they are to be looked at.
+    deadlines: BTreeSet<(Time, u64)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    /// When SIGKILL is sent; after that: when it is not waited for any more.
+    at: Time,
     killed: bool,
+}
+
+impl Shutdown {
+    fn put(&mut self, child: u64, told: Told) {
+        if let Some(before) = self.told.insert(child, told) {
+            self.deadlines.remove(&(before.at, child));
+        }
+        self.deadlines.insert((told.at, child));
+    }
+
+    /// A child is not waited for any more. Whether it was.
+    fn drop(&mut self, app: &Name, child: u64) -> bool {
+        if let Some(told) = self.told.remove(&child) {
+            return self.deadlines.remove(&(told.at, child));
+        }
+        let Some(untold) = self.untold.get_mut(app) else { return false };
+        let waited = untold.remove(&child);
+        if untold.is_empty() {
+            self.untold.remove(app);
+        }
+        waited
+    }
+
+    fn is_over(&self) -> bool {
+        self.told.is_empty() && self.untold.is_empty()
+    }
 }
 
 impl Daemon {
@@ -32,34 +71,49 @@ impl Daemon {
         }
         self.log(Line::new("daemon_stop", "told to end; all workers are stopped".into(), NOBODY));
         tracing::info!("told to end; all workers are stopped");
-        let stop = |app: &nexus_core::App| app.spec().stop;
-        // Who serves has its time to finish here, too.
-        let longest = |app: &nexus_core::App| stop(app).kill_timeout.0 + app.spec().drain_timeout.0;
-        let patience = self.state.apps().map(|(_, app)| longest(app)).max();
-        let children: Vec<(u64, i32)> = self
-            .notes
-            .iter()
-            .map(|(&child, note)| {
-                let app = self.state.app(note.app.as_str());
-                (child, app.map_or(nix::libc::SIGTERM, |app| stop(app).signal.0))
-            })
-            .collect();
-        for (child, signal) in children {
-            let order = self.farewell(nexus_core::ChildId(child), signal);
-            self.order(&order);
+        let apps = self.notes.values().map(|note| &note.app);
+        let (departure, free) = Departure::begin(&self.state, apps);
+        let mut untold: BTreeMap<Name, BTreeSet<u64>> = BTreeMap::new();
+        for (&child, note) in &self.notes {
+            untold.entry(note.app.clone()).or_default().insert(child);
         }
-        let kill_at = clock::now() + nexus_spec::Span(patience.unwrap_or(0));
-        self.shutdown = Some(Shutdown {
-            kill_at,
-            give_up_at: kill_at + nexus_spec::Span(KILL_PATIENCE.as_millis() as u64),
-            killed: false,
-        });
-        if let Some(service) = &mut self.holdings.service {
-            // A second more, for our own end.
-            let patience = nexus_spec::Span(patience.unwrap_or(0) + STOP_MORE_MS);
-            service.stopping(self.notes.len(), patience);
-        }
+        let (told, deadlines) = (BTreeMap::new(), BTreeSet::new());
+        self.shutdown = Some(Shutdown { departure, untold, told, deadlines });
+        self.shutdown_tell(&free);
         self.shutdown_deadline();
+    }
+
+    /// Tell the children of these apps to go.
+    fn shutdown_tell(&mut self, apps: &[Name]) {
+        let now = clock::now();
+        let mut longest = None;
+        for app in apps {
+            let spec = self.state.app(app.as_str()).map(nexus_core::App::spec);
+            let signal = spec.map_or(nix::libc::SIGTERM, |spec| spec.stop.signal.0);
+            // Who serves has its time to finish here, too.
+            let last = spec.map_or(0, |spec| spec.stop.kill_timeout.0 + spec.drain_timeout.0);
+            let Some(shutdown) = &mut self.shutdown else { return };
+            let children = shutdown.untold.remove(app).unwrap_or_default();
+            for &child in &children {
+                longest = longest.max(Some(last));
+                shutdown.put(child, Told { at: now + Span(last), killed: false });
+            }
+            for child in children {
+                let order = self.farewell(ChildId(child), signal);
+                self.order(&order);
+            }
+        }
+        if let Some(last) = longest {
+            self.shutdown_lasts(Span(last));
+        }
+    }
+
+    /// The service manager is told how long the children may take, and we.
+    fn shutdown_lasts(&mut self, patience: Span) {
+        let more = KILL_PATIENCE.0 + STOP_MORE.as_millis() as u64;
+        if let Some(service) = &mut self.holdings.service {
+            service.stopping(self.notes.len(), Span(patience.0 + more));
+        }
     }
 
     /// A report while everything is being stopped: the core is not told, since it would start
@@ -68,7 +122,7 @@ impl Daemon {
         match report {
             Report::Exited { child, tree_gone: true, .. }
             | Report::TreeGone { child }
-            | Report::SpawnFailed { child, .. } => self.shutdown_gone(ChildId(*child)),
+            | Report::SpawnFailed { child, .. } => self.shutdown_gone(*child),
             Report::Spawned { child, .. } => self.order(&Order::Kill { child: *child }),
             Report::Exited { .. }
             | Report::Pong { .. }
@@ -82,46 +136,69 @@ impl Daemon {
     }
 
     /// One of them needs longer.
-    pub(crate) fn shutdown_extends(&mut self, until: Time) {
+    pub(crate) fn shutdown_extends(&mut self, child: ChildId, until: Time) {
         let Some(shutdown) = &mut self.shutdown else { return };
-        if shutdown.killed || until <= shutdown.kill_at {
-            return;
-        }
-        shutdown.kill_at = until;
-        shutdown.give_up_at = until + nexus_spec::Span(KILL_PATIENCE.as_millis() as u64);
-        if let Some(service) = &mut self.holdings.service {
-            let patience = nexus_spec::Span((until - clock::now()).0 + STOP_MORE_MS);
-            service.stopping(self.notes.len(), patience);
+        let told = shutdown.told.get(&child.0).copied();
+        if told.is_some_and(|told| !told.killed && told.at < until) {
+            shutdown.put(child.0, Told { at: until, killed: false });
+            self.shutdown_lasts(until - clock::now());
         }
     }
 
-    fn shutdown_gone(&mut self, child: ChildId) {
-        self.notes.remove(&child.0);
-        self.order(&Order::Acknowledge { child: child.0 });
+    fn shutdown_gone(&mut self, child: u64) {
+        let note = self.notes.remove(&child);
+        self.order(&Order::Acknowledge { child });
+        if let Some(note) = note {
+            self.shutdown_without(&note.app, child);
+        }
+    }
+
+    /// A child has gone, or is given up.
+    fn shutdown_without(&mut self, app: &Name, child: u64) {
+        let Some(shutdown) = &mut self.shutdown else { return };
+        // One that was given up may still go.
+        if shutdown.drop(app, child) {
+            let free = shutdown.departure.gone(&self.state, app);
+            self.shutdown_tell(&free);
+        }
     }
 
     /// Look whether all are gone, or a time-out has passed.
     pub(crate) fn shutdown_deadline(&mut self) {
-        let Some(shutdown) = self.shutdown else { return };
         let now = clock::now();
-        if self.notes.is_empty() || now >= shutdown.give_up_at {
-            return self.leave();
-        }
-        if now >= shutdown.kill_at && !shutdown.killed {
-            let children: Vec<u64> = self.notes.keys().copied().collect();
-            for child in children {
+        loop {
+            let Some(shutdown) = &mut self.shutdown else { return };
+            if shutdown.is_over() {
+                return self.leave();
+            }
+            let Some(&(at, child)) = shutdown.deadlines.first() else {
+                // They wait for each other: nobody goes first.
+                let all: Vec<Name> = shutdown.untold.keys().cloned().collect();
+                self.shutdown_tell(&all);
+                continue;
+            };
+            if at > now {
+                return;
+            }
+            let killed = shutdown.told.get(&child).is_some_and(|told| told.killed);
+            if killed {
+                let app = self.notes.get(&child).map(|note| note.app.clone());
+                match app {
+                    Some(app) => self.shutdown_without(&app, child),
+                    None => drop(shutdown.deadlines.remove(&(at, child))),
+                }
+            } else {
+                shutdown.put(child, Told { at: now + KILL_PATIENCE, killed: true });
                 self.order(&Order::Kill { child });
             }
-            self.shutdown = Some(Shutdown { killed: true, ..shutdown });
         }
     }
 
     /// When the loop must look again.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let service = self.holdings.service.as_ref().and_then(|service| service.deadline());
-        let next = match self.shutdown {
-            Some(Shutdown { kill_at, killed: false, .. }) => Some(kill_at),
-            Some(Shutdown { give_up_at, killed: true, .. }) => Some(give_up_at),
+        let next = match &self.shutdown {
+            Some(shutdown) => shutdown.deadlines.first().map(|&(at, _)| at),
             None => self.state.next_deadline(),
         };
         next.into_iter().chain(service).chain(self.upgrade_until).min()

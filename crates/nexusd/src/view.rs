@@ -92,8 +92,12 @@ impl Daemon {
             env_names: spec.env.keys().cloned().collect(),
             user: spec.run_as.user.clone(),
             source: self.origins.get(name).map(|origin| origin.source.clone()),
-            trouble: self.trouble(name, app, now).or_else(|| self.watch_trouble(name, app)),
+            trouble: self
+                .trouble(name, app, now)
+                .or_else(|| self.dependency_trouble(name))
+                .or_else(|| self.watch_trouble(name, app)),
             watch: self.watch_view(name, app, now),
+            depends_on: self.dependencies(app),
             times: self.times_view(name, app),
             instances,
             build_log: spec.build.as_ref().map(|_| {
@@ -120,7 +124,11 @@ impl Daemon {
             id: slot.id.0,
             instance: slot.instance,
             status: status(app, slot),
-            explain: format!("{}{about}{}", explain(app, slot), words::ill(slot.healthy)),
+            explain: format!(
+                "{}{about}{}",
+                self.waits_for(app, slot).unwrap_or_else(|| explain(app, slot).to_owned()),
+                words::ill(slot.healthy)
+            ),
             says,
             ready_by: slot.phase.child().filter(|_| online).and_then(|child| self.ready_by(child)),
             healthy: slot.healthy,
@@ -209,12 +217,15 @@ fn status(app: &App, slot: &Slot) -> Status {
         (_, Phase::Backoff { .. }) => Status::Backoff,
         (_, Phase::Errored) => Status::Errored,
         (_, Phase::Idle) => Status::Stopped,
+        (_, Phase::Waiting) => Status::Waiting,
     }
 }
 
 /// The sum of its instances' states: the same for all, or the worst of those that are not ready.
 fn status_of(app: &App, instances: &[InstanceView]) -> Status {
-    if app.build().is_some() && !instances.iter().any(|one| one.status == Status::Online) {
+    if app.build().is_some_and(|build| build.plan.builds)
+        && !instances.iter().any(|one| one.status == Status::Online)
+    {
         return Status::Building;
     }
     let any = |status: Status| instances.iter().any(|one| one.status == status);
@@ -222,6 +233,7 @@ fn status_of(app: &App, instances: &[InstanceView]) -> Status {
     let order = [
         Status::Errored,
         Status::Backoff,
+        Status::Waiting,
         Status::Starting,
         Status::Stopping,
         Status::Stopped,

@@ -2,7 +2,7 @@
 
 use nexus_core::{Breach, Exit, Limit, Outcome, SpawnError, Time};
 use nexus_proto::{AppResult, Verdict};
-use nexus_spec::{Health, Name, Ready, Restart, Span};
+use nexus_spec::{Health, Name, Ready, Restart, Span, Until};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
@@ -187,6 +187,15 @@ pub(crate) fn restart_policy(rule: &Restart) -> String {
     format!("at most {} unstable exits in {}, {waits}", rule.max, span(rule.window))
 }
 
+fn spared(app: &Name, on: &Name) -> String {
+    format!("`{app}` was left as it is: `{on}`, on which it depends, failed")
+}
+
+fn waits(app: &Name, on: &Name, until: Until, state: Option<&str>) -> String {
+    let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
+    format!("`{app}` waits until `{on}` is {until}{state}; it starts by itself then")
+}
+
 /// An answer of the core as a client sees it. `excuse` is what we know beyond the errno of a
 /// spawn that failed.
 pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&str>) -> AppResult {
@@ -225,6 +234,8 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
         Outcome::Superseded => {
             (Verdict::Superseded, None, format!("a later request for `{app}` overtook this one"))
         }
+        Outcome::Spared { on } => (Verdict::Spared, None, spared(&app, on)),
+        Outcome::Waits { on, until } => (Verdict::Waits, None, waits(&app, on, *until, excuse)),
         Outcome::StartFailed { instance, exit, after, again_at, .. } => {
             let again = again(*again_at, now);
             let message = match (exit, excuse) {

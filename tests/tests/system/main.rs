@@ -14,6 +14,7 @@ mod crash;
 mod cron;
 mod daemon;
 mod default_ready;
+mod depends;
 mod doctor;
 mod doors;
 mod draining;

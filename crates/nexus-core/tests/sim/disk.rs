@@ -63,6 +63,12 @@ impl Disk {
         slot.child.map(|child| self.successors.remove(&child));
     }
 
+    /// Its plan runs a build command.
+    pub(crate) fn builds(&self, app: &Name) -> bool {
+        let plan = self.apps.get(app).and_then(|app| app.plan.as_ref());
+        plan.is_none_or(|plan| plan.builds)
+    }
+
     /// Who waits for builds.
     pub(crate) fn builders(&self) -> Vec<PendingAsk> {
         let asks = self.pending.values().flatten();

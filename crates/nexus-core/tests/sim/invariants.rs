@@ -81,6 +81,16 @@ impl World {
         slots.filter_map(|slot| slot.successor?.phase.child()).any(|next| next == child)
     }
 
+    /// A reload of one instance may have nothing to do, and end at once.
+    pub(crate) fn begins(&mut self, fact: &Fact) {
+        let Fact::Reload { app, generation, milestone } = fact else { return };
+        let Milestone::Begun { instances, .. } = milestone else { return };
+        let all = self.state.app(app.as_str()).map_or(0, nexus_core::App::instances);
+        if *instances < all {
+            self.scoped.insert((app.clone(), *generation));
+        }
+    }
+
     /// A reload ends in one of two whole states, and says in which.
     pub(crate) fn whole(&self, fact: &Fact) {
         let Fact::Reload { app: name, generation, milestone } = fact else { return };

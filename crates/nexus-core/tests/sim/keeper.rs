@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{
-    Breach, ChildId, Ended, Entry, Event, Exam, Exit, Limit, OnExit, Purpose, Roll, SlotId, Time,
+    Breach, ChildId, Ended, Entry, Event, Exam, Exit, Limit, OnExit, Purpose, Roll, SlotId,
+    SpawnError, Time,
 };
 use nexus_spec::{Name, Span};
 
@@ -68,6 +69,8 @@ pub(crate) struct Keeper {
     /// What happens when; the counter keeps ties in order.
     pub(crate) future: BTreeMap<(Time, u64), Fate>,
     counter: u64,
+    /// Workers say no more that they are alive.
+    pub(crate) quiet: bool,
     last_child: ChildId,
     /// A daemon is there and has resumed: it decides what follows an exit.
     pub(crate) resumed: bool,
@@ -99,7 +102,7 @@ impl Keeper {
             Entry { pid, ..kept.entry.clone() }
         };
         let living = self.kept.values().map(entry).collect();
-        Roll { living, last_child: self.last_child }
+        Roll { living, cold: false, last_child: self.last_child }
     }
 
     #[expect(clippy::too_many_arguments, reason = "an order to spawn has as many parts")]
@@ -244,12 +247,26 @@ impl Keeper {
         }
     }
 
+    /// The machine begins anew: nothing lives, and nobody can say how it ended.
+    pub(crate) fn reboots(&mut self, now: Time) {
+        for kept in self.kept.values_mut().filter(|kept| kept.lives()) {
+            let exit = match kept.born {
+                true => Exit::Unknown,
+                false => Exit::NotSpawned(SpawnError::Resources(11)),
+            };
+            kept.entry.ended.get_or_insert(Ended { exit, at: now, tree_gone: true }).tree_gone =
+                true;
+            (kept.alive, kept.tree) = (false, false);
+        }
+        self.kept.values_mut().for_each(|kept| kept.on_exit = None);
+    }
+
     /// Let a fate happen.
     pub(crate) fn happens(&mut self, rng: &mut Rng, now: Time, fate: Fate) {
         match fate {
             Fate::Born(child) => self.is_born(rng, now, child),
             Fate::Beats(child) => {
-                if self.kept.get(&child).is_some_and(|kept| kept.alive) {
+                if self.kept.get(&child).is_some_and(|kept| kept.alive) && !self.quiet {
                     let well = rng.chance(30);
                     let beat = if well { Event::Well { child } } else { Event::Alive { child } };
                     self.report(rng, now, beat);

@@ -12,6 +12,7 @@ mod deaths;
 mod disk;
 mod invariants;
 mod keeper;
+mod order;
 mod owed;
 mod pids;
 mod rng;
@@ -20,10 +21,10 @@ mod world;
 
 use std::path::Path;
 
-use nexus_core::{Ask, Chime, Event, OpId, Phase, Want};
+use nexus_core::{Ask, Chime, Event, OpId, Phase, WAIT_MAX, Want};
 use nexus_spec::{
-    AppSpec, Autoscale, Backoff, Canary, Cron, Instances, Listen, Name, Overlap, Ready, Restart,
-    RollbackOn, Rollout, Schedule, Signal, Size, Span, Stop,
+    AppSpec, Autoscale, Backoff, Canary, Check, Cron, Dependencies, Health, Instances, Listen,
+    Name, Overlap, Ready, Restart, RollbackOn, Rollout, Schedule, Signal, Size, Span, Stop, Until,
 };
 
 use crate::rng::Rng;
@@ -82,6 +83,8 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         ready_timeout: Span(300),
         rollout: rollout(rng),
         drain_timeout: Span(rng.below(3) * 200),
+        health: rng.chance(20).then(|| Health::new(Check::Exec("true".into()))),
+        depends_on: depends_on(name, rng),
         watchdog: rng.chance(20).then_some(Span(1_000)),
         schedule: Schedule { cron, overlap, ..Schedule::default() },
         build: rng.chance(30).then(|| "make".to_owned()),
@@ -105,6 +108,35 @@ fn rollout(rng: &mut Rng) -> Rollout {
             memory: rng.chance(50).then_some(Size(1)),
         },
     }
+}
+
+/// Some of those that come before it.
+fn depends_on(name: &str, rng: &mut Rng) -> Dependencies {
+    let number: u64 = name.rsplit('-').next().unwrap().parse().unwrap();
+    let mut on = Dependencies::new();
+    for other in 0..number {
+        if rng.chance(25) {
+            let (_, until) = Until::ALL[usize::try_from(rng.below(4)).unwrap()];
+            on.insert(Name::new(&format!("app-{other}")).unwrap(), until);
+        }
+    }
+    on
+}
+
+/// Something of all apps in one operation.
+fn of_all(world: &mut World, specs: &[AppSpec]) -> Vec<Ask> {
+    let verb = world.rng.below(5);
+    let ask = |spec: &AppSpec| {
+        let app = spec.name.clone();
+        match verb {
+            0 => Ask::Stop { app, instance: None },
+            1 => Ask::Restart { app, instance: None, spec: None },
+            2 => Ask::Reload { app, instance: None, spec: None, parallel: 1, replace: false },
+            3 => Ask::StartKnown { app, instance: None },
+            _ => Ask::Delete { app },
+        }
+    };
+    specs.iter().map(ask).collect()
 }
 
 fn instances(rng: &mut Rng) -> u16 {
@@ -157,7 +189,7 @@ fn one_life(seed: u64, traced: bool) {
         (0..apps).map(|n| spec(&format!("app-{n}"), &mut world.rng)).collect();
     for spec in &specs {
         let instances = instances(&mut world.rng);
-        world.ask(Ask::Start { spec: Box::new(spec.clone()), instances });
+        world.ask(vec![Ask::Start { spec: Box::new(spec.clone()), instances }]);
     }
     for _ in 0..8 {
         let pause = if world.rng.chance(50) { 50 } else { 3_000 };
@@ -177,8 +209,11 @@ fn one_life(seed: u64, traced: bool) {
                 _ => world.happens(Event::Struck { app, chime: Chime::Run }),
             }
         }
-        let ask = any_ask(&mut world, &specs);
-        world.ask(ask);
+        let asks = match world.rng.chance(25) {
+            true => of_all(&mut world, &specs),
+            false => vec![any_ask(&mut world, &specs)],
+        };
+        world.ask(asks);
     }
     the_last_word_is_obeyed(&mut world, &specs);
 }
@@ -187,14 +222,25 @@ fn the_last_word_is_obeyed(world: &mut World, specs: &[AppSpec]) {
     world.mortality = 0;
     world.run_until(world.now + Span(10_000));
     for spec in specs {
-        world.ask(Ask::StartKnown { app: spec.name.clone(), instance: None });
+        world.ask(vec![Ask::StartKnown { app: spec.name.clone(), instance: None }]);
     }
     world.run_until(world.now + Span(60_000));
+    if !world.asked.is_empty() {
+        // A start may wait for an app that goes on and on; that its workers say so all the time makes
+        // no difference.
+        world.keeper.quiet = true;
+        world.run_until(world.now + WAIT_MAX);
+    }
     assert!(world.asked.is_empty(), "a start was never answered: {:?}", world.asked);
-    for spec in specs {
+    let end = |world: &mut World, spec: &AppSpec| {
         let app = spec.name.clone();
         let delete = world.rng.chance(30);
-        world.ask(if delete { Ask::Delete { app } } else { Ask::Stop { app, instance: None } });
+        if delete { Ask::Delete { app } } else { Ask::Stop { app, instance: None } }
+    };
+    let ends: Vec<Ask> = specs.iter().map(|spec| end(world, spec)).collect();
+    match world.rng.chance(50) {
+        true => world.ask(ends),
+        false => ends.into_iter().for_each(|ask| world.ask(vec![ask])),
     }
     world.run_until(world.now + Span(60_000));
     assert!(world.asked.is_empty(), "a client was never answered: {:?}", world.asked);

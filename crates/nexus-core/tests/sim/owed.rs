@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nexus_core::{
     Action, Ask, ChildId, Event, Fact, Goal, Milestone, Next, OpId, Outcome, PendingAsk, Purpose,
-    Run, SlotId, Why,
+    Run, SlotId, Want, Why,
 };
 use nexus_spec::Name;
 
@@ -15,7 +15,7 @@ use crate::world::World;
 pub(crate) type Moved = BTreeMap<SlotId, Option<u64>>;
 
 /// A slot that a reload has touched: app, instance, number, and its new child if it has one.
-type Moving = (Name, u16, SlotId, Option<ChildId>);
+pub(crate) type Moving = (Name, u16, SlotId, Option<ChildId>);
 
 impl World {
     /// A child's end has been told; it counts if the core had it in a slot and nobody wanted it.
@@ -33,7 +33,9 @@ impl World {
         // the worker was started with, may have respawned it.
         // Another one's end may have followed in the same turn: then what follows is about that one.
         let given_up = |slot: &nexus_core::Slot| matches!(slot.next, Next::GivenUp | Next::Stay);
-        let stays = last.is_some() && slot.is_some_and(given_up);
+        // So may a restart that somebody had asked for and that waited for other apps.
+        let never = |fact: &Fact| matches!(fact, Fact::Exited { child: of, again_at: None, .. } if *of == child);
+        let stays = last.is_some() && slot.is_some_and(given_up) || facts.iter().any(never);
         let told = last.is_none() && facts.iter().any(|fact| judged(fact, child));
         if told || last.is_some_and(|last| !late_heir(last.asked)) {
             self.truth.ended(id, child, stays);
@@ -63,7 +65,7 @@ impl World {
                 .state
                 .pending()
                 .iter()
-                .any(|ask| ask.waiting.op == *op && ask.waiting.building);
+                .any(|of| of.app == *ask.app() && of.waiting.op == *op && of.waiting.building);
             let (scope, ends) = match ask {
                 Ask::Delete { .. } => (None, true),
                 Ask::Restart { instance, .. } | Ask::Stop { instance, .. } => (*instance, true),
@@ -157,6 +159,7 @@ impl World {
         }
         moved.extend(self.stopped_by_a_reload_that_is_over(acts));
         moved.extend(self.took_the_place_and_gave_way(acts));
+        moved.extend(self.waits_after_a_reload(acts));
         for (name, instance, id, new) in moved {
             // Restarted by itself first, in the same turn.
             if let Some(child) = ends_at_once(acts, id) {
@@ -279,6 +282,10 @@ impl World {
                 }
                 self.mark(app, Some(*instance), true, running, None);
             }
+            // It was held until now.
+            Fact::Stopping { app, instance, .. } if self.is_unwanted(app, *instance) => {
+                self.mark(app, Some(*instance), true, running, None);
+            }
             _ => {}
         }
     }
@@ -312,9 +319,12 @@ impl World {
             .slots()
             .iter()
             .filter(|slot| scope.is_none_or(|scope| scope == slot.instance))
+            // One that is held until others have gone has not been told, and may be wanted again.
+            .filter(|slot| slot.want == Want::Up || !slot.phase.is_running())
             .map(|slot| slot.id)
             .filter(|id| ends || !running.contains(id))
             .collect();
+        self.heirs_of_held(app, scope, running);
         for &slot in &slots {
             self.truth.asked(slot);
             if self.overtakes_an_untold_respawn(slot, running) {
@@ -330,7 +340,11 @@ impl World {
     }
 
     /// The keeper has respawned it, and before the core could count that, someone asked for its end.
-    fn overtakes_an_untold_respawn(&self, slot: SlotId, running: &BTreeSet<SlotId>) -> bool {
+    pub(crate) fn overtakes_an_untold_respawn(
+        &self,
+        slot: SlotId,
+        running: &BTreeSet<SlotId>,
+    ) -> bool {
         self.keeper.reports.iter().any(|(_, event)| match event {
             Event::Respawned { old, new, .. } if !self.disk.is_successor(*old) => {
                 let heir = self.keeper.kept.get(new).filter(|heir| !heir.told && !heir.asked);
@@ -359,7 +373,7 @@ pub(crate) fn fact(action: &Action) -> Option<&Fact> {
 }
 
 /// The child that the turn spawns for this slot and tells to go.
-fn ends_at_once(acts: &[Action], slot: SlotId) -> Option<ChildId> {
+pub(crate) fn ends_at_once(acts: &[Action], slot: SlotId) -> Option<ChildId> {
     let ends = |spawned: ChildId| {
         let mut ends = acts.iter();
         ends.any(|act| matches!(act, Action::Terminate { child, .. } if *child == spawned))

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use nexus_core::{
-    Action, Ask, Cause, ChildId, Event, Exit, Fact, OpId, Purpose, SlotId, State, Time, resume,
-    step,
+    Action, Ask, Cause, ChildId, Event, Exit, Fact, OpId, Purpose, Roll, SlotId, State, Time,
+    resume, step,
 };
 use nexus_spec::{Name, Span};
 
 use crate::contract::Contract;
 use crate::disk::Disk;
 use crate::keeper::{Fate, Keeper};
+use crate::order::Due;
 use crate::owed::{Moved, fact};
 use crate::pids::pid_of;
 use crate::rng::Rng;
@@ -77,12 +78,18 @@ impl World {
     }
 
     /// A client asks; it waits while no daemon is there.
-    pub(crate) fn ask(&mut self, ask: Ask) {
+    pub(crate) fn ask(&mut self, asks: Vec<Ask>) {
         while let Some(at) = self.back_at {
             self.run_until(at);
         }
         self.last_op += 1;
-        self.turn(Event::Asked { op: OpId(self.last_op), ask });
+        let op = OpId(self.last_op);
+        // Asked and kept together, or not at all.
+        for ask in self.state.arrange(asks) {
+            if self.back_at.is_none() {
+                self.turn(Event::Asked { op, ask });
+            }
+        }
     }
 
     /// Let time pass until `end`: fates, reports, deadlines.
@@ -152,10 +159,15 @@ impl World {
         self.examined.clear();
         self.note(|| "the daemon is back".into());
         self.back_at = None;
-        let mut roll = self.keeper.roll();
+        let reboots = self.rng.chance(10);
+        if reboots {
+            self.note(|| "with the machine".into());
+            self.keeper.reboots(self.now);
+        }
+        let mut roll = Roll { cold: reboots, ..self.keeper.roll() };
         self.contract.begins(&roll);
         // Sometimes the keeper carries an `OnExit` out after it has told its roll.
-        let late = self.rng.chance(15);
+        let late = !reboots && self.rng.chance(15);
         self.keeper.resumed = !late;
         self.keeper.reports.clear();
         // Sometimes what the roll has told is told again as events.
@@ -184,7 +196,10 @@ impl World {
         let (state, actions) = resume(self.disk.intents(), roll, self.now);
         self.state = state;
         let moved = self.disk.moved();
-        self.carry_out(ended, None, &BTreeSet::new(), &moved, actions);
+        // A restart whose order was lost is counted, though it waits for other apps now.
+        let slots = self.state.apps().flat_map(|(_, app)| app.slots());
+        let due = slots.map(|slot| (slot.id, slot.restarts)).collect();
+        self.carry_out(ended, None, &BTreeSet::new(), &moved, &due, actions);
         self.keeper.resumed = self.back_at.is_none();
         if self.back_at.is_none() {
             self.contract.resumes();
@@ -209,7 +224,7 @@ impl World {
     fn turn(&mut self, event: Event) {
         self.note(|| format!("{event:?}"));
         self.contract.reads(self.now, &event);
-        let (running, moved) = (self.running(), self.moved());
+        let (running, moved, due) = (self.running(), self.moved(), self.due());
         let asked = match &event {
             Event::Asked { op, ask } => Some((*op, ask.clone())),
             Event::Undertaken { op, app, cause: Cause::Load { to, .. } } => {
@@ -237,7 +252,7 @@ impl World {
             let at = actions.iter().position(|action| *action == answer).unwrap();
             actions.remove(at);
         }
-        self.carry_out(ended, asked, &running, &moved, actions);
+        self.carry_out(ended, asked, &running, &moved, &due, actions);
         if self.keeper.reports.is_empty() {
             self.contract.settles();
         }
@@ -264,6 +279,7 @@ impl World {
         asked: Option<(OpId, Ask)>,
         running: &BTreeSet<SlotId>,
         moved: &Moved,
+        due: &Due,
         actions: Vec<Action>,
     ) {
         let dies = self.rng.chance(self.mortality);
@@ -280,28 +296,21 @@ impl World {
         for child in ended {
             self.tell_truth(child, &facts);
         }
+        self.wait_for_others(due);
         self.overtaken(asked.as_ref(), running, &said);
         facts.iter().for_each(|fact| self.runs(fact, running, &acts));
         self.moves(moved, running, &acts);
         for fact in &facts {
+            self.begins(fact);
             self.stepped_in(fact);
             self.whole(fact);
         }
         let builders = self.disk.builders();
+        self.goes_on(&builders, running, &acts);
         if let Some((op, ask)) = asked {
             self.asked.insert((op, ask.app().clone()));
         }
-        for action in said {
-            self.note(|| format!("  -> {action:?}"));
-            match action {
-                Action::Keep(keep) => self.disk.keep(&keep, &self.state),
-                Action::Reply { op, app, .. } => {
-                    let waited = self.asked.remove(&(op, app));
-                    assert!(waited, "answered twice, or unasked: {op:?}");
-                }
-                _ => {}
-            }
-        }
+        self.keep_and_reply(said);
         let last = if dies { self.rng.below(acts.len() as u64 + 1) as usize } else { acts.len() };
         for (n, action) in acts.into_iter().enumerate() {
             if let Action::Note(Fact::Built { app, exit: Exit::Code(0), .. }) = &action {
@@ -317,12 +326,18 @@ impl World {
         }
     }
 
-    /// Who ran before, and who lives: at a return nobody was known to run, and a build's end leaves
-    /// the living alone.
-    fn left_alone(&self, running: &BTreeSet<SlotId>) -> BTreeSet<SlotId> {
-        let living = self.keeper.kept.values().filter(|kept| kept.lives() && !kept.asked);
-        let living = living.filter_map(crate::keeper::Kept::slot);
-        running.iter().copied().chain(living).collect()
+    fn keep_and_reply(&mut self, said: Vec<Action>) {
+        for action in said {
+            self.note(|| format!("  -> {action:?}"));
+            match action {
+                Action::Keep(keep) => self.disk.keep(&keep, &self.state),
+                Action::Reply { op, app, .. } => {
+                    let waited = self.asked.remove(&(op, app));
+                    assert!(waited, "answered twice, or unasked: {op:?}");
+                }
+                _ => {}
+            }
+        }
     }
 
     fn perform(&mut self, action: Action) {

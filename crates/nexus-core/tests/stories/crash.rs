@@ -105,7 +105,7 @@ fn some_exit_codes_mean_that_it_stays_down() {
         61    look             | api/0 g1 r0: exited in a way after which it is to stay down
         70    start            | spawn #3 0
         71    #3 spawned       |
-        75    #3 exits 0       | op2 failed 0 #3 Code(0) again never, ack #3
+        75    #3 exits 0       | op2 done, ack #3
         80    start            | spawn #5 0
         ",
     );
@@ -128,13 +128,13 @@ fn without_autorestart_it_stays_down_whatever_the_exit() {
 #[test]
 fn a_worker_that_will_not_come_back_ends_the_wait_for_the_others() {
     tell(
-        AppSpec { ready: nexus_spec::Ready::Notify, ..rule(|rule| rule.stop_exit_codes = vec![0]) },
+        AppSpec { ready: nexus_spec::Ready::Notify, ..rule(|rule| rule.stop_exit_codes = vec![7]) },
         "
         0     start 2          | spawn #1 0, spawn #3 1
         5     #1 spawned       |
         6     #3 spawned       |
         10    #1 ready         |
-        20    #1 exits 0       | op1 failed 0 #1 Code(0) again never, ack #1
+        20    #1 exits 7       | op1 failed 0 #1 Code(7) again never, ack #1
         30    #3 ready         |
         ",
     );

@@ -58,7 +58,9 @@ fn answer(outcome: &Outcome) -> String {
             let again = again_at.map_or("never".into(), |at| at.0.to_string());
             format!("failed {instance} #{} {exit:?} again {again}", child.0)
         }
+        Outcome::Spared { on } => format!("spared because of {on}"),
         Outcome::Superseded => "superseded".into(),
+        Outcome::Waits { on, until } => format!("waits for {on} {until}"),
     }
 }
 
@@ -109,6 +111,7 @@ fn fact_word(fact: &Fact) -> String {
         Fact::Ready { after, .. } => format!("(ready after {})", after.0),
         Fact::Started { .. } => "(started)".into(),
         Fact::Stopping { .. } => "(stopping)".into(),
+        Fact::Waits { app, on, until } => format!("({app} waits for {on} {until})"),
         Fact::Undrained { .. } => "(not drained)".into(),
     }
 }

@@ -239,8 +239,11 @@ impl Stage {
 
     /// The daemon dies and comes back; each word is a child that the keeper has.
     fn resumes(&mut self, now: Time, words: &[&str]) -> Vec<Action> {
-        let living = words.iter().map(|word| self.entry(word)).collect();
-        let roll = Roll { living, last_child: self.state.last_child() };
+        let (cold, living): (Vec<&str>, Vec<&str>) =
+            words.iter().partition(|word| **word == "cold");
+        let cold = !cold.is_empty();
+        let living = living.into_iter().map(|word| self.entry(word)).collect();
+        let roll = Roll { living, cold, last_child: self.state.last_child() };
         let (state, actions) = resume(self.state.intents(), roll, now);
         self.state = state;
         actions
@@ -316,7 +319,7 @@ impl Stage {
     }
 }
 
-fn reported(now: Time, child: u64, words: &[&str]) -> Event {
+pub(crate) fn reported(now: Time, child: u64, words: &[&str]) -> Event {
     let child = ChildId(child);
     let exit = |exit, tree_gone| Event::Exited { child, exit, at: now, tree_gone };
     let code = |word: &str| Exit::Code(word.parse().expect("a code"));
@@ -361,6 +364,6 @@ fn reported(now: Time, child: u64, words: &[&str]) -> Event {
     }
 }
 
-fn number(word: &str) -> u64 {
+pub(crate) fn number(word: &str) -> u64 {
     word.strip_prefix('#').and_then(|word| word.parse().ok()).expect("a child is #number")
 }

@@ -14,7 +14,6 @@ static NOT_YET: &[Later] = &[
     (Scope::File, "deploy", ""),
     (Scope::File, "static", ""),
     (Scope::App, "shared_memory", ""),
-    (Scope::App, "depends_on", ""),
     (Scope::App, "cpu", ""),
     (Scope::App, "sandbox", ""),
     (Scope::App, "hooks", ""),

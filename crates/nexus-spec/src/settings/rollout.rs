@@ -37,9 +37,9 @@ pub(super) static ROWS: [Setting; 11] = [
     ),
     Setting::new(
         "depends_on",
-        "names of apps, or a table such as `{ db = \"healthy\" }`: started, ready, healthy or \
-         completed",
-        "What has to be up before the app is started.",
+        "names of apps (`ready`), or a table such as `{ db = \"healthy\" }`: started, ready, healthy \
+         or completed",
+        "What has to be up before the app is started; see DEPENDENCIES.md.",
         |options, given| {
             options.depends_on = depends_on(given)?;
             Ok(())
@@ -226,29 +226,71 @@ fn health_value(health: &Health) -> Value {
 fn depends_on(given: &Given) -> Result<Dependencies, Wrongs> {
     let mut wrongs = Wrongs::default();
     let mut all = Dependencies::new();
-    let name =
-        |at: &Given, text: &str| Name::new(text).map_err(|flaw| Wrong::value(at, flaw.problem, ""));
     if let What::Table(entries) = &given.what {
         for (key, value) in entries {
             let at = Given { at: key.at.clone(), what: What::Text(key.text.clone()) };
-            let until = read::text(value).and_then(|word| {
-                let known = Until::ALL.into_iter().find(|(known, _)| *known == word);
-                let remedy = "write \"started\", \"ready\", \"healthy\" or \"completed\"";
-                known.ok_or_else(|| Wrong::value(value, "is nothing to wait for", remedy))
-            });
-            let until = wrongs.keep(until.map_err(|wrong| wrong.of_key(&key.text)));
-            if let (Some(name), Some((_, until))) = (wrongs.keep(name(&at, &key.text)), until) {
+            let until = wrongs.keep(until(value).map_err(|wrong| wrong.of_key(&key.text)));
+            if let (Some(name), Some(until)) = (wrongs.keep(name(&at, &key.text)), until) {
                 all.insert(name, until);
             }
         }
         return wrongs.unless(all);
     }
     for item in read::items(given) {
-        let text = read::text(item).map_err(|wrong| read::in_array(given, item, wrong));
-        let name = wrongs.keep(text.and_then(|text| name(item, text)));
-        all.extend(name.map(|name| (name, Until::Ready)));
+        let entry = match &item.what {
+            What::Table(_) => dependency(item),
+            What::Text(_)
+            | What::Flag(_)
+            | What::Int(..)
+            | What::HugeInt
+            | What::Float(_)
+            | What::Bool(_)
+            | What::Date
+            | What::List(_) => {
+                let text = read::text(item).map_err(|wrong| read::in_array(given, item, wrong));
+                text.and_then(|text| name(item, text)).map(|name| (name, Until::Ready))
+            }
+        };
+        all.extend(wrongs.keep(entry));
     }
     wrongs.unless(all)
+}
+
+/// `{ name = "db", condition = "healthy" }`.
+fn dependency(given: &Given) -> Result<(Name, Until), Wrong> {
+    let remedy = "write `{ name = \"db\", condition = \"ready\" }`";
+    let (mut of, mut far) = (None, Until::Ready);
+    for (key, value) in given.entries() {
+        match key.text.as_str() {
+            "name" => of = Some(name(value, read::text(value)?)?),
+            "condition" => far = until(value)?,
+            other => {
+                let wrong = Wrong::of("", crate::flaw::Code::UnknownKey, "unknown key", remedy);
+                return Err(Wrong { at: Some(key.at.clone()), ..wrong.of_key(other) });
+            }
+        }
+    }
+    let of = of.ok_or_else(|| Wrong::value(given, "has an entry without a `name`", remedy))?;
+    Ok((of, far))
+}
+
+fn name(at: &Given, text: &str) -> Result<Name, Wrong> {
+    Name::new(text).map_err(|flaw| Wrong::value(at, flaw.problem, ""))
+}
+
+/// The word, by itself or as the `condition` of a table.
+fn until(given: &Given) -> Result<Until, Wrong> {
+    let remedy = "write \"started\", \"ready\", \"healthy\" or \"completed\"";
+    if let What::Table(entries) = &given.what {
+        return match entries.as_slice() {
+            [(key, value)] if key.text == "condition" => until(value),
+            _ => Err(Wrong::value(given, "is no table of one `condition`", remedy)),
+        };
+    }
+    let word = read::text(given)?;
+    let known = Until::ALL.into_iter().find(|(known, _)| *known == word);
+    let known = known.map(|(_, until)| until);
+    known.ok_or_else(|| Wrong::value(given, "is nothing to wait for", remedy))
 }
 
 fn canary(given: &Given) -> Result<Canary, Wrong> {

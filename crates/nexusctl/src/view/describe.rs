@@ -1,7 +1,7 @@
 //! `describe`: the answer first (why, what next, its own words), then instances, the last events,
 //! and the settings.
 
-use nexus_proto::{AppView, EventView, LogFile, TimesView, WatchView};
+use nexus_proto::{AppView, DependencyView, EventView, LogFile, TimesView, WatchView};
 use nexus_spec::Door;
 
 use super::clock::clock;
@@ -135,6 +135,7 @@ fn settings(app: &AppView, look: &Look) -> String {
         add(if times.does == "run" { "schedule" } else { "cron" }, &set_times(times));
     }
     add("watch", &app.watch.as_ref().map(watched).unwrap_or_default());
+    add("needs", &needs(app));
     let by = ready_by(app).map(|by| format!(": {by}")).unwrap_or_default();
     add("ready", &format!("{}{by}", app.ready_when));
     add("health", app.health.as_deref().unwrap_or_default());
@@ -226,6 +227,15 @@ fn watched(watch: &WatchView) -> String {
         ignore => format!(", but for {}", ignore.join(", ")),
     };
     format!("{paths}{directories}{but}")
+}
+
+/// `db healthy (yes), cache ready (no: it is stopped)`.
+fn needs(app: &AppView) -> String {
+    let one = |on: &DependencyView| match on.met {
+        true => format!("{} {} (yes)", on.app, on.until),
+        false => format!("{} {} (no: {})", on.app, on.until, on.state),
+    };
+    app.depends_on.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// `replaced above 2.00 GiB, or above 512 MiB for 10s`; nothing where it may use any.

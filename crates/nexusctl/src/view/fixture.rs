@@ -92,6 +92,7 @@ pub(crate) fn app(name: &str, first_id: u32, instances: u16, status: Status) -> 
         source: Some("/srv/app/ecosystem.toml".into()),
         trouble: None,
         watch: None,
+        depends_on: Vec::new(),
         times: Vec::new(),
         instances: instances_view,
         build_log: None,

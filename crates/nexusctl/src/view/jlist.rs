@@ -72,7 +72,7 @@ fn process(app: &AppView, one: &InstanceView, now: Option<i64>) -> Value {
 const fn status(status: Status) -> &'static str {
     match status {
         Status::Online | Status::Partial => "online",
-        Status::Building | Status::Starting => "launching",
+        Status::Building | Status::Starting | Status::Waiting => "launching",
         Status::Stopping => "stopping",
         Status::Backoff => "waiting restart",
         Status::Errored => "errored",

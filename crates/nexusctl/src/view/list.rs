@@ -224,9 +224,14 @@ fn summary(snapshot: &Snapshot, look: &Look) -> String {
         crate::human::count(apps.len() as u64, "app"),
         crate::human::count(wanted, "instance")
     );
-    for status in
-        [Status::Building, Status::Starting, Status::Stopping, Status::Backoff, Status::Errored]
-    {
+    for status in [
+        Status::Building,
+        Status::Waiting,
+        Status::Starting,
+        Status::Stopping,
+        Status::Backoff,
+        Status::Errored,
+    ] {
         let number = apps.iter().flat_map(|app| &app.instances).filter(|one| one.status == status);
         match number.count() {
             0 => {}

@@ -242,8 +242,9 @@ fn labels(app: &AppView) -> Vec<(&'static str, std::borrow::Cow<'_, str>)> {
 
 /// Every state that an instance may have, in each app: a rule must not miss one that is absent.
 fn by_status(app: &AppView) -> impl Iterator<Item = Sample<'_>> {
-    const STATES: [(Status, &str); 7] = [
+    const STATES: [(Status, &str); 8] = [
         (Status::Online, "online"),
+        (Status::Waiting, "waiting"),
         (Status::Starting, "starting"),
         (Status::Stopping, "stopping"),
         (Status::Backoff, "backoff"),

@@ -116,6 +116,7 @@ fn take_back(
     (home_id, counters): (&str, Counters),
 ) -> Vec<LeftAlone> {
     let cold = is_cold(counters);
+    reading.roll.cold = cold;
     let strays = cold.then(|| Strays::find(home_id, holdings.link.keeper_pid()));
     let mut runs = image.runs.clone();
     if let Some(strays) = &strays {

@@ -112,7 +112,11 @@ fn counts(snapshot: &Snapshot, canvas: &Canvas<'_>) -> Vec<Piece> {
         for one in &app.instances {
             match one.status {
                 Status::Backoff | Status::Errored => bad += 1,
-                Status::Building | Status::Starting | Status::Stopping | Status::Partial => {
+                Status::Building
+                | Status::Waiting
+                | Status::Starting
+                | Status::Stopping
+                | Status::Partial => {
                     busy += 1;
                 }
                 Status::Online | Status::Scheduled | Status::Stopped => {}

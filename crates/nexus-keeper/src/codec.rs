@@ -180,6 +180,7 @@ const TREE_GONE: u8 = 7;
 const PONG: u8 = 8;
 const STOP: u8 = 9;
 const UPGRADED: u8 = 10;
+const MAIN_SET: u8 = 11;
 
 /// Write a report's bytes into a buffer that is used again and again.
 pub(crate) fn encode_report(report: &Report, out: &mut Vec<u8>) {
@@ -208,6 +209,10 @@ pub(crate) fn encode_report(report: &Report, out: &mut Vec<u8>) {
         Report::Pong { number } => put(out, PONG, &[*number]),
         Report::Stop => put(out, STOP, &[]),
         Report::Upgrade => put(out, UPGRADED, &[]),
+        Report::Main { child, pid, errno } => {
+            let words = [pid, errno].map(|number| u64::from(number.cast_unsigned()));
+            put(out, MAIN_SET, &[*child, words[0], words[1]]);
+        }
     }
 }
 
@@ -239,6 +244,7 @@ pub(crate) fn decode_report(message: &[u8]) -> Result<Report, Flaw> {
         PONG => Report::Pong { number: word(rest)? },
         STOP => Report::Stop,
         UPGRADED => Report::Upgrade,
+        MAIN_SET => Report::Main { child: word(rest)?, pid: number(rest)?, errno: number(rest)? },
         _ => return Err(Flaw::Unknown),
     })
 }

@@ -111,6 +111,7 @@ fn reports() -> Vec<Report> {
         Report::Pong { number: 1 },
         Report::Stop,
         Report::Upgrade,
+        Report::Main { child, pid: 99, errno: 24 },
     ]
 }
 

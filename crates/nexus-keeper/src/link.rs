@@ -40,6 +40,9 @@ pub struct Handoff {
     pub counters: Counters,
 }
 
+/// Main processes that wait for the keeper's answer.
+const MAINS_MAX: usize = 256;
+
 /// nexusd's end: orders out, reports in, and a mirror of all that the keeper holds, so that
 /// nexusd can take the keeper's place.
 pub struct Link {
@@ -52,6 +55,8 @@ pub struct Link {
     cgroup: Option<PathBuf>,
     mirror: BTreeMap<HoldId, (OwnedFd, Vec<u8>)>,
     children: BTreeMap<u64, (i32, OwnedFd)>,
+    /// Who is to be a child's main process, until the keeper has answered.
+    mains: Vec<(u64, i32, OwnedFd)>,
     queue: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     queued: usize,
     unknown: u64,
@@ -80,6 +85,7 @@ impl Link {
             cgroup: table.cgroup,
             mirror: BTreeMap::new(),
             children: BTreeMap::new(),
+            mains: Vec::new(),
             queue: VecDeque::new(),
             queued: 0,
             unknown: 0,
@@ -268,18 +274,40 @@ impl Link {
         Ok(())
     }
 
-    /// Have another process kept as a child's main one: see `Order::Main`.
+    /// Have another process kept as a child's main one: see `Order::Main`. It is when the keeper
+    /// says so (`Report::Main`), or if that dies before.
     ///
     /// # Errors
-    /// As [`Link::send`].
+    /// As [`Link::send`]; `QuotaExceeded` when too many wait for an answer.
     pub fn set_main(&mut self, child: u64, pid: i32, pidfd: OwnedFd) -> io::Result<()> {
+        if self.mains.len() >= MAINS_MAX {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        }
         let copy = pidfd.try_clone()?;
         let offered = self.offer(&Order::Main { child, pid }, Some(copy));
         // One that takes the place of a dead keeper reads it from what is handed over.
         if offered.as_ref().map_or_else(|e| e.kind() == io::ErrorKind::BrokenPipe, |()| true) {
-            self.children.insert(child, (pid, pidfd));
+            self.mains.push((child, pid, pidfd));
         }
         offered
+    }
+
+    /// The keeper has answered the oldest order about this child and process.
+    fn main_is_answered(&mut self, child: u64, pid: i32, errno: i32) {
+        let asked = self.mains.iter().position(|(c, p, _)| (*c, *p) == (child, pid));
+        let Some((_, _, pidfd)) = asked.map(|at| self.mains.remove(at)) else { return };
+        if errno == 0 && self.children.contains_key(&child) {
+            self.children.insert(child, (pid, pidfd));
+        }
+    }
+
+    /// There is no keeper that could answer: whoever takes its place has room for all of them.
+    fn take_mains(&mut self) {
+        for (child, pid, pidfd) in std::mem::take(&mut self.mains) {
+            if self.children.contains_key(&child) {
+                self.children.insert(child, (pid, pidfd));
+            }
+        }
     }
 
     /// The next report; `Ok(None)` = none now.
@@ -301,6 +329,9 @@ impl Link {
                     let [fd] = fds;
                     if let (Report::Spawned { child, pid }, Some(fd)) = (&report, fd) {
                         self.children.insert(*child, (*pid, fd));
+                    }
+                    if let Report::Main { child, pid, errno } = report {
+                        self.main_is_answered(child, pid, errno);
                     }
                     if matches!(report, Report::Upgrade) {
                         self.forget_old_program();

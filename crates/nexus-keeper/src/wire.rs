@@ -219,6 +219,15 @@ pub enum Report {
         /// Nothing of its tree was left then: no `TreeGone` follows.
         tree_gone: bool,
     },
+    /// The answer to `Order::Main`.
+    Main {
+        /// Whose.
+        child: u64,
+        /// Who was named.
+        pid: i32,
+        /// 0 = that is its main process from here on; else why the one before still is.
+        errno: i32,
+    },
     /// An order broke a rule or met a bound: what and why, for the daemon's log. `child` is set
     /// when it was an order to spawn, which has then failed for good with this errno.
     Refused {

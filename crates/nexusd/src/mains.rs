@@ -33,6 +33,21 @@ impl Daemon {
                 return tracing::error!(pid, %error, "the keeper was not told of a main process");
             }
         }
+        // Whatever it says meanwhile, it is this child's.
+        self.pids.insert(pid, child.0);
+    }
+
+    /// The keeper has answered.
+    pub(crate) fn main_is_set(&mut self, child: ChildId, pid: i32, errno: i32) {
+        let Some(&old) = self.pid_by_child.get(&child.0) else { return };
+        if errno != 0 {
+            if pid != old {
+                self.pids.remove(&pid);
+            }
+            let words = nix::errno::Errno::from_raw(errno).desc();
+            let why = format!("the keeper cannot take in place of the one it has: {words}");
+            return self.tell_main_refused(child, pid, &why);
+        }
         self.pids.remove(&old);
         self.pids.insert(pid, child.0);
         self.pid_by_child.insert(child.0, pid);

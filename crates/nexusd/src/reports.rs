@@ -53,6 +53,7 @@ impl Daemon {
                 self.tell_end(note, child, exit);
                 self.dies(child);
             }
+            Report::Main { child, pid, errno } => self.main_is_set(ChildId(child), pid, errno),
             Report::Refused { child, errno, why } => self.refused(child, errno, why),
             Report::Respawned { old, new } => {
                 self.bequeath(old, new);

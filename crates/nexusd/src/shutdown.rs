@@ -125,6 +125,7 @@ impl Daemon {
             | Report::SpawnFailed { child, .. } => self.shutdown_gone(*child),
             Report::Spawned { child, .. } => self.order(&Order::Kill { child: *child }),
             Report::Exited { .. }
+            | Report::Main { .. }
             | Report::Pong { .. }
             | Report::Refused { .. }
             | Report::Respawned { .. }

@@ -4,6 +4,7 @@ use nexus_tests::{Home, PROMPT, wait_for, with_env};
 use nix::sys::signal::Signal;
 
 use crate::daemon::kill_both;
+use crate::resources::limit;
 use crate::{app, shell};
 
 /// What `sd_notify(3)` and `sd_notify_barrier(3)` do.
@@ -66,6 +67,37 @@ fn who_is_named_is_the_worker_from_then_on() {
     });
     home.ctl(&["stop", &name]).ok();
     assert_eq!(with_env("NEXUS_APP", &name), []);
+}
+
+/// Names its child each time that a line comes.
+const NAMES_A_CHILD: &str = "say('READY=1')\n\
+    child = os.fork()\n\
+    if not child:\n\
+    \x20   time.sleep(1000)\n\
+    for line in sys.stdin:\n\
+    \x20   say(f'MAINPID={child}')\n";
+
+#[test]
+fn a_keeper_that_has_no_room_for_the_new_one_keeps_the_old_one_and_nexusd_too() {
+    let home = Home::new();
+    home.write("it.py", &format!("{SAY}{NAMES_A_CHILD}"));
+    home.write("ecosystem.toml", &app("it", "it.py", &[], "ready = \"notify\"\nstdin = true"));
+    home.ctl(&["start"]).ok();
+    let (old, keeper) = (home.known("it").main(), home.keeper().unwrap());
+    let child = wait_for(PROMPT, "its child", || old.children().pop());
+    limit(keeper, 8);
+    home.ctl(&["send", "it", "now"]).ok();
+    let refused = wait_for(PROMPT, "the refusal", || home.events_of("it", "main_refused").pop());
+    assert!(refused["detail"].as_str().unwrap().contains("Too many open files"), "{refused}");
+    assert_eq!(home.known("it").main(), old);
+    limit(keeper, 20_000);
+    // Nothing was lost by it: the next time it is.
+    home.ctl(&["send", "it", "again"]).ok();
+    home.until("it", "its new main process", |app| app.main() == child);
+    assert_eq!((home.known("it").restarts(), home.keeper()), (vec![0], Some(keeper)));
+    child.signal(Signal::SIGKILL);
+    home.until("it", "its successor", |app| app.restarts() == [1] && app.status() == "online");
+    assert!(!old.alive());
 }
 
 #[test]

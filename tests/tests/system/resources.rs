@@ -22,7 +22,7 @@ fn begin() -> Home {
 }
 
 /// Change the limit of open files of a living process.
-fn limit(process: Process, files: usize) {
+pub(crate) fn limit(process: Process, files: usize) {
     let status = Command::new("prlimit")
         .args(["--pid", &process.0.to_string(), &format!("--nofile={files}:")])
         .status()
@@ -80,6 +80,28 @@ fn without_descriptors_the_keeper_tries_again_and_says_why() {
     assert_eq!((home.daemon().unwrap(), home.keeper().unwrap()), (daemon, keeper));
 }
 
+#[test]
+fn a_keeper_without_descriptors_starts_the_next_nexusd_as_soon_as_there_are_some() {
+    let home = begin();
+    let (daemon, keeper) = (home.daemon().unwrap(), home.keeper().unwrap());
+    let before = home.known("calm").identity();
+    let eager = home.known("eager").main();
+    limit(keeper, 8);
+    daemon.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "its end", || (!daemon.alive()).then_some(()));
+    // It cannot fork one, and it cannot replace this one: it stays, and so does who runs.
+    eager.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "the end of a worker", || (!eager.alive()).then_some(()));
+    assert!(keeper.alive() && home.daemon().is_none());
+    limit(keeper, 20_000);
+    wait_for(PROMPT, "another nexusd", || home.daemon().filter(|now| *now != daemon));
+    // What the keeper tried in vain counts, too.
+    home.until("eager", "its successor", |app| app.restarts()[0] > 0 && app.status() == "online");
+    assert_eq!((home.known("calm").identity(), home.keeper()), (before, Some(keeper)));
+    let exits = home.events_of("eager", "exit");
+    assert!(exits.iter().any(|exit| exit["exit"] == "SIGKILL"), "{exits:?}");
+}
+
 /// A cgroup (of version 1) with a limit, where this machine lets us make one.
 pub(crate) struct Group(PathBuf);
 
@@ -104,6 +126,13 @@ impl Group {
     /// The file that takes pids.
     pub(crate) fn procs(&self) -> String {
         self.0.join("cgroup.procs").display().to_string()
+    }
+
+    /// How many of it the kernel has killed for want of memory.
+    fn killed(&self) -> u64 {
+        let text = std::fs::read_to_string(self.0.join("memory.oom_control")).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     }
 
     fn take(&self, process: Process) {
@@ -152,27 +181,60 @@ fn without_processes_a_spawn_is_tried_again_until_there_are_some() {
 fn a_nexusd_or_a_keeper_that_the_kernel_kills_for_want_of_memory_is_replaced() {
     let home = begin();
     let before = (home.known("calm").identity(), home.known("eager").identity());
-    for number in 0..2 {
-        let Some(group) = Group::memory(&format!("pair-{number}"), 256 << 10) else { return };
-        let victim = if number == 0 { home.daemon() } else { home.keeper() }.unwrap();
+    for (number, who) in [Home::daemon, Home::keeper].into_iter().enumerate() {
+        let Some(group) = Group::memory(&format!("pair-{number}"), 64 << 20) else { return };
+        let victim = who(&home).unwrap();
+        // Whoever takes too much: the kernel ends the one that it was told to end first.
+        std::fs::write(format!("/proc/{}/oom_score_adj", victim.0), "1000").unwrap();
         group.take(victim);
-        let body = format!("{{\"x\":\"{}\"}}", "x".repeat(3 << 20));
-        wait_for(PROMPT, "its end", || {
-            // Whatever it does needs memory; a keeper does little: it is asked to spawn.
-            let _lost = home.ask("POST", "/v1/apps", "Idempotency-Key: oom\r\n", &body);
-            if number == 1 {
-                let _lost = home.ctl(&["restart", "eager", "--no-wait", "-q"]);
-            }
-            (!victim.alive() || number == 1).then_some(())
-        });
-        if number == 1 {
-            // It allocates nothing after its start, so the limit need not end it: nobody dies.
-            home.until("eager", "a worker", |app| app.status() == "online");
-        }
+        let hog = format!(
+            "echo 0 > /proc/self/oom_score_adj; echo $$ > {}; exec {} --hold 200000000",
+            group.procs(),
+            program("nexus-test-worker").display(),
+        );
+        let mut hog = Command::new("sh").args(["-c", &hog]).spawn().unwrap();
+        wait_for(PROMPT, "its end", || (!victim.alive()).then_some(()));
+        hog.kill().unwrap();
+        hog.wait().unwrap();
+        assert!(group.killed() > 0, "it was the kernel's doing");
+        wait_for(PROMPT, "another one", || who(&home).filter(|now| *now != victim));
         wait_for(PROMPT, "the pair", || home.daemon().zip(home.keeper()));
+        assert_eq!(home.known("calm").identity(), before.0);
+        assert_eq!(home.known("eager").identity(), before.1);
     }
-    assert_eq!(home.known("calm").identity(), before.0);
-    home.until("eager", "a worker", |app| app.status() == "online" && app.pids()[0] > 0);
+}
+
+/// A keeper that can get no more memory at all, at a spawn, at an exit and at the death of its
+/// nexusd: it has what it needs since its start.
+#[test]
+fn a_keeper_that_gets_no_more_memory_goes_on() {
+    let home = begin();
+    let (daemon, keeper) = (home.daemon().unwrap(), home.keeper().unwrap());
+    let (calm, eager) = (home.known("calm").main(), home.known("eager").main());
+    let memory = |bound: &str| {
+        let mut prlimit = Command::new("prlimit");
+        prlimit.args(["--pid", &keeper.0.to_string(), &format!("--as={bound}:")]);
+        assert!(prlimit.status().unwrap().success());
+    };
+    // Less than it has: whatever asks the kernel for memory, in it or in what it forks, gets none.
+    memory("4096");
+    eager.signal(Signal::SIGKILL);
+    let failed = wait_for(PROMPT, "a spawn that fails", || {
+        let events = home.events_of("eager", "exit");
+        events.into_iter().find(|event| {
+            let exit = event["exit"].as_str().unwrap_or_default();
+            exit.starts_with("not started") || exit.starts_with("SIG") && event["pid"] != eager.0
+        })
+    });
+    assert!(keeper.alive(), "{failed}");
+    // Who forks a nexusd that gets no memory either forks the next.
+    daemon.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "its end", || (!daemon.alive()).then_some(()));
+    assert!(keeper.alive() && calm.alive());
+    memory("unlimited");
+    wait_for(PROMPT, "another nexusd", || home.daemon().filter(|now| *now != daemon));
+    home.until("eager", "a worker again", |app| app.status() == "online" && app.pids()[0] > 0);
+    assert_eq!((home.known("calm").main(), home.keeper()), (calm, Some(keeper)));
 }
 
 /// In a pid namespace of its own the next number of a process can be chosen.

@@ -111,7 +111,11 @@ impl Keeper {
             Asked::Hold { id, note } => self.hold(id, note, fd),
             Asked::Kill { child } => self.kill(child),
             Asked::Leave => self.leave(),
-            Asked::Main { child, pid } => self.set_main(child, pid, fd),
+            Asked::Main { child, pid } => {
+                let errno = self.set_main(child, pid, fd).map_or_else(|(errno, _)| errno, |()| 0);
+                self.say(Report::Main { child, pid, errno });
+                Ok(())
+            }
             Asked::Note { child, note } => {
                 let (record, mut now) = self.find(child)?;
                 self.arena.set_note(record, &mut now, note);
@@ -248,7 +252,9 @@ impl Keeper {
 
     /// From here on the child ends when this process does. The one before it is one of its tree.
     fn set_main(&mut self, child: u64, pid: i32, fd: Option<OwnedFd>) -> Result<(), Refusal> {
-        let pidfd = fd.and_then(|fd| files::lift(fd).ok()).ok_or(NO_DESCRIPTOR)?;
+        // The kernel had no room for it here, or we have none for it in its place.
+        let no_room = (libc::EMFILE, NO_DESCRIPTOR.1);
+        let pidfd = fd.and_then(|fd| files::lift(fd).ok()).ok_or(no_room)?;
         let (record, mut now) = self.find(child)?;
         let live = &mut self.live[record as usize];
         let Some(old) = live.pidfd.take_if(|_| now.phase == Phase::Running) else {

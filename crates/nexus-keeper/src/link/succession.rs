@@ -74,6 +74,7 @@ impl Link {
         while let Ok(Some(_)) = self.recv() {}
         self.queue.clear();
         self.queued = 0;
+        self.take_mains();
     }
 
     fn table(&self) -> Table {

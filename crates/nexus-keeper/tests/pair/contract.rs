@@ -93,7 +93,10 @@ impl Contract {
             Report::Running { child } => Seen::Running(*child),
             Report::Spawned { child, .. } => Seen::Spawned(*child),
             Report::TreeGone { child } => Seen::TreeGone(*child),
-            Report::Refused { child: None, .. } | Report::Stop | Report::Upgrade => return,
+            Report::Main { .. }
+            | Report::Refused { child: None, .. }
+            | Report::Stop
+            | Report::Upgrade => return,
         };
         self.sees(seen);
     }

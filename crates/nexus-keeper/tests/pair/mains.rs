@@ -59,7 +59,7 @@ fn named(puppet: &mut Puppet) {
     assert!(!is_alive(old));
     // Too late: refused, and nothing else.
     set_main(puppet, 2, std::process::id().cast_signed());
-    puppet.until(|r| matches!(r, Report::Refused { child: None, errno: libc::ESRCH, .. }));
+    puppet.until(|r| matches!(r, Report::Main { child: 2, errno: libc::ESRCH, .. }));
 }
 
 /// The keeper finds the order and the exit at once.

@@ -135,7 +135,8 @@ impl Brain {
                 Report::SpawnFailed { .. } | Report::Refused { child: Some(_), .. } => {
                     panic!("{:?}", puppet.reports[place])
                 }
-                Report::Pong { .. }
+                Report::Main { .. }
+                | Report::Pong { .. }
                 | Report::Refused { .. }
                 | Report::Running { .. }
                 | Report::Spawned { .. }

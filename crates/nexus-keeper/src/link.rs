@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::arena::{Arena, Counters, Phase};
 use crate::codec::{self, Flaw, MESSAGE_MAX};
 use crate::handoff::{self, Limits, Table};
+use crate::keeper;
 use crate::patience::Patience;
 use crate::sys::socket;
 use crate::wire::{HoldId, Kept, KeptState, Order, Report, Trees};
@@ -132,6 +133,7 @@ impl Link {
             let (pid, pidfd) = pidfds.remove(&now.child).unzip();
             // A fresh keeper may not have read yet whose it is now.
             let pid = pid.filter(|pid| *pid > 0).unwrap_or(now.pid);
+            let has_ended = pidfd.as_ref().is_some_and(|fd| keeper::is_readable(fd.as_fd()));
             let alive = matches!(state, KeptState::Alive);
             let copy = pidfd.as_ref().filter(|_| alive).map(OwnedFd::try_clone).transpose()?;
             if let Some(pidfd) = pidfd {
@@ -141,7 +143,7 @@ impl Link {
                 child: now.child,
                 pid,
                 pidfd: copy,
-                runs: now.phase == Phase::Running,
+                runs: now.phase == Phase::Running && !is_replaced(pid, has_ended, now.pid),
                 note: self.arena.note(record, &now),
                 started_ms: now.started_ms,
                 respawn_of: self.arena.fixed(record).respawn_of.checked_sub(1),
@@ -341,5 +343,26 @@ impl Link {
                 Err(Flaw::Unknown | Flaw::Malformed(_)) => self.unknown += 1,
             }
         }
+    }
+}
+
+/// Whether what the arena says is of another process than the one that we were given. One that ended
+/// at the gate of a dead keeper is followed by another for the same child, which may run before we
+/// look: its birth and its beginning are told to us as reports. A main process that was named
+/// (`Order::Main`) and is not in the arena yet lives, or its end is told.
+fn is_replaced(given: i32, has_ended: bool, told: i32) -> bool {
+    given != told && has_ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_replaced;
+
+    #[test]
+    fn what_runs_is_not_who_ended_at_the_gate() {
+        assert!(!is_replaced(7, false, 7));
+        assert!(!is_replaced(7, true, 7));
+        assert!(!is_replaced(8, false, 7), "named, and not known to the keeper yet");
+        assert!(is_replaced(7, true, 8));
     }
 }

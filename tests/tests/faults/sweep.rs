@@ -100,6 +100,8 @@ pub(crate) fn run(
     while !rest.is_empty() && failures.len() < FAILURES_MAX {
         let (tried, found) = life(rest, &mut hit);
         rest = rest.get(tried..).unwrap_or_default();
+        // At once: a whole sweep takes an hour.
+        found.iter().for_each(|why| println!("{why}"));
         failures.extend(found);
     }
     let text = format!(

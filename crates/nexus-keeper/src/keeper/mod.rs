@@ -305,7 +305,8 @@ fn unwatch(epoll: &Epoll, fd: BorrowedFd<'_>) {
     let _ = epoll.delete(fd);
 }
 
-fn is_readable(fd: BorrowedFd<'_>) -> bool {
+/// An end of file, or of a process, is readable, too.
+pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> bool {
     let mut asked = [PollFd::new(fd, PollFlags::POLLIN)];
     poll(&mut asked, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }

@@ -250,6 +250,8 @@ pub enum Outcome {
     BuildFailed {
         /// How it ended.
         exit: Exit,
+        /// It was for a reload: what was before serves.
+        old_serves: bool,
     },
     /// Another operation on the app is under way; nothing was changed.
     Busy {

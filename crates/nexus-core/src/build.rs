@@ -185,8 +185,9 @@ pub(crate) fn gone(turn: &mut Turn, name: &Name) {
 }
 
 fn failed(turn: &mut Turn, name: &Name, exit: Exit, plan: &Plan) {
-    for (scope, _) in goal::builders(turn, name) {
-        goal::answer(turn, name, scope, Outcome::BuildFailed { exit });
+    for (scope, goal) in goal::builders(turn, name) {
+        let old_serves = matches!(goal, Goal::Reloaded { .. });
+        goal::answer(turn, name, scope, Outcome::BuildFailed { exit, old_serves });
     }
     if plan.new {
         goal::drop_app(turn, name);

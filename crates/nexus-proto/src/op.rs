@@ -186,6 +186,9 @@ pub struct AppResult {
     /// In words, one line, no trailing stop: `api/0 exited with code 3 after 0.2s, before it was
     /// ready; next try in 100ms`.
     pub message: String,
+    /// It was a reload that failed, and what was before serves.
+    #[serde(default)]
+    pub old_serves: bool,
     /// The failing worker's (or build's) own last lines, raw.
     pub last_lines: Vec<String>,
     /// Log file to read on.

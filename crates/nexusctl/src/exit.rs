@@ -1,6 +1,6 @@
 //! The one table of exit codes, and what leads to each.
 
-use nexus_proto::{Code, Operation, Verdict};
+use nexus_proto::{AppResult, Code, Operation, Verdict};
 
 /// What `nexusctl` ends with. Each number has one meaning on every verb.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,11 +91,18 @@ impl Exit {
         }
     }
 
+    /// The same, where what was before may serve.
+    pub(crate) const fn of_result(result: &AppResult) -> Exit {
+        if matches!(result.verdict, Verdict::BuildFailed) && result.old_serves {
+            return Exit::RolledBack;
+        }
+        Exit::of_verdict(result.verdict)
+    }
+
     /// Of an operation that has ended: all well, some of several, or the worst of them.
     pub(crate) fn of_operation(operation: &Operation) -> Exit {
-        let apps = || operation.results.iter().map(|result| result.verdict);
-        let ends =
-            || apps().chain(operation.daemon.iter().map(|d| d.verdict)).map(Exit::of_verdict);
+        let daemon = || operation.daemon.iter().map(|daemon| Exit::of_verdict(daemon.verdict));
+        let ends = || operation.results.iter().map(Exit::of_result).chain(daemon());
         let failed = ends().filter(|end| *end != Exit::Done);
         let Some(worst) = failed.max_by_key(|end| end.weight()) else { return Exit::Done };
         if ends().any(|end| end == Exit::Done) { Exit::Mixed } else { worst }
@@ -162,6 +169,7 @@ mod tests {
             instance: None,
             verdict: *verdict,
             message: String::new(),
+            old_serves: false,
             last_lines: Vec::new(),
             log: None,
         };
@@ -196,5 +204,8 @@ mod tests {
             assert_eq!(Exit::of_operation(&operation(verdicts)).code(), exit, "{verdicts:?}");
         }
         assert_eq!(Exit::of_operation(&operation(&[Verdict::Superseded])).code(), 1);
+        let mut reload = operation(&[BuildFailed]);
+        reload.results[0].old_serves = true;
+        assert_eq!(Exit::of_operation(&reload).code(), 9);
     }
 }

@@ -95,7 +95,7 @@ impl Failure {
             | Code::NotPermitted
             | Code::Internal => format!("`{app}` failed"),
         };
-        let mut failure = Failure::new(Exit::of_verdict(result.verdict), title).code(code);
+        let mut failure = Failure::new(Exit::of_result(result), title).code(code);
         if result.message.starts_with(&failure.told.title) {
             failure.told.title.clone_from(&result.message);
         } else if !result.message.is_empty() {

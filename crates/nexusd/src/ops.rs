@@ -202,6 +202,7 @@ mod tests {
             instance: None,
             verdict: Verdict::Done,
             message: String::new(),
+            old_serves: false,
             last_lines: Vec::new(),
             log: None,
         }

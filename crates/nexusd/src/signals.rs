@@ -103,6 +103,7 @@ impl Daemon {
             instance: None,
             verdict: if failed.is_empty() { Verdict::Done } else { Verdict::NotFound },
             message,
+            old_serves: false,
             last_lines: Vec::new(),
             log: None,
         }

@@ -132,6 +132,14 @@ impl Daemon {
             full => format!("not sent: {}", full.join(", ")),
         };
         let verdict = if full.is_empty() { Verdict::Done } else { Verdict::StartFailed };
-        AppResult { app, instance: None, verdict, message, last_lines: Vec::new(), log: None }
+        AppResult {
+            app,
+            instance: None,
+            verdict,
+            message,
+            old_serves: false,
+            last_lines: Vec::new(),
+            log: None,
+        }
     }
 }

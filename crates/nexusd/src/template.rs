@@ -104,7 +104,9 @@ pub(crate) fn build(
     command: &str,
     around: &Surroundings<'_>,
 ) -> Result<Template, String> {
-    shell(spec, command, around, &TOOLCHAIN)
+    // Of several lines none is to be passed over that fails.
+    let flags = if command.trim().contains('\n') { "-ec" } else { "-c" };
+    shell(spec, (flags, command), around, &TOOLCHAIN)
 }
 
 /// What a command that checks workers runs with: the app's rights, directory and environment.
@@ -116,12 +118,12 @@ pub(crate) fn exam(
     command: &str,
     around: &Surroundings<'_>,
 ) -> Result<Template, String> {
-    shell(spec, command, around, &[])
+    shell(spec, ("-c", command), around, &[])
 }
 
 fn shell(
     spec: &AppSpec,
-    command: &str,
+    (flags, command): (&str, &str),
     around: &Surroundings<'_>,
     toolchain: &[&str],
 ) -> Result<Template, String> {
@@ -132,7 +134,7 @@ fn shell(
     env.insert("NEXUS_GENERATION".into(), around.generation.to_string());
     Ok(Template {
         program: SHELL.into(),
-        argv: [SHELL, "-c", command].map(|word| word.as_bytes().to_vec()).into(),
+        argv: [SHELL, flags, command].map(|word| word.as_bytes().to_vec()).into(),
         env: assignments(&env),
         cwd: spec.cwd.as_os_str().as_bytes().to_vec(),
         umask: spec.run_as.umask,

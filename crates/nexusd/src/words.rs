@@ -203,9 +203,9 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
         Outcome::Done => (Verdict::Done, None, String::new()),
         Outcome::Aborted => (Verdict::Aborted, None, "it was aborted".to_owned()),
         Outcome::AlreadyRunning => (Verdict::AlreadyRunning, None, "already running".to_owned()),
-        Outcome::BuildFailed { exit } => {
+        Outcome::BuildFailed { exit, old_serves } => {
             let how = excuse.map_or_else(|| build_ended(*exit), str::to_owned);
-            (Verdict::BuildFailed, None, format!("the build of `{app}` {how}; nothing was changed"))
+            (Verdict::BuildFailed, None, unbuilt(&app, &how, *old_serves))
         }
         Outcome::Busy { .. } => (
             Verdict::Busy,
@@ -255,7 +255,17 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
             (Verdict::StartFailed, Some(*instance), message)
         }
     };
-    AppResult { app, instance, verdict, message, last_lines: Vec::new(), log: None }
+    let (old_serves, last_lines) = (old_serves(outcome), Vec::new());
+    AppResult { app, instance, verdict, message, old_serves, last_lines, log: None }
+}
+
+fn unbuilt(app: &Name, how: &str, old_serves: bool) -> String {
+    let now = if old_serves { "what was before serves" } else { "nothing was changed" };
+    format!("the build of `{app}` {how}; {now}")
+}
+
+fn old_serves(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::BuildFailed { old_serves: true, .. } | Outcome::RolledBack { .. })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod autoscale;
 mod bad_state;
 mod bad_workers;
 mod beginning;
+mod build;
 mod cold;
 mod crash;
 mod cron;

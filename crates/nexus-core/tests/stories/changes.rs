@@ -87,7 +87,7 @@ fn what_is_built_is_built_again() {
         60    undertaken       | spawn #5 build alone
         61    #5 spawned       |
         62    changed          |
-        63    #5 exits 1       | op2 build failed Code(1), ack #5, undertake Changed
+        63    #5 exits 1       | op2 build failed Code(1), old serves, ack #5, undertake Changed
         ",
     );
 }

@@ -49,7 +49,10 @@ fn answer(outcome: &Outcome) -> String {
             let why = failure.map_or("aborted".into(), failed);
             format!("rolled back: {why}, {replaced} replaced, {stuck} stuck")
         }
-        Outcome::BuildFailed { exit } => format!("build failed {exit:?}"),
+        Outcome::BuildFailed { exit, old_serves: false } => format!("build failed {exit:?}"),
+        Outcome::BuildFailed { exit, old_serves: true } => {
+            format!("build failed {exit:?}, old serves")
+        }
         Outcome::Conflict => "conflict".into(),
         Outcome::Done => "done".into(),
         Outcome::NotFound => "not found".into(),

@@ -248,7 +248,7 @@ fn the_build_comes_first_and_its_failure_changes_nothing() {
         2     #3 spawned      |
         3     #3 ready        | op1 done
         10    reload          | spawn #5 build alone
-        11    #5 exits 1      | op2 build failed Code(1), ack #5
+        11    #5 exits 1      | op2 build failed Code(1), old serves, ack #5
         12    reload          | spawn #7 build alone
         13    stop 0          | op4 busy with op3
         14    #7 exits 0      | ack #7, spawn #9 0

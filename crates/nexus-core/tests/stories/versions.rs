@@ -164,7 +164,7 @@ fn a_rollback_builds_as_a_reload_does() {
         114   tick            | op2 done
         120   rollback        | spawn #9 build alone
         121   #9 spawned      |
-        122   #9 exits 3      | op3 build failed Code(3), ack #9
+        122   #9 exits 3      | op3 build failed Code(3), old serves, ack #9
         123   versions        | 2 of 1
         ",
     );

@@ -58,6 +58,12 @@ impl Shutdown {
         waited
     }
 
+    /// Nothing is known of a child any more.
+    fn forget(&mut self, at: Time, child: u64) {
+        self.told.remove(&child);
+        self.deadlines.remove(&(at, child));
+    }
+
     fn is_over(&self) -> bool {
         self.told.is_empty() && self.untold.is_empty()
     }
@@ -186,7 +192,7 @@ impl Daemon {
                 let app = self.notes.get(&child).map(|note| note.app.clone());
                 match app {
                     Some(app) => self.shutdown_without(&app, child),
-                    None => drop(shutdown.deadlines.remove(&(at, child))),
+                    None => shutdown.forget(at, child),
                 }
             } else {
                 shutdown.put(child, Told { at: now + KILL_PATIENCE, killed: true });

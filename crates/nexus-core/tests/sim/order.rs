@@ -1,6 +1,7 @@
 //! What is owed, or is not, because apps depend on each other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use nexus_core::{Action, Fact, Milestone, Next, PendingAsk, Phase, SlotId, Want};
 use nexus_spec::Name;
@@ -8,14 +9,30 @@ use nexus_spec::Name;
 use crate::owed::{Moving, ends_at_once, fact};
 use crate::world::World;
 
-/// Slots that are to be started again by themselves, with their restarts.
-pub(crate) type Due = BTreeMap<SlotId, u64>;
+/// Slots that are to be started again by themselves, with the restarts that they have then.
+pub(crate) type Due = BTreeMap<SlotId, RangeInclusive<u64>>;
 
 impl World {
     pub(crate) fn due(&self) -> Due {
         let slots = self.state.apps().flat_map(|(_, app)| app.slots());
         let due = slots.filter(|slot| matches!(slot.next, Next::At(_)));
-        due.map(|slot| (slot.id, slot.restarts)).collect()
+        due.map(|slot| (slot.id, slot.restarts..=slot.restarts)).collect()
+    }
+
+    /// A restart whose order was lost is counted, though it waits for other apps now. So is one that
+    /// the roll brings about.
+    pub(crate) fn due_again(&mut self) -> Due {
+        let slots = self.state.apps().flat_map(|(_, app)| app.slots());
+        let waits = slots.filter(|slot| slot.phase == Phase::Waiting).map(|slot| slot.id);
+        waits.collect::<Vec<_>>().into_iter().for_each(|id| self.truth.spawned(id));
+        let kept = self.disk.intents().apps;
+        let due = |app: &nexus_core::AppRecord| {
+            // What a reload goes back from is followed by what was there before: no restart.
+            let more = u64::from(app.reload.is_some());
+            let slots = app.slots.iter();
+            slots.map(|slot| (slot.id, slot.restarts + more..=u64::MAX)).collect::<Vec<_>>()
+        };
+        kept.iter().flat_map(due).collect()
     }
 
     /// A restart that was due, and that nothing has overtaken, is counted, though it waits for other
@@ -23,7 +40,9 @@ impl World {
     pub(crate) fn wait_for_others(&mut self, due: &Due) {
         let slots = self.state.apps().flat_map(|(_, app)| app.slots());
         let waits = slots.filter(|slot| slot.phase == Phase::Waiting);
-        let counted = waits.filter(|slot| due.get(&slot.id) == Some(&slot.restarts));
+        let counted = waits.filter(|slot| {
+            due.get(&slot.id).is_some_and(|restarts| restarts.contains(&slot.restarts))
+        });
         for id in counted.map(|slot| slot.id).collect::<Vec<_>>() {
             self.truth.spawned(id);
         }

@@ -196,9 +196,7 @@ impl World {
         let (state, actions) = resume(self.disk.intents(), roll, self.now);
         self.state = state;
         let moved = self.disk.moved();
-        // A restart whose order was lost is counted, though it waits for other apps now.
-        let slots = self.state.apps().flat_map(|(_, app)| app.slots());
-        let due = slots.map(|slot| (slot.id, slot.restarts)).collect();
+        let due = self.due_again();
         self.carry_out(ended, None, &BTreeSet::new(), &moved, &due, actions);
         self.keeper.resumed = self.back_at.is_none();
         if self.back_at.is_none() {

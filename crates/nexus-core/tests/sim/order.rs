@@ -21,16 +21,15 @@ impl World {
 
     /// A restart whose order was lost is counted, though it waits for other apps now. So is one that
     /// the roll brings about.
-    pub(crate) fn due_again(&mut self) -> Due {
-        let slots = self.state.apps().flat_map(|(_, app)| app.slots());
-        let waits = slots.filter(|slot| slot.phase == Phase::Waiting).map(|slot| slot.id);
-        waits.collect::<Vec<_>>().into_iter().for_each(|id| self.truth.spawned(id));
+    pub(crate) fn due_again(&self) -> Due {
         let kept = self.disk.intents().apps;
         let due = |app: &nexus_core::AppRecord| {
-            // What a reload goes back from is followed by what was there before: no restart.
-            let more = u64::from(app.reload.is_some());
-            let slots = app.slots.iter();
-            slots.map(|slot| (slot.id, slot.restarts + more..=u64::MAX)).collect::<Vec<_>>()
+            let due = app.slots.iter().map(|slot| {
+                // What a reload goes back from is followed by what was there before: no restart.
+                let more = u64::from(app.reload.is_some() && !self.truth.owes(slot.id));
+                (slot.id, slot.restarts + more..=u64::MAX)
+            });
+            due.collect::<Vec<_>>()
         };
         kept.iter().flat_map(due).collect()
     }

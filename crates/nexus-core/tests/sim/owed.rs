@@ -77,10 +77,7 @@ impl World {
                         self.reset(app, *instance)
                     };
                 }
-                Ask::Abort { app, of } if self.scales(app, *op) => {
-                    let _ = of;
-                    (None, false)
-                }
+                Ask::Abort { app, .. } if self.scales(app, *op) => (None, false),
                 Ask::Abort { .. } | Ask::Reload { .. } | Ask::Rollback { .. } => return,
                 Ask::StartKnown { instance, .. } => (*instance, false),
             };

@@ -53,6 +53,11 @@ impl Truth {
         *self.restarts.entry(slot).or_default() -= 1;
     }
 
+    /// A restart of this slot has yet to come.
+    pub(crate) fn owes(&self, slot: SlotId) -> bool {
+        self.owed.contains(&slot)
+    }
+
     /// A worker of this slot has been spawned.
     pub(crate) fn spawned(&mut self, slot: SlotId) {
         if self.owed.remove(&slot) {

@@ -41,6 +41,7 @@ impl State {
         }
         same(&"index", "children", &self.index.children, &index.children)?;
         same(&"index", "dependents", &self.index.dependents, &index.dependents)?;
+        same(&"index", "waiters", &self.index.waiters, &index.waiters)?;
         same(&"turn", "stirred", &self.stirred.len(), &0)?;
         same(&"index", "deadlines", &self.index.deadlines, &index.deadlines)?;
         same(&"index", "heirs", &self.index.heirs, &index.heirs)?;
@@ -90,6 +91,9 @@ fn check_app(state: &State, name: &Name, app: &App, index: &mut Index) -> Result
     let pause = app.rollout().and_then(|rollout| rollout.soak_until);
     index.moved(&Seat::Trial(name.clone()), Marks::default(), Marks::of_deadline(pause));
     index.depends(&app.spec, true);
+    if counts.waiting > 0 {
+        index.waits(&app.spec, true);
+    }
     let patience = Marks::of_deadline(app.patience.until);
     index.moved(&Seat::Patience(name.clone()), Marks::default(), patience);
     if counts.waiting > 0 && state.lacking(name).is_none() {

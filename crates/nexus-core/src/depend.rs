@@ -164,9 +164,9 @@ pub(crate) fn advance(turn: &mut Turn, name: &Name) {
     }
 }
 
-/// An app that others depend on has changed.
+/// An app that others may wait for has changed.
 pub(crate) fn stirred(turn: &mut Turn, name: &Name) {
-    let all = turn.state.index.dependents.get(name).cloned().unwrap_or_default();
+    let Some(all) = turn.state.index.waiters.get(name).cloned() else { return };
     all.iter().for_each(|dependent| advance(turn, dependent));
     if turn.state.is_blocked(name) {
         fell(turn, name);
@@ -178,7 +178,7 @@ pub(crate) fn stirred(turn: &mut Turn, name: &Name) {
 pub(crate) fn fell(turn: &mut Turn, name: &Name) {
     let (mut fallen, mut open) = (BTreeSet::new(), vec![name.clone()]);
     while let Some(on) = open.pop() {
-        for dependent in turn.state.index.dependents.get(&on).cloned().unwrap_or_default() {
+        for dependent in turn.state.index.waiters.get(&on).cloned().unwrap_or_default() {
             let Some(app) = turn.state.apps.get(&dependent) else { continue };
             let until = app.spec.depends_on.get(&on).copied();
             let lacks = until.filter(|&until| !turn.state.met(&on, until));

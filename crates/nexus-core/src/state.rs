@@ -53,6 +53,8 @@ pub(crate) struct Index {
     pub(crate) deadlines: BTreeSet<(Time, Seat)>,
     /// Who depends on an app, whether it is there or not.
     pub(crate) dependents: BTreeMap<Name, BTreeSet<Name>>,
+    /// Those of them with a slot that waits: only they may go on when the app changes.
+    pub(crate) waiters: BTreeMap<Name, BTreeSet<Name>>,
     /// Numbers reserved for the keeper's respawns.
     pub(crate) heirs: BTreeMap<ChildId, Seat>,
     pub(crate) ids: BTreeMap<SlotId, (Name, u16)>,
@@ -111,15 +113,25 @@ impl Index {
 impl Index {
     /// An app depends on others from here on, or does not any more.
     pub(crate) fn depends(&mut self, spec: &AppSpec, does: bool) {
-        for on in spec.depends_on.keys() {
-            let dependents = self.dependents.entry(on.clone()).or_default();
-            match does {
-                true => dependents.insert(spec.name.clone()),
-                false => dependents.remove(&spec.name),
-            };
-            if dependents.is_empty() {
-                self.dependents.remove(on);
-            }
+        link(&mut self.dependents, spec, does);
+    }
+
+    /// An app waits for others from here on, or does not any more.
+    pub(crate) fn waits(&mut self, spec: &AppSpec, does: bool) {
+        link(&mut self.waiters, spec, does);
+    }
+}
+
+/// Find an app by those that it depends on, or do not any more.
+fn link(all: &mut BTreeMap<Name, BTreeSet<Name>>, spec: &AppSpec, does: bool) {
+    for on in spec.depends_on.keys() {
+        let found = all.entry(on.clone()).or_default();
+        match does {
+            true => found.insert(spec.name.clone()),
+            false => found.remove(&spec.name),
+        };
+        if found.is_empty() {
+            all.remove(on);
         }
     }
 }
@@ -216,8 +228,12 @@ impl State {
         let counted = Counts::of(slot, *generation);
         let answer = change(spec_of(spec, rollout.as_ref(), slot.moved_to), slot);
         let counts_now = Counts::of(slot, *generation);
+        let waited = counts.waiting > 0;
         counts.swap(counted, counts_now);
-        let stirs = counted != counts_now && self.index.dependents.contains_key(name);
+        if waited != (counts.waiting > 0) {
+            self.index.waits(spec, !waited);
+        }
+        let stirs = counted != counts_now && self.index.waiters.contains_key(name);
         if stirs {
             self.stirred.insert(name.clone());
         }
@@ -267,7 +283,7 @@ impl State {
 
     /// Something has changed that others may wait for.
     pub(crate) fn stir(&mut self, name: &Name) {
-        if self.index.dependents.contains_key(name) {
+        if self.index.waiters.contains_key(name) {
             self.stirred.insert(name.clone());
         }
     }
@@ -285,6 +301,10 @@ impl State {
         let app = self.apps.get_mut(name)?;
         self.index.depends(&app.spec, false);
         self.index.depends(&spec, true);
+        if app.counts.waiting > 0 {
+            self.index.waits(&app.spec, false);
+            self.index.waits(&spec, true);
+        }
         Some(std::mem::replace(&mut app.spec, spec))
     }
 

@@ -81,7 +81,9 @@ impl State {
                 continue;
             }
             let counts = app.counts;
-            if counts.wanted == 0 || counts.stuck() > 0 {
+            // A job that rests runs when its time has come.
+            let stuck = counts.stuck() > 0 && !app.is_job();
+            if counts.wanted == 0 || stuck {
                 return true;
             }
             if counts.waiting > 0 {

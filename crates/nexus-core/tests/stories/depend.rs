@@ -229,3 +229,16 @@ fn whoever_waits_is_answered_after_half_an_hour() {
         ",
     );
 }
+
+#[test]
+fn a_job_that_has_not_run_yet_is_waited_for() {
+    let job = AppSpec { name: on("job", &[]).name, ..crate::tell::job() };
+    tell(
+        vec![on("api", &[("job", Until::Completed)]), job],
+        "
+        0     start api job    | job op1 done, (api waits for job completed)
+        1799999 tick           |
+        1800000 tick           | api op1 waits for job completed
+        ",
+    );
+}

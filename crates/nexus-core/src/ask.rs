@@ -122,6 +122,9 @@ fn restart(
     let change =
         spec.filter(|(spec, instances)| **spec != app.spec || *instances != app.instances());
     let needs_build = needs_build(app, change.as_ref().map(|(spec, _)| &**spec));
+    if let Some(on) = failed_before(turn, op, name, change.as_ref()) {
+        return turn.reply(op, name, Outcome::Spared { on });
+    }
     if change.is_some() {
         // A new spec overtakes another new one, whichever instances that was for.
         goal::supersede_builders(turn, name);
@@ -160,6 +163,9 @@ pub(crate) fn reload(turn: &mut Turn, name: &Name, wish: Wish, replace: bool) {
         return turn.reply(op, name, Outcome::Busy { with });
     }
     let job = job::is_job(spec) || app.is_job();
+    if let Some(on) = failed_before(turn, op, name, change.as_ref()) {
+        return turn.reply(op, name, Outcome::Spared { on });
+    }
     let later = !job && follows(turn, op, name, change.as_ref());
     overtake(turn, name, None, builds || later);
     if job {
@@ -222,9 +228,27 @@ fn scale(turn: &mut Turn, op: OpId, name: &Name, to: u16) {
 
 /// Something that it depends on is to be replaced first, in the same operation.
 fn follows(turn: &Turn, op: OpId, name: &Name, change: Option<&(Box<AppSpec>, u16)>) -> bool {
-    let known = turn.state.apps.get(name).map(|app| &app.spec);
-    let spec = change.map(|(spec, _)| &**spec).or(known);
+    let spec = spec_to_be(turn, name, change);
     spec.is_some_and(|spec| order::follows(turn.state, &spec.depends_on, op))
+}
+
+/// Something that it depends on was to be replaced first, in the same operation, and was not.
+fn failed_before(
+    turn: &Turn,
+    op: OpId,
+    name: &Name,
+    change: Option<&(Box<AppSpec>, u16)>,
+) -> Option<Name> {
+    order::failed(turn.state, &spec_to_be(turn, name, change)?.depends_on, op)
+}
+
+fn spec_to_be<'a>(
+    turn: &'a Turn,
+    name: &Name,
+    change: Option<&'a (Box<AppSpec>, u16)>,
+) -> Option<&'a AppSpec> {
+    let known = turn.state.apps.get(name).map(|app| &app.spec);
+    change.map(|(spec, _)| &**spec).or(known)
 }
 
 /// The reload that is under way, or waits for its build.

@@ -30,6 +30,8 @@ pub(crate) struct Patience {
     pub(crate) op: Option<OpId>,
     /// Those that have not.
     pub(crate) behind: BTreeSet<Name>,
+    /// The last operation that has failed for the app: what depends on it is spared by that.
+    pub(crate) failed: Option<OpId>,
     /// Those that are held because of it, and for which operation: what it depends on may be
     /// forgotten before it.
     pub(crate) ahead: BTreeSet<(OpId, Name)>,

@@ -39,32 +39,39 @@ impl Answered {
         name: &Name,
         outcome: &Outcome,
     ) -> Option<Answered> {
+        let failed = has_failed(outcome);
         let patience = state.apps.get_mut(name).map(|app| &mut app.patience);
         let (held, is_held) = patience.map_or((Vec::new(), false), |patience| {
             let (held, rest) =
                 std::mem::take(&mut patience.ahead).into_iter().partition(|(of, _)| *of == op);
             let held: BTreeSet<(OpId, Name)> = held;
             patience.ahead = rest;
+            if failed {
+                patience.failed = Some(op);
+            }
             let is_held = patience.op == Some(op) && !patience.behind.is_empty();
             (held.into_iter().map(|(_, name)| name).collect(), is_held)
         });
         let above = above(state, name);
-        let failed = match outcome {
-            Outcome::Done | Outcome::AlreadyRunning | Outcome::Superseded => false,
-            Outcome::Aborted
-            | Outcome::BuildFailed { .. }
-            | Outcome::Busy { .. }
-            | Outcome::CannotAbort
-            | Outcome::Conflict
-            | Outcome::NotFound
-            | Outcome::NoVersion
-            | Outcome::RolledBack { .. }
-            | Outcome::Spared { .. }
-            | Outcome::StartFailed { .. }
-            | Outcome::Waits { .. } => true,
-        };
         let alone = held.is_empty() && above.is_empty() && !is_held;
         (!alone).then(|| Answered { op, app: name.clone(), failed, held, above })
+    }
+}
+
+fn has_failed(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Done | Outcome::AlreadyRunning | Outcome::Superseded => false,
+        Outcome::Aborted
+        | Outcome::BuildFailed { .. }
+        | Outcome::Busy { .. }
+        | Outcome::CannotAbort
+        | Outcome::Conflict
+        | Outcome::NotFound
+        | Outcome::NoVersion
+        | Outcome::RolledBack { .. }
+        | Outcome::Spared { .. }
+        | Outcome::StartFailed { .. }
+        | Outcome::Waits { .. } => true,
     }
 }
 
@@ -182,6 +189,13 @@ pub(crate) fn follows(state: &State, from: &Dependencies, op: OpId) -> bool {
 
 fn owes(app: &App, op: OpId) -> bool {
     let reloads = app.rollout().is_some_and(|rollout| rollout.reload.op == op);
+/// What an operation has failed for already, of all that these lead to; the farthest of them.
+pub(crate) fn failed(state: &State, from: &Dependencies, op: OpId) -> Option<Name> {
+    let failed =
+        |name: &Name| state.apps.get(name).is_some_and(|app| app.patience.failed == Some(op));
+    reach(state, from).into_iter().rfind(failed)
+}
+
     reloads || app.waiting.values().any(|waiting| waiting.op == op)
 }
 

@@ -51,14 +51,15 @@ impl World {
     ) {
         if let Some((op, ask)) = asked {
             let refused = said.iter().any(|action| {
-                matches!(action, Action::Reply { op: answered, outcome, .. }
-                if answered == op && matches!(
+                matches!(action, Action::Reply { op: answered, app, outcome }
+                if answered == op && app == ask.app() && matches!(
                     outcome,
                     Outcome::Busy { .. }
                         | Outcome::CannotAbort
                         | Outcome::Conflict
                         | Outcome::NotFound
                         | Outcome::NoVersion
+                        | Outcome::Spared { .. }
                 ))
             });
             let building = self

@@ -161,3 +161,17 @@ fn a_restart_brings_up_what_is_down_first() {
         ",
     );
 }
+
+#[test]
+fn so_does_one_that_is_refused_at_once() {
+    tell_of_chain(
+        "
+        10    reload db        | term15 #1
+        11    reload db web    | db op3 busy with op2, web op3 spared because of db
+        15    #1 exits 0       | ack #1, spawn #7 db/0
+        16    #7 spawned       |
+        20    #7 ready         | db op2 done
+        21    reload db web    | term15 #7
+        ",
+    );
+}

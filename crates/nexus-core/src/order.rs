@@ -148,11 +148,7 @@ pub(crate) fn hold(turn: &mut Turn, name: &Name) -> bool {
     let Some(op) = going_down(turn.state, name) else { return false };
     let goes = |dependent: &Name| going_down(turn.state, dependent) == Some(op);
     let behind: BTreeSet<Name> = above(turn.state, name).into_iter().filter(goes).collect();
-    let mut patience = MARGIN;
-    for app in behind.iter().filter_map(|dependent| turn.state.apps.get(dependent)) {
-        let Span(last) = app.spec.stop.kill_timeout;
-        patience.0 = patience.0.saturating_add(last).saturating_add(app.spec.drain_timeout.0);
-    }
+    let patience = Span(MARGIN.0.saturating_add(time_of(turn.state, name, &behind)));
     let held = !behind.is_empty();
     for dependent in &behind {
         if let Some(app) = turn.state.apps.get_mut(dependent) {
@@ -164,6 +160,18 @@ pub(crate) fn hold(turn: &mut Turn, name: &Name) -> bool {
     }
     depend::put(turn, name, held.then(|| turn.now + patience));
     held
+}
+
+/// How long those may take that go one after another before an app: the longest way up to it.
+fn time_of(state: &State, name: &Name, behind: &BTreeSet<Name>) -> u64 {
+    let mut times = BTreeMap::new();
+    let above = |name: &Name| state.index.dependents.get(name).into_iter().flatten();
+    let own = |name: &Name| {
+        let app = state.apps.get(name).filter(|_| behind.contains(name));
+        app.map_or(0, |app| app.spec.stop.kill_timeout.0.saturating_add(app.spec.drain_timeout.0))
+    };
+    longest(name, above, own, &mut times);
+    times.get(name).copied().unwrap_or(0)
 }
 
 /// Tell its workers to go that are to: it is not held any more.
@@ -181,6 +189,13 @@ pub(crate) fn release(turn: &mut Turn, name: &Name) {
     turn.touch(name, None);
 }
 
+/// What an operation has failed for already, of all that these lead to; the farthest of them.
+pub(crate) fn failed(state: &State, from: &Dependencies, op: OpId) -> Option<Name> {
+    let failed =
+        |name: &Name| state.apps.get(name).is_some_and(|app| app.patience.failed == Some(op));
+    reach(state, from).into_iter().rfind(failed)
+}
+
 /// An operation has not been answered for something that these lead to.
 pub(crate) fn follows(state: &State, from: &Dependencies, op: OpId) -> bool {
     let apps = reach(state, from);
@@ -189,13 +204,6 @@ pub(crate) fn follows(state: &State, from: &Dependencies, op: OpId) -> bool {
 
 fn owes(app: &App, op: OpId) -> bool {
     let reloads = app.rollout().is_some_and(|rollout| rollout.reload.op == op);
-/// What an operation has failed for already, of all that these lead to; the farthest of them.
-pub(crate) fn failed(state: &State, from: &Dependencies, op: OpId) -> Option<Name> {
-    let failed =
-        |name: &Name| state.apps.get(name).is_some_and(|app| app.patience.failed == Some(op));
-    reach(state, from).into_iter().rfind(failed)
-}
-
     reloads || app.waiting.values().any(|waiting| waiting.op == op)
 }
 
@@ -264,12 +272,13 @@ impl State {
             }
         }
         let mut ranks = BTreeMap::new();
+        let on = |name: &Name| specs.get(name).into_iter().flat_map(|on| on.keys());
         for ask in &asks {
-            rank(ask.app(), &specs, &mut ranks);
+            longest(ask.app(), on, |_| 1, &mut ranks);
         }
         let rank_of = |ask: &Ask| ranks.get(ask.app()).copied().unwrap_or(0);
         asks.sort_by_key(|ask| match ask.brings_down() {
-            true => (true, u32::MAX - rank_of(ask)),
+            true => (true, u64::MAX - rank_of(ask)),
             false => (false, rank_of(ask)),
         });
         asks
@@ -314,20 +323,24 @@ impl Ask {
     }
 }
 
-/// How long the longest way down from an app is. A way that comes back to itself ends there.
-fn rank(name: &Name, specs: &BTreeMap<Name, Dependencies>, ranks: &mut BTreeMap<Name, u32>) {
-    let on = |name: &Name| specs.get(name).into_iter().flat_map(|on| on.keys());
-    let (mut path, mut begun) = (vec![name.clone()], BTreeSet::from([name.clone()]));
-    while let Some(at) = path.last().cloned() {
-        let open = on(&at).find(|on| !ranks.contains_key(*on) && !begun.contains(*on));
+/// How long the longest way from an app is, by what each on it adds, its own included. A way that
+/// comes back to itself ends there.
+fn longest<'a, I: Iterator<Item = &'a Name>>(
+    name: &Name,
+    next: impl Fn(&Name) -> I,
+    own: impl Fn(&Name) -> u64,
+    known: &mut BTreeMap<Name, u64>,
+) {
+    let mut path = vec![(name.clone(), next(name))];
+    let mut begun = BTreeSet::from([name.clone()]);
+    while let Some((_, rest)) = path.last_mut() {
+        let open = rest.find(|next| !known.contains_key(*next) && !begun.contains(*next));
         if let Some(open) = open {
             begun.insert(open.clone());
-            path.push(open.clone());
-            continue;
+            path.push((open.clone(), next(open)));
+        } else if let Some((at, _)) = path.pop() {
+            let further = next(&at).filter_map(|next| known.get(next)).max().copied().unwrap_or(0);
+            known.entry(at.clone()).or_insert(further.saturating_add(own(&at)));
         }
-        path.pop();
-        let longest = on(&at).filter_map(|on| ranks.get(on)).max();
-        let longest = longest.map_or(0, |longest| longest + 1);
-        ranks.entry(at).or_insert(longest);
     }
 }

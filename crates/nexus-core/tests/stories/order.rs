@@ -61,6 +61,26 @@ fn what_does_not_go_holds_the_others_for_a_time() {
 }
 
 #[test]
+fn one_is_held_for_as_long_as_the_longest_way_to_it_may_take() {
+    tell(
+        vec![on("api", &[("db", Until::Ready)]), on("web", &[("db", Until::Ready)]), on("db", &[])],
+        "
+        0     start api web db | spawn #1 db/0, (api waits for db ready), (web waits for db ready)
+        1     #1 spawned       |
+        2     #1 ready         | db op1 done, spawn #3 api/0, spawn #5 web/0
+        3     #3 spawned       |
+        4     #3 ready         | api op1 done
+        5     #5 spawned       |
+        6     #5 ready         | web op1 done
+        10    stop api web db  | term15 #3, term15 #5
+        510   tick             | kill #3, kill #5
+        5509  tick             | kill #3, kill #5
+        5510  tick             | term15 #1
+        ",
+    );
+}
+
+#[test]
 fn one_that_is_held_may_end_by_itself_or_be_wanted_again() {
     tell_of_chain(
         "

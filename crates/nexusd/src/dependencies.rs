@@ -49,10 +49,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// What a slot waits for, in words, if it does.
-    pub(crate) fn waits_for(&self, app: &App, slot: &Slot) -> Option<String> {
-        let lacking =
-            self.state.lacking(&app.spec().name).filter(|_| slot.phase == Phase::Waiting)?;
+    /// What an app waits for, in words, if a slot of it does.
+    pub(crate) fn waits_for(&self, name: &Name, app: &App) -> Option<String> {
+        if app.counts().waiting == 0 {
+            return None;
+        }
+        let lacking = self.state.lacking(name)?;
         let state = self.state_of(&lacking.on);
         Some(format!("waits until `{}` is {} ({state})", lacking.on, lacking.until))
     }
@@ -73,8 +75,16 @@ impl Daemon {
             let ended = slot.phase == Phase::Idle && !slot.is_completed();
             ended || matches!(slot.phase, Phase::Backoff { .. } | Phase::Errored)
         };
-        if let Some(slot) = slot(failed) {
+        if up + counts.waiting < counts.wanted
+            && let Some(slot) = slot(failed)
+        {
+            if app.is_job() && slot.last_exit.is_none() {
+                return "it waits for its time".to_owned();
+            }
             let how = slot.last_exit.map(|last| {
+        let counts = app.counts();
+        // Of many it is known by the counts alone that there is nothing to look for.
+        let up = counts.online + counts.completed;
                 let excuse = self.excuses.get(&last.child.0).cloned();
                 let ended =
                     || format!("{} after {}", words::ended(last.exit), words::span(last.lived));
@@ -84,20 +94,23 @@ impl Daemon {
             let given_up = if slot.phase == Phase::Errored { "; given up" } else { "" };
             return format!("{on}/{} {how}{given_up}", slot.instance);
         }
-        if let Some(lacking) = self.state.lacking(on).filter(|_| app.counts().waiting > 0) {
+        if counts.waiting > 0
+            && let Some(lacking) = self.state.lacking(on)
+        {
             return format!("it waits for `{}`", lacking.on);
         }
-        if app.counts().completed >= app.counts().wanted {
+        if counts.completed >= counts.wanted {
             return "it has completed".to_owned();
         }
-        match slot(|slot| !slot.phase.is_online()) {
-            Some(slot) => format!("{on}/{} is {}", slot.instance, plainly(slot.phase)),
-            None if slot(|slot| slot.healthy != Some(true)).is_some()
-                && app.spec().health.is_some() =>
-            {
-                "its health check has not succeeded".to_owned()
-            }
-            None => "it is online".to_owned(),
+        let comes = |slot: &Slot| !slot.phase.is_online() && !slot.is_completed();
+        if up < counts.wanted
+            && let Some(slot) = slot(comes)
+        {
+            return format!("{on}/{} is {}", slot.instance, plainly(slot.phase));
+        }
+        match app.spec().health.is_some() && counts.well + counts.completed < counts.wanted {
+            true => "its health check has not succeeded".to_owned(),
+            false => "it is online".to_owned(),
         }
     }
 
@@ -115,9 +128,9 @@ impl Daemon {
     /// An app waits for one that does not come by itself.
     pub(crate) fn dependency_trouble(&self, name: &Name) -> Option<Trouble> {
         let app = self.state.app(name.as_str()).filter(|app| app.counts().waiting > 0)?;
-        let waits = app.slots().iter().find(|slot| slot.phase == Phase::Waiting)?;
         let lacking = self.state.lacking(name).filter(|lacking| lacking.blocked)?;
-        let what = format!("{name}/{} {}", waits.instance, self.waits_for(app, waits)?);
+        let waits = app.slots().iter().find(|slot| slot.phase == Phase::Waiting)?;
+        let what = format!("{name}/{} {}", waits.instance, self.waits_for(name, app)?);
         let try_next = match self.state.app(lacking.on.as_str()) {
             Some(on) if on.want() == Want::Up => format!("nexusctl why {}", lacking.on),
             Some(_) | None => format!("nexusctl start {}", lacking.on),

@@ -53,8 +53,9 @@ impl Daemon {
 
     fn app_view(&self, name: &Name, app: &App, now: Time) -> AppView {
         let spec = app.spec();
+        let waits = self.waits_for(name, app).unwrap_or_default();
         let instances: Vec<InstanceView> =
-            app.slots().iter().map(|slot| self.instance_view(app, slot, now)).collect();
+            app.slots().iter().map(|slot| self.instance_view(app, slot, &waits, now)).collect();
         let counts = app.counts();
         let mut command = spec.interpreter.clone();
         command.push(spec.script.display().to_string());
@@ -106,7 +107,8 @@ impl Daemon {
         }
     }
 
-    fn instance_view(&self, app: &App, slot: &Slot, now: Time) -> InstanceView {
+    /// `waits` = what its app waits for, in words.
+    fn instance_view(&self, app: &App, slot: &Slot, waits: &str, now: Time) -> InstanceView {
         let naming = self.naming(app.spec());
         let log = |stream: Stream| LogFile {
             stream: stream.word().into(),
@@ -126,7 +128,7 @@ impl Daemon {
             status: status(app, slot),
             explain: format!(
                 "{}{about}{}",
-                self.waits_for(app, slot).unwrap_or_else(|| explain(app, slot).to_owned()),
+                if slot.phase == Phase::Waiting { waits } else { explain(app, slot) },
                 words::ill(slot.healthy)
             ),
             says,

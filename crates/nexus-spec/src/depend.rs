@@ -13,31 +13,41 @@ use crate::project::Drafted;
 use crate::read;
 use crate::rollout::Until;
 
-/// The way from an app back to itself, from one that it depends on to the next; `None`: there is
-/// none. `app` gives what is known of an app.
-pub fn circle<'a>(from: &'a Name, app: impl Fn(&Name) -> Option<&'a AppSpec>) -> Option<Vec<Name>> {
-    let on = |name: &Name| app(name).into_iter().flat_map(|app| app.depends_on.keys());
-    // How each was reached.
-    let (mut by, mut open) = (BTreeMap::<&Name, &Name>::new(), vec![from]);
-    while let Some(name) = open.pop() {
-        for next in on(name) {
-            if next == from {
-                let (mut path, mut at) = (vec![from.clone()], name);
-                while at != from {
-                    path.push(at.clone());
-                    at = by.get(at).copied()?;
+/// Ways from an app back to itself, from one that it depends on to the next, of all that these lead
+/// to; none: there is no such way. Not all of those that share an app are among them. `on` gives
+/// what an app depends on.
+pub fn circles<'a, I: Iterator<Item = &'a Name>>(
+    from: impl Iterator<Item = &'a Name>,
+    on: impl Fn(&Name) -> I,
+) -> Vec<Vec<Name>> {
+    // Where each is on the way that is being gone; `None`: all that it leads to is known.
+    let mut seen: BTreeMap<&Name, Option<usize>> = BTreeMap::new();
+    let mut told: BTreeSet<&Name> = BTreeSet::new();
+    let mut circles = Vec::new();
+    for root in from {
+        let (mut way, mut next) = (Vec::new(), Some(root));
+        loop {
+            match next.map(|next| (next, seen.get(next).copied())) {
+                Some((next, None)) => {
+                    seen.insert(next, Some(way.len()));
+                    way.push((next, on(next)));
                 }
-                path.push(from.clone());
-                path.reverse();
-                return Some(path);
+                Some((next, Some(Some(place)))) if !told.contains(next) => {
+                    let round = way.iter().skip(place).map(|(name, _)| *name);
+                    told.extend(round.clone());
+                    circles.push(round.chain([next]).cloned().collect());
+                }
+                Some((_, Some(_))) | None => {}
             }
-            if !by.contains_key(next) {
-                by.insert(next, name);
-                open.push(next);
+            let Some((name, rest)) = way.last_mut() else { break };
+            next = rest.next();
+            if next.is_none() {
+                seen.insert(*name, None);
+                way.pop();
             }
         }
     }
-    None
+    circles
 }
 
 /// `a` waits for `b`, that for … : in a sentence.
@@ -89,7 +99,9 @@ pub(crate) fn places(given: &Given) -> HashMap<String, Range<usize>> {
 pub(crate) fn flaws(apps: &[Drafted]) -> Vec<Clash> {
     let specs: BTreeMap<&Name, &AppSpec> =
         apps.iter().filter_map(|app| app.spec.as_ref()).map(|spec| (&spec.name, spec)).collect();
-    let mut told: BTreeSet<Name> = BTreeSet::new();
+    let on = |name: &Name| specs.get(name).into_iter().flat_map(|app| app.depends_on.keys());
+    let names = apps.iter().filter_map(|app| app.spec.as_ref()).map(|spec| &spec.name);
+    let circles = circles(names, on);
     let mut flaws = Vec::new();
     for (index, app) in apps.iter().enumerate() {
         let Some(spec) = &app.spec else { continue };
@@ -117,12 +129,9 @@ pub(crate) fn flaws(apps: &[Drafted]) -> Vec<Clash> {
                 flaw(on, problem, remedy);
             }
         }
-        let path = circle(&spec.name, |name| specs.get(name).copied());
-        // All around a circle have the same one.
-        if let Some(path) = path.filter(|_| !told.contains(&spec.name)) {
+        for path in circles.iter().filter(|path| path.first() == Some(&spec.name)) {
             let on = path.get(1).unwrap_or(&spec.name);
-            flaw(on, told_circle(&path), "leave one of them out".to_owned());
-            told.extend(path);
+            flaw(on, told_circle(path), "leave one of them out".to_owned());
         }
     }
     flaws
@@ -149,7 +158,13 @@ mod tests {
         let told = |edges: &[(&str, &[&str])], from: &str| {
             let fleet = fleet(edges);
             let from = Name::new(from).unwrap();
-            circle(&from, |name| fleet.get(name)).map(|path| told_circle(&path))
+            let on =
+                |name: &Name| fleet.get(name).into_iter().flat_map(|app| app.depends_on.keys());
+            let found = circles([&from].into_iter(), on);
+            (!found.is_empty()).then(|| {
+                let told: Vec<String> = found.iter().map(|path| told_circle(path)).collect();
+                told.join("; ")
+            })
         };
         let round = &[("a", &["b"] as &[_]), ("b", &["c"]), ("c", &["a", "d"]), ("d", &[])];
         assert_eq!(told(round, "a").unwrap(), "these wait for each other: a -> b -> c -> a");
@@ -164,6 +179,8 @@ mod tests {
             told(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &[])], "a"),
             None
         );
-        assert_eq!(told(&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])], "x"), None);
+        let behind = told(&[("x", &["a", "c"]), ("a", &["b"]), ("b", &["a"]), ("c", &["c"])], "x");
+        let expected = "these wait for each other: a -> b -> a; `c` depends on itself";
+        assert_eq!(behind.unwrap(), expected);
     }
 }

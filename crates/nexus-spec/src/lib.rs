@@ -48,7 +48,7 @@ pub use app::{AppSpec, RunAs, Stdin, interpreter_of};
 pub use check::{Check, Endpoint, Lookup};
 pub use cron::{Cron, Missed, Overlap, Schedule};
 pub use daemon::{DaemonSpec, Member, Role};
-pub use depend::{circle, told_circle};
+pub use depend::{circles, told_circle};
 pub use difference::Difference;
 pub use door::Door;
 pub use dotenv::{DOTENV_MAX, DotenvFlaw, Variables, dotenv};

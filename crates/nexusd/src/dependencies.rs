@@ -15,17 +15,19 @@ impl Daemon {
     /// apps that wait for each other.
     pub(crate) fn must_fit_together(&self, plan: &Plan) -> Result<(), Problem> {
         let gone: BTreeSet<&Name> = plan.asks.iter().filter_map(deleted).collect();
-        let mut specs: BTreeMap<&Name, &AppSpec> = BTreeMap::new();
-        let known = self.state.apps().map(|(_, app)| app.spec());
         let brought = || plan.asks.iter().filter_map(|ask| self.state.brought_by(ask));
-        for spec in known.chain(brought()) {
-            specs.insert(&spec.name, spec);
+        if gone.is_empty() && brought().next().is_none() {
+            return Ok(());
         }
+        // As they are, and as they are about to be.
+        let known = self.state.apps().map(|(name, app)| (name, specs_of(app)));
+        let mut specs: BTreeMap<&Name, Vec<&AppSpec>> = known.collect();
+        specs.extend(brought().map(|spec| (&spec.name, vec![spec])));
         specs.retain(|name, _| !gone.contains(name));
         for name in gone {
-            let needs = |spec: &&&AppSpec| spec.depends_on.contains_key(name);
-            let dependents: Vec<&str> =
-                specs.values().filter(needs).map(|spec| spec.name.as_str()).collect();
+            let needs = |spec: &&AppSpec| spec.depends_on.contains_key(name);
+            let dependents = specs.iter().filter(|(_, specs)| specs.iter().any(needs));
+            let dependents: Vec<&str> = dependents.map(|(name, _)| name.as_str()).collect();
             if !dependents.is_empty() {
                 return Err(needed(name, &dependents));
             }
@@ -36,17 +38,21 @@ impl Daemon {
                 let Some(other) = specs.get(on) else {
                     return Err(unknown(spec, on, specs.keys().map(|name| name.as_str())));
                 };
-                if let Some(clause) = other.cannot_be(*until) {
+                if let Some(clause) = other.iter().find_map(|other| other.cannot_be(*until)) {
                     let title = format!("`{}` waits until `{on}` is {until}: {clause}", spec.name);
-                    return Err(bad(spec, on, title));
+                    return Err(bad(&spec.name, on, title));
                 }
             }
-            if let Some(path) = nexus_spec::circle(&spec.name, |name| Some(*specs.get(name)?)) {
-                let on = path.get(1).unwrap_or(&spec.name);
-                return Err(bad(spec, on, nexus_spec::told_circle(&path)));
-            }
         }
-        Ok(())
+        let on = |name: &Name| {
+            let specs = specs.get(name).into_iter().flatten();
+            specs.flat_map(|spec| spec.depends_on.keys())
+        };
+        let path = nexus_spec::circles(brought().map(|spec| &spec.name), on).into_iter().next();
+        match path.as_deref() {
+            Some(path @ [app, on, ..]) => Err(bad(app, on, nexus_spec::told_circle(path))),
+            Some([] | [_]) | None => Ok(()),
+        }
     }
 
     /// What an app waits for, in words, if a slot of it does.
@@ -71,9 +77,13 @@ impl Daemon {
         if app.want() != Want::Up {
             return "it is stopped".to_owned();
         }
+        let counts = app.counts();
+        // Of many it is known by the counts alone that there is nothing to look for.
+        let up = counts.online + counts.completed;
         let failed = |slot: &Slot| {
             let ended = slot.phase == Phase::Idle && !slot.is_completed();
-            ended || matches!(slot.phase, Phase::Backoff { .. } | Phase::Errored)
+            let down = ended || matches!(slot.phase, Phase::Backoff { .. } | Phase::Errored);
+            slot.want == Want::Up && down
         };
         if up + counts.waiting < counts.wanted
             && let Some(slot) = slot(failed)
@@ -82,9 +92,6 @@ impl Daemon {
                 return "it waits for its time".to_owned();
             }
             let how = slot.last_exit.map(|last| {
-        let counts = app.counts();
-        // Of many it is known by the counts alone that there is nothing to look for.
-        let up = counts.online + counts.completed;
                 let excuse = self.excuses.get(&last.child.0).cloned();
                 let ended =
                     || format!("{} after {}", words::ended(last.exit), words::span(last.lived));
@@ -164,15 +171,23 @@ fn deleted(ask: &Ask) -> Option<&Name> {
     }
 }
 
-fn bad(spec: &AppSpec, on: &Name, title: String) -> Problem {
-    let at = nexus_proto::Dependency { app: spec.name.clone(), on: on.clone() };
+/// The spec that an app has, and those that it may have soon: after its build, or its reload.
+fn specs_of(app: &App) -> Vec<&AppSpec> {
+    let planned = app.build().and_then(|build| build.plan.change.as_ref());
+    let reloaded = app.rollout().and_then(|rollout| rollout.reload.change.as_ref());
+    let soon = planned.into_iter().chain(reloaded).map(|(spec, _)| &**spec);
+    std::iter::once(app.spec()).chain(soon).collect()
+}
+
+fn bad(app: &Name, on: &Name, title: String) -> Problem {
+    let at = nexus_proto::Dependency { app: app.clone(), on: on.clone() };
     Problem { dependency: Some(Box::new(at)), ..Problem::new(Code::BadConfig, title) }
 }
 
 fn unknown<'a>(spec: &AppSpec, on: &Name, names: impl Iterator<Item = &'a str>) -> Problem {
     let near = crate::targets::unknown(on.as_str(), names);
     let title = format!("`{}` depends on `{on}`, and there is no app of that name", spec.name);
-    let mut problem = bad(spec, on, title);
+    let mut problem = bad(&spec.name, on, title);
     problem.help = near.help;
     problem
 }

@@ -162,6 +162,28 @@ fn what_can_never_be_is_refused_whole_and_shown_at_its_place() {
 }
 
 #[test]
+fn what_an_app_is_about_to_depend_on_counts_as_well() {
+    let home = Home::new();
+    let app =
+        |name: &str, more: &str| shell(name, "exec sleep 1000", &format!("{AT_ONCE}\n{more}\n"));
+    home.write("ecosystem.toml", &(app("api", "") + &app("db", "")));
+    home.ctl(&["start"]).ok();
+    let builds = "touch began; until test -e built; do sleep 0.05; done";
+    let soon = app("api", &format!("depends_on = [\"db\"]\nbuild = \"{builds}\""));
+    home.write("ecosystem.toml", &soon);
+    let command = home.begin(&["reload", "ecosystem.toml"]);
+    wait_for(PROMPT, "the build", || home.project().join("began").exists().then_some(()));
+    let said = home.ctl(&["delete", "db"]).expect_code(5).stderr;
+    assert!(said.contains("`api` depends on it"), "{said}");
+    home.write("round.toml", &app("db", "depends_on = [\"api\"]"));
+    let said = home.ctl(&["restart", "round.toml"]).expect_code(6).stderr;
+    assert!(said.contains("db -> api -> db"), "{said}");
+    home.write("built", "");
+    command.end().ok();
+    assert_eq!(status(&home, "db"), "online");
+}
+
+#[test]
 fn the_end_of_the_machine_ends_them_in_order() {
     let home = Home::new();
     up(&home);

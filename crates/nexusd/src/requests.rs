@@ -238,18 +238,19 @@ impl Daemon {
         Ok(Plan::new(verb, targets.into_iter().map(ask).collect()))
     }
 
-    /// What was saved and does not run.
+    /// What was saved and does not run, with what it depends on.
     fn resurrection(&self) -> Result<Plan, Problem> {
         let saved = saved::read(&self.home.state()).map_err(|error| {
             Problem::new(Code::Internal, "the saved list cannot be read".into())
                 .cause(error.to_string())
         })?;
         let mut plan = Plan::new("resurrect", Vec::new());
-        for mut app in saved.into_iter().filter(StoredApp::is_wanted) {
+        let is_down =
+            |name: &Name| self.state.app(name.as_str()).is_none_or(|app| app.want() == Want::Down);
+        for mut app in saved::wanted(saved, is_down) {
             app.unseal(self.store.vault());
             let name = app.spec.name.clone();
             match self.state.app(name.as_str()) {
-                Some(known) if known.want() != Want::Down => {}
                 Some(_) => plan.asks.push(Ask::StartKnown { app: name, instance: None }),
                 None => {
                     let instances = cpus::resolve(app.spec.instances);

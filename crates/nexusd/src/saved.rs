@@ -1,9 +1,12 @@
 //! The list that `save` keeps and `resurrect` starts.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+
+use nexus_spec::Name;
 
 use crate::records::StoredApp;
 
@@ -44,4 +47,19 @@ pub(crate) fn read(state: &Path) -> io::Result<Vec<StoredApp>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// Those that were up and are down, and all that they depend on and that is down.
+pub(crate) fn wanted(saved: Vec<StoredApp>, is_down: impl Fn(&Name) -> bool) -> Vec<StoredApp> {
+    let down = saved.iter().filter(|app| is_down(&app.spec.name));
+    let down: BTreeMap<&Name, &StoredApp> = down.map(|app| (&app.spec.name, app)).collect();
+    let mut open: Vec<&StoredApp> = down.values().copied().filter(|app| app.is_wanted()).collect();
+    let mut names: BTreeSet<Name> = BTreeSet::new();
+    while let Some(app) = open.pop() {
+        if names.insert(app.spec.name.clone()) {
+            let on = app.spec.depends_on.keys();
+            open.extend(on.filter_map(|on| down.get(on)).copied());
+        }
+    }
+    saved.into_iter().filter(|app| names.contains(&app.spec.name)).collect()
 }

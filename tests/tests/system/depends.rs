@@ -296,3 +296,21 @@ fn the_page_about_dependencies_does_what_it_says() {
     let commands = console::play(&page, &home, &home.project());
     assert!(commands.unwrap_or_else(|flaw| panic!("{flaw}")) >= 12);
 }
+
+#[test]
+fn what_was_saved_comes_back_with_what_it_depends_on() {
+    let home = Home::new();
+    up(&home);
+    home.write("calm.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start", "calm.toml"]).ok();
+    home.ctl(&["stop", "db", "calm"]).ok();
+    home.ctl(&["save"]).ok();
+    // It does not run because somebody has stopped it, and is in nobody's way.
+    home.ctl(&["resurrect"]).ok();
+    assert_eq!(status(&home, "db"), "stopped");
+    home.ctl(&["delete", "all"]).ok();
+    home.write("order", "");
+    home.ctl(&["resurrect"]).ok();
+    assert_eq!(order(&home), "+db +api +web");
+    assert!(home.app("calm").is_none());
+}

@@ -46,7 +46,7 @@ impl Shutdown {
     }
 
     /// A child is not waited for any more. Whether it was.
-    fn drop(&mut self, app: &Name, child: u64) -> bool {
+    fn without(&mut self, app: &Name, child: u64) -> bool {
         if let Some(told) = self.told.remove(&child) {
             return self.deadlines.remove(&(told.at, child));
         }
@@ -164,7 +164,7 @@ impl Daemon {
     fn shutdown_without(&mut self, app: &Name, child: u64) {
         let Some(shutdown) = &mut self.shutdown else { return };
         // One that was given up may still go.
-        if shutdown.drop(app, child) {
+        if shutdown.without(app, child) {
             let free = shutdown.departure.gone(&self.state, app);
             self.shutdown_tell(&free);
         }

@@ -79,6 +79,9 @@ impl World {
                     };
                 }
                 Ask::Abort { app, .. } if self.scales(app, *op) => (None, false),
+                // What becomes a job is run when its time has come, and no more because it ended.
+                Ask::Reload { app, instance, .. } if self.is_job(app) => (*instance, false),
+                Ask::Rollback { app, .. } if self.is_job(app) => (None, false),
                 Ask::Abort { .. } | Ask::Reload { .. } | Ask::Rollback { .. } => return,
                 Ask::StartKnown { instance, .. } => (*instance, false),
             };
@@ -92,6 +95,10 @@ impl World {
     pub(crate) fn moved(&self) -> Moved {
         let slots = self.state.apps().flat_map(|(_, app)| app.slots());
         slots.map(|slot| (slot.id, slot.moved_to)).collect()
+    }
+
+    fn is_job(&self, app: &Name) -> bool {
+        self.state.app(app.as_str()).is_some_and(nexus_core::App::is_job)
     }
 
     /// The operation scales an app.
@@ -268,9 +275,7 @@ impl World {
             Fact::Run { app, what: Run::Begun | Run::Replaced } => {
                 self.mark(app, None, true, running, None);
             }
-            Fact::Stopping { app, instance, .. }
-                if self.state.app(app.as_str()).is_some_and(nexus_core::App::is_job) =>
-            {
+            Fact::Stopping { app, instance, .. } if self.is_job(app) => {
                 // Restarted by itself first, in the same turn.
                 if let Some(id) = self.slot_id(app, *instance)
                     && let Some(child) = ends_at_once(acts, id)

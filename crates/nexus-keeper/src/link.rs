@@ -294,6 +294,11 @@ impl Link {
         offered
     }
 
+    /// Whether the keeper has not answered yet who is to be this child's main process.
+    pub fn main_waits(&self, child: u64) -> bool {
+        self.mains.iter().any(|(waits, ..)| *waits == child)
+    }
+
     /// The keeper has answered the oldest order about this child and process.
     fn main_is_answered(&mut self, child: u64, pid: i32, errno: i32) {
         let asked = self.mains.iter().position(|(c, p, _)| (*c, *p) == (child, pid));

@@ -64,6 +64,8 @@ pub(crate) struct Daemon {
     pub(crate) pid_by_child: HashMap<u64, i32>,
     /// Which child a main process is.
     pub(crate) pids: HashMap<i32, u64>,
+    /// Who is to be a child's main process after the one of whom the keeper has not answered yet.
+    pub(crate) next_mains: HashMap<u64, i32>,
     /// Children that have not run their programs yet: the core is told of them when they do.
     pub(crate) newborn: HashMap<u64, Newborn>,
     /// Why a child could not be started, beyond an errno.

@@ -18,7 +18,14 @@ impl Daemon {
     /// and changes nothing.
     pub(crate) fn set_main(&mut self, child: ChildId, pid: i32) {
         let Some(&old) = self.pid_by_child.get(&child.0) else { return };
-        if pid == old {
+        // The last one that it names counts.
+        self.next_mains.remove(&child.0);
+        if pid == old || self.pids.get(&pid) == Some(&child.0) {
+            return;
+        }
+        if self.holdings.link.main_waits(child.0) {
+            // It may name others all the time, and the keeper may be busy.
+            self.next_mains.insert(child.0, pid);
             return;
         }
         let pidfd = match self.descendant(pid, old) {
@@ -30,7 +37,8 @@ impl Daemon {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
             Err(error) => {
-                return tracing::error!(pid, %error, "the keeper was not told of a main process");
+                let why = format!("the keeper cannot be told of: {error}");
+                return self.tell_main_refused(child, pid, &why);
             }
         }
         // Whatever it says meanwhile, it is this child's.
@@ -39,11 +47,21 @@ impl Daemon {
 
     /// The keeper has answered.
     pub(crate) fn main_is_set(&mut self, child: ChildId, pid: i32, errno: i32) {
-        let Some(&old) = self.pid_by_child.get(&child.0) else { return };
+        let next = self.next_mains.remove(&child.0);
+        self.main_is_answered(child, pid, errno);
+        if let Some(next) = next {
+            self.set_main(child, next);
+        }
+    }
+
+    fn main_is_answered(&mut self, child: ChildId, pid: i32, errno: i32) {
+        let old = self.pid_by_child.get(&child.0).copied();
+        // Also of one that has ended since: somebody else may have that number next.
+        if Some(pid) != old && self.pids.get(&pid) == Some(&child.0) {
+            self.pids.remove(&pid);
+        }
+        let Some(old) = old else { return };
         if errno != 0 {
-            if pid != old {
-                self.pids.remove(&pid);
-            }
             let words = nix::errno::Errno::from_raw(errno).desc();
             let why = format!("the keeper cannot take in place of the one it has: {words}");
             return self.tell_main_refused(child, pid, &why);

@@ -128,3 +128,31 @@ fn nobody_else_can_be_named() {
     assert!(other.alive());
     assert!(home.events_of("it", "main").is_empty());
 }
+
+/// Names its child over and over when a line comes, and then says so.
+const REPEATS: &str = "say('READY=1')\n\
+    child = os.fork()\n\
+    if not child:\n\
+    \x20   time.sleep(1000)\n\
+    for line in sys.stdin:\n\
+    \x20   say(f'MAINPID={child}\\n' * 20 + 'STATUS=said')\n";
+
+#[test]
+fn what_is_said_again_before_the_keeper_has_answered_is_told_once() {
+    let home = Home::new();
+    home.write("it.py", &format!("{SAY}{REPEATS}"));
+    home.write("ecosystem.toml", &app("it", "it.py", &[], "ready = \"notify\"\nstdin = true"));
+    home.ctl(&["start"]).ok();
+    let (old, keeper) = (home.known("it").main(), home.keeper().unwrap());
+    let child = wait_for(PROMPT, "its child", || old.children().pop());
+    keeper.signal(Signal::SIGSTOP);
+    home.ctl(&["send", "it", "now"]).ok();
+    home.until("it", "its status", |app| app.0["instances"][0]["says"] == "said");
+    keeper.signal(Signal::SIGCONT);
+    home.until("it", "its new main process", |app| app.main() == child);
+    // All answers come before this.
+    child.signal(Signal::SIGKILL);
+    home.until("it", "its successor", |app| app.restarts() == [1] && app.status() == "online");
+    assert_eq!(home.events_of("it", "main").len(), 1);
+    assert_eq!((home.events_of("it", "main_refused").len(), home.keeper()), (0, Some(keeper)));
+}

@@ -66,6 +66,7 @@ pub(super) fn begin(
         forgotten: VecDeque::new(),
         pid_by_child: HashMap::new(),
         pids: HashMap::new(),
+        next_mains: HashMap::new(),
         newborn: HashMap::new(),
         excuses: BTreeMap::new(),
         unadopted: BTreeSet::new(),

@@ -147,13 +147,14 @@ impl Daemon {
     fn say(&self, child: ChildId, text: &str) -> bool {
         let name = self.facts.notify.trim_start_matches('@');
         let notify = self.holdings.fd(&Held::Notify(name.to_owned()));
-        let hearer = self.holdings.hearer().and_then(|id| self.holdings.link.held(id));
-        // It hears only the one that it speaks to.
-        let mut why = Errno::ENOTCONN;
+        let hearer = self.holdings.hearer().and_then(|(_, id)| self.holdings.link.held(id));
+        let mut why = Errno::EPERM;
         for socket in hearer.into_iter().chain(notify) {
             match crate::notify::say(socket, name, child.0, text) {
                 Ok(()) => return true,
-                Err(errno) => why = errno,
+                // It hears only the one that it speaks to: what that says is the reason.
+                Err(errno) if why == Errno::EPERM => why = errno,
+                Err(_) => {}
             }
         }
         tracing::info!(child = child.0, errno = %why, "cannot be told by a message");

@@ -329,10 +329,12 @@ impl Index {
         })
     }
 
-    /// The socket that hears channels.
-    pub(crate) fn hearer(&self) -> Option<HoldId> {
-        let mut all = self.by_meaning.iter();
-        all.find_map(|(held, id)| matches!(held, Held::Hearer(_)).then_some(*id))
+    /// The same of the socket that hears channels.
+    pub(crate) fn hearer(&self) -> Option<(String, HoldId)> {
+        self.by_meaning.iter().find_map(|(held, id)| {
+            let Held::Hearer(name) = held else { return None };
+            Some((name.clone(), *id))
+        })
     }
 }
 

@@ -128,7 +128,22 @@ impl Holdings {
         self.index.notify()
     }
 
-    pub(crate) fn hearer(&self) -> Option<HoldId> {
+    pub(crate) fn hearer(&self) -> Option<(String, HoldId)> {
         self.index.hearer()
+    }
+
+    /// Hold another socket that hears channels, under the number of the one before.
+    pub(crate) fn renew_hearer(&mut self, name: String, fd: OwnedFd) -> io::Result<()> {
+        let new = Held::Hearer(name);
+        let Some((name, id)) = self.index.hearer() else { return self.hold(new, fd).map(drop) };
+        let (old, note) = (Held::Hearer(name), new.to_string().into_bytes());
+        self.link.hold(id, &note, fd)?;
+        if let Some(service) = &mut self.service {
+            service.release(&Stored::Held(id, old.to_string().into_bytes()));
+            service.keep(Stored::Held(id, note));
+        }
+        self.index.remove(&old);
+        self.index.insert(new, id);
+        Ok(())
     }
 }

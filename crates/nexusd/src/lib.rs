@@ -25,6 +25,7 @@ mod flush;
 #[doc(hidden)]
 pub mod fuzz;
 mod heard;
+mod hearer;
 mod held;
 mod history;
 mod holdings;

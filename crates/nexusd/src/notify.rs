@@ -1,9 +1,9 @@
 //! The socket on which workers speak: `sd_notify(3)`, and the descriptors for a newline and for
 //! Node's messages, which lead here as well (`nexus_keeper::Channel`).
 //!
-//! One datagram socket with an abstract name serves all workers, and a second one those descriptors
-//! of their own: workers of our own user hold that one as well, so that the death of both of the
-//! pair is no error for who speaks. The kernel says who sent what (SCM_CREDENTIALS). A datagram is peeked, acted on, then consumed: a daemon that is killed in
+//! One datagram socket with an abstract name serves all workers, and a second one, which workers
+//! may hold as well, the channels of theirs (`crate::hearer`). The kernel says who sent what
+//! (SCM_CREDENTIALS). A datagram is peeked, acted on, then consumed: a daemon that is killed in
 //! between leaves it to the next one, and acting twice is harmless.
 
 use std::fs;
@@ -16,7 +16,7 @@ use nexus_spec::Span;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrLike, UnixAddr, bind,
-    getsockname, recvmsg, setsockopt, socket, sockopt,
+    recvmsg, setsockopt, socket, sockopt,
 };
 
 /// The longest datagram that is looked at.
@@ -69,6 +69,8 @@ pub(crate) enum Word {
 
 /// Where the name is kept: workers that outlive both of the pair go on speaking to it.
 const NAME_FILE: &str = "notify-name";
+/// What the name begins with.
+const BEGIN: &str = "nexus/";
 
 /// The socket, and its abstract name without the leading NUL: the last pair's, if it is free.
 ///
@@ -87,7 +89,7 @@ pub(crate) fn open(state: &Path) -> io::Result<(OwnedFd, String)> {
         return Ok((fd, name));
     }
     // None yet, or somebody else has it.
-    let name = random_name("nexus/")?;
+    let name = random_name(BEGIN)?;
     take(&name)?;
     if let Err(error) = keep_name(&file, &name) {
         tracing::warn!(%error, "{} cannot be written", file.display());
@@ -95,28 +97,8 @@ pub(crate) fn open(state: &Path) -> io::Result<(OwnedFd, String)> {
     Ok((fd, name))
 }
 
-/// What the abstract name of a socket that hears channels begins with.
-const HEARER: &str = "nexus-hearer/";
-
-/// A socket that hears channels, and its abstract name without the leading NUL.
-///
-/// # Errors
-/// When no descriptor is left.
-pub(crate) fn hearer() -> io::Result<(OwnedFd, String)> {
-    let (fd, name) = (unbound()?, random_name(HEARER)?);
-    bind(fd.as_raw_fd(), &UnixAddr::new_abstract(name.as_bytes())?)?;
-    Ok((fd, name))
-}
-
-/// The name of a socket that hears channels; `None` = it is another one.
-pub(crate) fn hearer_name(fd: &OwnedFd) -> Option<String> {
-    let bound = getsockname::<UnixAddr>(fd.as_raw_fd()).ok()?;
-    let name = std::str::from_utf8(bound.as_abstract()?).ok()?;
-    let is_ours = name.starts_with(HEARER) && setsockopt(fd, sockopt::PassCred, &true).is_ok();
-    is_ours.then(|| name.to_owned())
-}
-
-fn unbound() -> io::Result<OwnedFd> {
+/// A socket of this kind, without a name yet.
+pub(crate) fn unbound() -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Unix, SockType::Datagram, flags, None)?;
     // Before the bind: no datagram may arrive without its sender's credentials.
@@ -125,19 +107,24 @@ fn unbound() -> io::Result<OwnedFd> {
 }
 
 /// One that cannot be guessed.
-fn random_name(begin: &str) -> io::Result<String> {
+pub(crate) fn random_name(begin: &str) -> io::Result<String> {
     let mut random = [0_u8; 12];
     io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut random)?;
     Ok(random.iter().fold(begin.to_owned(), |name, byte| format!("{name}{byte:02x}")))
 }
 
-/// Whole, and of our making: a part of one could be guessed.
 fn is_name(text: &str) -> bool {
-    let random = text.strip_prefix("nexus/");
+    is_random(BEGIN, text)
+}
+
+/// Whole, and of our making: a part of one could be guessed.
+pub(crate) fn is_random(begin: &str, text: &str) -> bool {
+    let random = text.strip_prefix(begin);
     random.is_some_and(|hex| hex.len() == 24 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
-fn keep_name(file: &Path, name: &str) -> io::Result<()> {
+/// Write a name down, for us alone.
+pub(crate) fn keep_name(file: &Path, name: &str) -> io::Result<()> {
     let _ = fs::remove_file(file);
     let mut kept = fs::OpenOptions::new();
     kept.write(true).create_new(true).mode(0o600);

@@ -1,10 +1,11 @@
 //! The loop: reports of the keeper, words of workers, commands of clients, deadlines.
 
 mod begin;
+mod ears;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use nexus_core::Event;
 use nexus_keeper::{Handoff, Link, Order, Stage};
@@ -84,8 +85,8 @@ async fn live(link: Link, handoff: Handoff, home: Home) -> io::Result<()> {
         daemon.serves();
         let control = daemon.holdings.duplicate(&Held::Control)?;
         let serving = tokio::spawn(crate::api::serve(control, front));
-        let watchers = Watchers::new(&daemon)?;
-        let end = turns(&mut daemon, &watchers, &mut commands).await?;
+        let mut watchers = Watchers::new(&daemon)?;
+        let end = turns(&mut daemon, &mut watchers, &mut commands).await?;
         // Its clients come again, as at a death.
         serving.abort();
         match end {
@@ -120,6 +121,18 @@ impl Daemon {
             Course::GivingWay | Course::Serve => End::KeeperGone,
         }
     }
+
+    /// Whether the turns have ended.
+    async fn end(&mut self, watch: &Watchers, broken: bool) -> io::Result<Option<End>> {
+        match self.course {
+            Course::GivingWay => Ok(Some(End::GaveWay)),
+            Course::Leaving if broken || !self.holdings.link.wants_write() => {
+                self.is_let_go(watch).await?;
+                Ok(Some(End::Left))
+            }
+            Course::Leaving | Course::Serve => Ok(None),
+        }
+    }
 }
 
 /// Descriptors that the loop waits on.
@@ -127,7 +140,8 @@ struct Watchers {
     link: AsyncFd<OwnedFd>,
     keeper: AsyncFd<OwnedFd>,
     notify: AsyncFd<OwnedFd>,
-    hearer: AsyncFd<OwnedFd>,
+    /// `None` = it is spoilt, and there is no room for another.
+    hearer: Option<AsyncFd<OwnedFd>>,
     timer: AsyncFd<OwnedFd>,
     service: Option<AsyncFd<OwnedFd>>,
 }
@@ -137,29 +151,19 @@ impl Watchers {
         let link = &daemon.holdings.link;
         let (_, notify) = daemon.holdings.notify().ok_or_else(|| io::Error::other("no notify"))?;
         let notify = link.held(notify).ok_or_else(|| io::Error::other("no notify socket"))?;
-        let hearer = daemon.holdings.hearer().and_then(|hearer| link.held(hearer));
+        let hearer = daemon.holdings.hearer().and_then(|(_, hearer)| link.held(hearer));
         let hearer = hearer.ok_or_else(|| io::Error::other("no socket that hears channels"))?;
         Ok(Watchers {
             link: watch_on(link.socket(), Interest::READABLE | Interest::WRITABLE)?,
             keeper: watch_on(link.keeper_pidfd(), Interest::READABLE)?,
             notify: watch_on(notify, Interest::READABLE)?,
-            hearer: watch_on(hearer, Interest::READABLE)?,
+            hearer: Some(watch_on(hearer, ears::HEARER)?),
             timer: watch_on(daemon.clockwork.timer(), Interest::READABLE)?,
             service: match &daemon.holdings.service {
                 Some(service) => Some(watch_on(service.socket(), Interest::WRITABLE)?),
                 None => None,
             },
         })
-    }
-}
-
-impl Watchers {
-    /// Comes when a worker has said something, on either of the two.
-    async fn spoken(&self) -> io::Result<AsyncFdReadyGuard<'_, OwnedFd>> {
-        tokio::select! {
-            ready = self.notify.readable() => ready,
-            ready = self.hearer.readable() => ready,
-        }
     }
 }
 
@@ -182,13 +186,14 @@ async fn writable(fd: Option<&AsyncFd<OwnedFd>>) -> io::Result<AsyncFdReadyGuard
 
 async fn turns(
     daemon: &mut Daemon,
-    watch: &Watchers,
+    watch: &mut Watchers,
     commands: &mut mpsc::Receiver<Command>,
 ) -> io::Result<End> {
     // An end of file stays ready for ever: waiting for it again would leave no turn for the
     // keeper's pidfd, which is the proof of its death and may come a moment later.
     let mut broken = false;
     loop {
+        let mut spoilt = None;
         daemon.tick_service();
         let tick = tick(daemon.next_deadline());
         let look = clock::pause(daemon.holdings.link.end_keeper_if_hung());
@@ -222,21 +227,19 @@ async fn turns(
             () = tick => daemon.tick(),
             // After those: anybody on the machine may write to these.
             ready = watch.spoken() => {
-                let mut ready = ready?;
-                if !daemon.words(ready.get_ref().get_ref().as_fd())? {
-                    ready.clear_ready();
+                let (shared, ready) = ready?;
+                match daemon.hear(ready) {
+                    Err(error) if shared => spoilt = Some(error),
+                    heard => heard?,
                 }
             }
             () = look => {}
         }
-        match daemon.course {
-            Course::GivingWay => return Ok(End::GaveWay),
-            Course::Leaving if !daemon.holdings.link.wants_write() => {
-                // The keeper goes once it has read the order; there is nothing left to decide.
-                drop(watch.keeper.readable().await?);
-                return Ok(End::Left);
-            }
-            Course::Leaving | Course::Serve => {}
+        if let Some(error) = spoilt {
+            watch.hearer = daemon.renew_hearer(&error);
+        }
+        if let Some(end) = daemon.end(watch, broken).await? {
+            return Ok(end);
         }
     }
 }

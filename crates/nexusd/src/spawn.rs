@@ -182,7 +182,7 @@ impl Daemon {
             base_env: &origin.base_env,
             home: self.home.root(),
             notify: &self.facts.notify,
-            hearer: self.holdings.hearer(),
+            hearer: self.holdings.hearer().map(|(_, id)| id),
             sockets,
             generation,
         };

@@ -176,7 +176,10 @@ fn fetch(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) ->
     if let Err(error) = sockets(holdings, run, spec, pidfd) {
         tracing::warn!(pid = run.pid, %error, "its sockets cannot be fetched");
     }
-    if crate::template::channel(spec) != nexus_keeper::Channel::None
+    let ids = crate::template::ids(&spec.run_as);
+    // Another user's could have any socket planted there.
+    if ids.is_ok_and(|ids| crate::template::holds_hearer(spec, ids.as_ref()))
+        && crate::hearer::is_of_us(run.pid)
         && holdings.hearer().is_none()
         && let Err(error) = hearer(holdings, run, pidfd)
     {
@@ -187,7 +190,8 @@ fn fetch(holdings: &mut Holdings, run: &Run, spec: &AppSpec, pidfd: &OwnedFd) ->
 
 /// Fetch the socket that hears its channel, and everybody's.
 fn hearer(holdings: &mut Holdings, run: &Run, pidfd: &OwnedFd) -> io::Result<()> {
-    each_socket(run, pidfd, |fd| match crate::notify::hearer_name(&fd) {
+    let state = holdings.link.home().join("state");
+    each_socket(run, pidfd, |fd| match crate::hearer::name_of(&fd, &state) {
         Some(name) => holdings.hold(Held::Hearer(name), fd).map(|_| true),
         None => Ok(false),
     })

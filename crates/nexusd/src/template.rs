@@ -30,7 +30,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) home: &'a Path,
     /// NOTIFY_SOCKET, with its leading `@`.
     pub(crate) notify: &'a str,
-    /// What hears the channels of workers of our own user.
+    /// What hears the channels of Node's workers of our own user.
     pub(crate) hearer: Option<HoldId>,
     /// Sockets to hand on, with their names.
     pub(crate) sockets: Vec<(HoldId, String)>,
@@ -58,9 +58,7 @@ pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Templa
     argv.push(spec.script.as_os_str().as_bytes().to_vec());
     argv.extend(spec.args.iter().map(|word| word.clone().into_bytes()));
     let program = look_up(&argv[0], &spec.cwd, env.get("PATH"));
-    // Who holds it reads what all say: nobody whom the rights of our user do not let do so anyway.
-    let is_ours = ids.as_ref().is_none_or(|(uid, ..)| *uid == nix::unistd::geteuid().as_raw());
-    let hearer = around.hearer.filter(|_| is_ours && channel(spec) != Channel::None);
+    let hearer = around.hearer.filter(|_| holds_hearer(spec, ids.as_ref()));
     Ok(Template {
         program,
         argv,
@@ -88,6 +86,13 @@ pub(crate) fn channel(spec: &AppSpec) -> Channel {
             }
         }
     }
+}
+
+/// Whether a worker holds the socket that hears channels, too. Who does can read what all say, and
+/// spoil it: nobody of another user does, and nobody whose children would inherit it. Node's do not.
+pub(crate) fn holds_hearer(spec: &AppSpec, ids: Option<&Ids>) -> bool {
+    let is_ours = ids.is_none_or(|(uid, ..)| *uid == nix::unistd::geteuid().as_raw());
+    is_ours && channel(spec) == Channel::Node
 }
 
 /// Whether its health is what it reports over its channel.

@@ -10,6 +10,7 @@ mod bad_state;
 mod bad_workers;
 mod beginning;
 mod build;
+mod channels;
 mod cold;
 mod crash;
 mod cron;

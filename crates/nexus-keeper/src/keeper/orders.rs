@@ -325,6 +325,11 @@ impl Keeper {
     fn leave(&mut self) -> Result<(), Refusal> {
         // A client then sees "no daemon" and not "connection refused". We still hold the lock.
         let _ = std::fs::remove_file(self.home.join("nexus.sock"));
+        self.end_outgoing();
+        // Who waits for our end takes it for that of both.
+        if let Some(peer) = self.peer.take() {
+            peer.see_off();
+        }
         process::exit_now(0)
     }
 }

@@ -1,8 +1,12 @@
 //! nexusd as its parent sees it: started, replaced, killed when it no longer reads.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use nix::sys::socket::{Shutdown, shutdown};
 
 use super::{Keeper, Source, tell, watch};
 use crate::arena::Phase;
@@ -46,6 +50,8 @@ const SHORT_LIFE_MS: u64 = 1_000;
 const WAIT_MS: (u64, u64) = (10, 1_000);
 /// The longest for one that had come as far as to decide: clients were served, and wait for it.
 const WAIT_RESUMED_MS: u64 = 250;
+/// How long one that was told to go is waited for: a hung disk may hold it.
+const FAREWELL_MS: u64 = 2_000;
 
 impl Peer {
     fn new(pid: i32, link: OwnedFd, pidfd: OwnedFd, epoll: &Epoll) -> Peer {
@@ -70,6 +76,25 @@ impl Peer {
     /// Its end comes by its pidfd. It may have ended just now.
     pub(super) fn kill(&self) {
         let _ = process::signal(self.pidfd.as_fd(), libc::SIGKILL);
+    }
+
+    /// Let it go, and wait until it has gone.
+    pub(super) fn see_off(self) {
+        // An end of file tells it that nothing follows. Closing would not, while a child that is
+        // being born still has a duplicate.
+        let _ = shutdown(self.link.as_raw_fd(), Shutdown::Both);
+        let until = sys::now_ms() + FAREWELL_MS;
+        loop {
+            let left = Duration::from_millis(until.saturating_sub(sys::now_ms()));
+            let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            let mut asked = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut asked, left) {
+                Err(Errno::EINTR) => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+        // Nor is a zombie left of it.
+        process::wait(self.pidfd.as_fd(), true);
     }
 
     pub(super) fn is_full(&self) -> bool {

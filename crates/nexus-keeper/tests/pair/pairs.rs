@@ -202,6 +202,14 @@ fn leave_leaves_workers(puppet: &mut Puppet) {
     let template = puppet.program("/bin/sleep", &["sleep", "1000"]);
     let pid = puppet.start(1, &template);
     puppet.send(Order::Leave);
+    // It lets us go first, and then waits for our end, but not for ever.
+    loop {
+        assert!(wait_for(puppet.link().socket(), Duration::from_secs(5)));
+        if puppet.link().recv().is_err() {
+            break;
+        }
+    }
+    assert!(!wait_for(puppet.link().keeper_pidfd(), Duration::ZERO));
     assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
     assert!(is_alive(pid));
     assert!(!puppet.home.join("nexus.sock").exists());

@@ -45,8 +45,7 @@ pub(super) fn begin(
     let (home_id, counters) = (home.id(), handoff.counters);
     let mut reading = roll::read(handoff.children, handoff.last_child.max(image.last_child));
     let unread = reading.make_ready(&image.runs);
-    let left_alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, counters));
-    hear_channels(&mut holdings, counters)?;
+    let alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, counters))?;
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let mut daemon = Daemon {
         home,
@@ -80,7 +79,7 @@ pub(super) fn begin(
         facts: Standing::new(keeper_pid, counters, handoff.trees, home_id, notify),
     };
     daemon.know(reading.notes, reading.failed, &reading.brief, &image.runs);
-    daemon.tell_found(left_alone);
+    daemon.tell_found(alone);
     unread.into_iter().for_each(|(child, note)| daemon.order(&Order::Note { child, note }));
     reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
     daemon.resume_outputs();
@@ -108,15 +107,16 @@ fn leave_the_unknown_alone(intents: &Intents, roll: &mut nexus_core::Roll) -> Ve
 }
 
 /// Find what outlived both of the last pair: those that are on disk, and at a cold start those that
-/// are not.
+/// are not. What hears their channels is there then.
 fn take_back(
     holdings: &mut Holdings,
     reading: &mut Reading,
     image: &Image,
     intents: &Intents,
     (home_id, counters): (&str, Counters),
-) -> Vec<LeftAlone> {
+) -> io::Result<Vec<LeftAlone>> {
     let cold = is_cold(counters);
+    let last_hearer = holdings.hearer();
     reading.roll.cold = cold;
     let strays = cold.then(|| Strays::find(home_id, holdings.link.keeper_pid()));
     let mut runs = image.runs.clone();
@@ -150,8 +150,12 @@ fn take_back(
         reading.notes.push((entry.child.0, note, None));
         reading.roll.living.push(entry);
     }
+    hear_channels(holdings)?;
+    if cold && holdings.hearer() != last_hearer {
+        forget_templates(holdings)?;
+    }
     let unknown = leave_the_unknown_alone(intents, &mut reading.roll);
-    found.left_alone.into_values().chain(more).chain(unknown).collect()
+    Ok(found.left_alone.into_values().chain(more).chain(unknown).collect())
 }
 
 /// Of a pair that has just been founded: what runs here is an earlier one's.
@@ -170,16 +174,24 @@ fn notify_socket(holdings: &mut Holdings, state: &Path) -> io::Result<String> {
 
 /// What hears the channels of workers: the one that is held, or was found with a worker that
 /// outlived both, or a new one.
-fn hear_channels(holdings: &mut Holdings, counters: Counters) -> io::Result<()> {
-    if holdings.hearer().is_some() {
+fn hear_channels(holdings: &mut Holdings) -> io::Result<()> {
+    let state = holdings.link.home().join("state");
+    if let Some((name, id)) = holdings.hearer() {
+        if let Some(socket) = holdings.link.held(id) {
+            crate::hearer::take_over(&state, socket, &name);
+        }
         return Ok(());
     }
-    let (socket, name) = crate::notify::hearer()?;
-    // A template that a third holder has kept would hand on the one that is lost.
-    let is_template = |held: &Held| is_cold(counters) && matches!(held, Held::Template(..));
-    let templates = holdings.apps().into_iter().flat_map(|app| holdings.of_app(&app));
-    for template in templates.filter(is_template).collect::<Vec<_>>() {
+    let (socket, name) = crate::hearer::open(&state)?;
+    holdings.hold(Held::Hearer(name), socket).map(drop)
+}
+
+/// Templates that a third holder has kept would hand on the hearer that is lost.
+fn forget_templates(holdings: &mut Holdings) -> io::Result<()> {
+    let all = holdings.apps().into_iter().flat_map(|app| holdings.of_app(&app));
+    let is_template = |held: &Held| matches!(held, Held::Template(..));
+    for template in all.filter(is_template).collect::<Vec<_>>() {
         holdings.release(&template)?;
     }
-    holdings.hold(Held::Hearer(name), socket).map(drop)
+    Ok(())
 }

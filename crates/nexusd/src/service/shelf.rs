@@ -13,7 +13,7 @@ const KEPT_MAX: usize = 2_048;
 /// Places that the many (pipes, workers) leave to the few (sockets, templates).
 const RESERVE: usize = 256;
 /// What the notes of the few begin with.
-const FEW: [&[u8]; 3] = [b"notify ", b"socket ", b"template "];
+const FEW: [&[u8]; 4] = [b"hearer ", b"notify ", b"socket ", b"template "];
 /// All names together, with a colon each.
 const NAMES_MAX: usize = 120 * 1024;
 /// Steps that wait while systemd does not read; beyond, it is told nothing more.
@@ -129,6 +129,9 @@ mod tests {
         for id in 0..100 {
             shelf.keep(Stored::Held(HoldId(20_000 + id), b"socket api tcp://0.0.0.0:80".to_vec()));
         }
+        let hearer = Stored::Held(HoldId(30_000), b"hearer nexus-hearer/ab12".to_vec());
+        shelf.keep(hearer.clone());
+        assert!(shelf.kept.contains(&hearer));
         assert!(shelf.kept.len() <= KEPT_MAX && shelf.names < 128 * 1024);
         let sockets = shelf
             .kept

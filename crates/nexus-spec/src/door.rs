@@ -26,11 +26,16 @@ impl Door {
                 signal: Signal::TERM,
                 tree: false,
                 message: false,
+                disconnect: false,
                 kill_timeout: Span(10_000),
             },
-            Door::Pm2 => {
-                Stop { signal: Signal::INT, tree: true, message: false, kill_timeout: Span(1_600) }
-            }
+            Door::Pm2 => Stop {
+                signal: Signal::INT,
+                tree: true,
+                message: false,
+                disconnect: false,
+                kill_timeout: Span(1_600),
+            },
         }
     }
 

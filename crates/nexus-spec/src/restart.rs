@@ -57,6 +57,10 @@ pub struct Stop {
     /// that could not be said, or when a `drain_timeout` is over; default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub message: bool,
+    /// `shutdown_with_message = "disconnect"`: in place of that message its channel ends, which a
+    /// Node program sees as `disconnect`; only with `message`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disconnect: bool,
     /// `kill_timeout`: from the signal to SIGKILL of the whole tree; default 10 s.
     pub kill_timeout: Span,
 }

@@ -16,6 +16,8 @@ use crate::notify::Word;
 const NODE_READY: &str = "\"ready\"";
 /// PM2's `process.send('shutdown')`.
 const NODE_SHUTDOWN: &str = "\"shutdown\"\n";
+/// A datagram without a byte is the end of a channel, to who reads it as a stream.
+const NODE_DISCONNECT: &str = "";
 
 /// What a worker of Node's `cluster` tells its primary when it listens.
 fn is_listening(line: &str) -> bool {
@@ -137,7 +139,8 @@ impl Daemon {
             note.and_then(|note| Some(self.state.app(note.app.as_str())?.spec_at(note.generation)));
         let stop = spec.map(|spec| spec.stop).unwrap_or_default();
         let is_told = note.is_some_and(|note| note.said(child.0).told.is_some());
-        if stop.message && !is_told && self.say(child, NODE_SHUTDOWN) {
+        let message = if stop.disconnect { NODE_DISCONNECT } else { NODE_SHUTDOWN };
+        if stop.message && !is_told && self.say(child, message) {
             return Order::Terminate { child: child.0, signal: 0, whole: false };
         }
         Order::Terminate { child: child.0, signal, whole: stop.tree }

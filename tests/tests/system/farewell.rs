@@ -1,6 +1,6 @@
 //! `shutdown_with_message`: a Node program is told to go by a message over its channel.
 
-use nexus_tests::{Home, PROMPT, wait_for};
+use nexus_tests::{Home, Load, PROMPT, free_port, wait_for};
 use nix::sys::signal::Signal;
 
 use crate::app;
@@ -41,6 +41,49 @@ fn the_message_comes_instead_of_the_signal() {
     wait_for(PROMPT, "its end", || (!nexusd.alive()).then_some(()));
     home.ctl(&["stop", "it"]).ok();
     assert_eq!(said(&home), "message shutdown\nmessage shutdown\n");
+    assert!(home.events_of("it", "killed").is_empty());
+}
+
+/// Goes when its channel ends: lets what it serves end, and its connections be idle for a while.
+const DISCONNECTED: &str = r#"
+const http = require('http');
+const server = http.createServer((_, answer) => setTimeout(() => answer.end('x'), 5));
+let open = 0;
+server.on('connection', (socket) => { open += 1; socket.on('close', () => { open -= 1; }); });
+server.listen({ fd: 3 }, () => process.send('ready'));
+process.on('disconnect', () => {
+  console.log('disconnect');
+  // What waits in the queue is the others'; what is kept alive is closed when it has been idle.
+  server.keepAliveTimeout = 500;
+  server.close();
+});
+process.on('SIGTERM', () => console.log('signal'));
+"#;
+
+#[test]
+fn a_reload_by_the_end_of_the_channel_loses_no_request() {
+    let home = Home::new();
+    let port = free_port();
+    home.write("it.js", DISCONNECTED);
+    let more = format!(
+        "ready = \"ipc\"\nshutdown_with_message = \"disconnect\"\ninstances = 2\n\
+         kill_timeout = \"15s\"\nlisten = \"tcp://127.0.0.1:{port}\""
+    );
+    home.write("ecosystem.toml", &app("it", "it.js", &[], &more));
+    home.ctl(&["start"]).ok();
+    // A new connection for each request: Node closes idle ones at once in `server.close()`.
+    let load = Load::start(port, 0, 4);
+    for _ in 0..3 {
+        home.ctl(&["reload", "it"]).ok();
+    }
+    load.end().flawless();
+    wait_for(PROMPT, "the farewells", || {
+        let logs = [0, 1].map(|instance| {
+            let log = home.path().join(format!("logs/it-out-{instance}.log"));
+            std::fs::read_to_string(log).unwrap_or_default()
+        });
+        (logs.iter().all(|log| *log == "disconnect\n".repeat(3))).then_some(())
+    });
     assert!(home.events_of("it", "killed").is_empty());
 }
 

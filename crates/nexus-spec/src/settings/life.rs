@@ -94,15 +94,22 @@ pub(super) static ROWS: [Setting; 8] = [
     .default("false"),
     Setting::new(
         "shutdown_with_message",
-        "true or false",
-        "Send a Node program the message `shutdown` (`process.on('message')`) instead of the stop \
-         signal, which it gets when a `drain_timeout` is over. Without one it gets no signal: what \
-         is left after `kill_timeout` is killed.",
+        "true, false or \"disconnect\"",
+        "Send a Node program the message `shutdown` (`process.on('message')`), or end its channel \
+         (`process.on('disconnect')`), instead of the stop signal, which it gets when a \
+         `drain_timeout` is over. Without one it gets no signal: what is left after `kill_timeout` \
+         is killed.",
         |options, given| {
-            options.stop.message = read::boolean(given)?;
+            options.stop.disconnect =
+                matches!(&given.what, What::Text(text) | What::Flag(text) if text == "disconnect");
+            options.stop.message = options.stop.disconnect || read::boolean(given)?;
             Ok(())
         },
-        |app| app.stop.message.then_some(Value::Boolean(true)),
+        |app| match app.stop {
+            Stop { disconnect: true, .. } => Some("disconnect".into()),
+            Stop { message: true, .. } => Some(Value::Boolean(true)),
+            Stop { message: false, .. } => None,
+        },
     )
     .default("false"),
     Setting {

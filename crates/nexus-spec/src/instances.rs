@@ -22,6 +22,7 @@ pub enum Instances {
 
 /// How many workers follow their load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct Autoscale {
     /// `min`: at least so many; 1 at the least.
     pub min: u16,
@@ -41,9 +42,38 @@ impl Autoscale {
     /// `down_after`, where nothing is said.
     pub const DOWN_AFTER: Span = Span(60_000);
 
+    /// The most that `target_cpu` may be, in percent of one CPU.
+    pub const TARGET_MAX: u16 = 10_000;
+
     /// The number nearest to this one that it allows.
     pub fn allowed(&self, instances: u16) -> u16 {
         instances.clamp(self.min, self.max)
+    }
+}
+
+/// A rule as somebody sends it.
+#[derive(Deserialize)]
+#[serde(rename = "Autoscale")]
+struct Unchecked {
+    min: u16,
+    max: u16,
+    target_cpu: u16,
+    up_after: Span,
+    down_after: Span,
+}
+
+impl TryFrom<Unchecked> for Autoscale {
+    type Error = &'static str;
+
+    fn try_from(rule: Unchecked) -> Result<Autoscale, &'static str> {
+        let Unchecked { min, max, target_cpu, up_after, down_after } = rule;
+        if min == 0 || min > max || max > Instances::LIMIT {
+            return Err("`min` and `max` are no numbers of workers, from the fewest to the most");
+        }
+        if !(1..=Autoscale::TARGET_MAX).contains(&target_cpu) {
+            return Err("`target_cpu` is no part of a CPU in percent");
+        }
+        Ok(Autoscale { min, max, target_cpu, up_after, down_after })
     }
 }
 
@@ -102,6 +132,21 @@ impl fmt::Display for Instances {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_that_cannot_be_followed_is_not_read() {
+        let read = |min: u16, max: u16, target: u16| {
+            serde_json::from_value::<Autoscale>(serde_json::json!({
+                "min": min, "max": max, "target_cpu": target, "up_after": 0, "down_after": 0
+            }))
+        };
+        assert_eq!(read(1, 4, 70).unwrap().max, 4);
+        for (min, max, target) in
+            [(0, 4, 70), (5, 4, 70), (1, 16_385, 70), (1, 4, 0), (1, 4, 10_001)]
+        {
+            assert!(read(min, max, target).is_err(), "{min} to {max}, {target} %");
+        }
+    }
 
     #[test]
     fn written_forms() {

@@ -98,7 +98,10 @@ impl Daemon {
     /// A line on a descriptor of its own.
     fn line(&mut self, child: ChildId, line: &str) {
         if let Some(lag) = lag_of(line) {
-            return self.probes.reported(child.0, lag);
+            if self.probes.reported(child.0, lag) {
+                self.says(child, |said| said.reports = true);
+            }
+            return;
         }
         match self.ready_of(child) {
             Some(Ready::Fd) => self.turn(Event::Ready { child }, NOBODY),

@@ -73,8 +73,11 @@ fn ours() -> Vec<(&'static str, String)> {
         crate::rolling::StoredLimit,
         crate::rolling::StoredReload,
         crate::rolling::StoredSuccessor,
+        nexus_proto::AppResult,
+        nexus_proto::DaemonResult,
         nexus_proto::EventView,
         nexus_proto::Operation,
+        nexus_proto::Verdict,
     ]
     .into()
 }

@@ -67,6 +67,9 @@ pub(crate) struct Said {
     /// It is going.
     #[serde(rename = "e", default, skip_serializing_if = "is_not")]
     pub(crate) stopping: bool,
+    /// It reports how late its event loop is.
+    #[serde(rename = "r", default, skip_serializing_if = "is_not")]
+    pub(crate) reports: bool,
     /// It was told to go then, on the boot clock.
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
     pub(crate) told: Option<u64>,

@@ -38,6 +38,8 @@ const LOOKS_MAX: usize = 32;
 const AGAIN: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(1));
 /// An answer that takes longer counts as none; a worker that is not ready is asked again.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// Reports of an event loop come once a second, as a rule: so long a silence says nothing yet.
+const SILENCE_MIN: Span = Span(5_000);
 /// Findings about workers that have ended which are remembered; the oldest go first.
 const FINDINGS_MAX: usize = 1_024;
 
@@ -150,15 +152,23 @@ impl Probes {
     }
 
     /// Ask a worker that has become ready whether it is well, as long as it lives.
-    pub(crate) fn while_online(&mut self, child: ChildId, instance: u16, spec: &AppSpec) {
+    /// `reports`: it has reported before how late its event loop is, to a nexusd that is gone.
+    pub(crate) fn while_online(
+        &mut self,
+        child: ChildId,
+        instance: u16,
+        spec: &AppSpec,
+        reports: bool,
+    ) {
         self.tasks.remove(&child.0);
         let Some(rule) = spec.health.clone() else { return };
         let tools = self.tools.clone();
         let mut question = tools.question(child, Exam::Health, &rule.check, spec, instance);
         if let Check::Lag(most) = rule.check {
-            let (reports, reported) = watch::channel(None);
+            let begins = reports.then(|| Report { lag: 0.0, at: Instant::now() });
+            let (reports, reported) = watch::channel(begins);
             self.reports.insert(child.0, reports);
-            question.whom = Whom::Reports(reported, most, rule.interval);
+            question.whom = Whom::Reports(reported, most, rule.interval.max(SILENCE_MIN));
         }
         question.patience = Duration::from_millis(rule.timeout.0);
         let task = tokio::spawn(question.while_online(rule, clock::now()));
@@ -174,11 +184,11 @@ impl Probes {
         self.reports.remove(&child);
     }
 
-    /// A worker reports how late its event loop is, in ms; it matters where that is its health.
-    pub(crate) fn reported(&self, child: u64, lag: f64) {
-        if let Some(reports) = self.reports.get(&child) {
-            reports.send_replace(Some(Report { lag, at: Instant::now() }));
-        }
+    /// A worker reports how late its event loop is, in ms; whether that is its health.
+    pub(crate) fn reported(&self, child: u64, lag: f64) -> bool {
+        let reports = self.reports.get(&child);
+        let report = Report { lag, at: Instant::now() };
+        reports.map(|reports| reports.send_replace(Some(report))).is_some()
     }
 
     /// The logs of a worker that is about to be ordered end here.
@@ -323,14 +333,24 @@ impl Question {
         let interval = Duration::from_millis(rule.interval.0);
         loop {
             let began = Instant::now();
-            let answer = self.ask().await;
-            match (pulse.judge(&rule, ready_at, clock::now(), answer.is_ok()), answer) {
-                (Beat::Ill(breach), Err(finding)) => {
+            let answer = match &self.whom {
+                Whom::Reports(reported, most, silence) => {
+                    let last = *reported.borrow();
+                    last.map(|last| lateness(last, *most, *silence))
+                }
+                Whom::Command | Whom::Http(_) | Whom::Nobody(_) | Whom::Tcp(_) => {
+                    Some(self.ask().await)
+                }
+            };
+            let judged = answer
+                .map(|answer| (pulse.judge(&rule, ready_at, clock::now(), answer.is_ok()), answer));
+            match judged {
+                Some((Beat::Ill(breach), Err(finding))) => {
                     let finding = format!("{}: {finding}", self.written);
                     self.tools.tell(Found::Ill(self.child, breach, finding)).await;
                 }
-                (Beat::Well, _) => self.tools.tell(Found::Well(self.child)).await,
-                (Beat::Ill(_) | Beat::Same, _) => {}
+                Some((Beat::Well, _)) => self.tools.tell(Found::Well(self.child)).await,
+                Some((Beat::Ill(_) | Beat::Same, _)) | None => {}
             }
             sleep_until(began + interval).await;
         }
@@ -338,7 +358,8 @@ impl Question {
 
     async fn ask(&self) -> Result<(), String> {
         match &self.whom {
-            Whom::Reports(reported, most, silence) => lateness(*reported.borrow(), *most, *silence),
+            // Who reports is not asked.
+            Whom::Reports(..) => Ok(()),
             Whom::Http(endpoint) => self.in_time(ask::http(endpoint)).await,
             Whom::Tcp(endpoint) => self.in_time(ask::tcp(endpoint)).await,
             Whom::Command => self.examine().await,
@@ -371,10 +392,9 @@ impl Question {
     }
 }
 
-/// What a worker has reported last of its event loop. One that has never reported cannot be judged;
-/// one that has, and does not any more, is too late to say so.
-fn lateness(last: Option<Report>, most: Span, silence: Span) -> Result<(), String> {
-    let Some(Report { lag, at }) = last else { return Ok(()) };
+/// What a worker has reported last of its event loop. One that does not report any more is too late
+/// to say so.
+fn lateness(Report { lag, at }: Report, most: Span, silence: Span) -> Result<(), String> {
     let silent = at.elapsed();
     if silent > Duration::from_millis(silence.0) {
         return Err(format!("it has reported nothing for {}", spoken(silent)));

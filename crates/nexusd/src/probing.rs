@@ -48,7 +48,8 @@ impl Daemon {
         let Some((instance, _)) = note.worker else { return };
         let Some(spec) = self.spec_of(&note.app, note.purpose(), note.generation) else { return };
         if note.ready == Some(child) {
-            return self.probes.while_online(ChildId(child), instance, &spec);
+            let reports = note.said(child).reports;
+            return self.probes.while_online(ChildId(child), instance, &spec, reports);
         }
         let log = matches!(spec.ready, Ready::Log(_)).then(|| {
             let from = self.probes.place(child).map_or_else(|| since(self, child), From::Offsets);

@@ -125,7 +125,11 @@ fn count(only: Option<&str>) -> Result<BTreeMap<(Victim, usize), usize>, String>
                 continue;
             }
             let point = Point { victim, app, change, at: 0, blow: Blow::Count };
-            counts.insert((victim, index), attack(&mut stage, &mut told, point)?.calls);
+            let calls = attack(&mut stage, &mut told, point)?.calls;
+            if calls == 0 {
+                return Err(format!("{victim:?} was not seen to do anything in {change:?}"));
+            }
+            counts.insert((victim, index), calls);
         }
     }
     Ok(counts)
@@ -192,6 +196,9 @@ fn attack(stage: &mut Stage, told: &mut Told, point: Point) -> Result<Caught, St
     });
     told.read(stage)?;
     let is_upgrade = point.change == Change::Upgrade;
+    if is_upgrade && caught.hit.is_none() && said.code != 0 {
+        return Err(format!("an upgrade that nobody disturbed was undone: {}", said.stderr));
+    }
     let events = if is_upgrade { told.of_nobody(since) } else { told.of(point.app, since) };
     asked.judge(stage, &said, &events).map_err(|why| format!("{caught:?}: {why}"))?;
     if is_upgrade {

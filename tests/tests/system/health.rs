@@ -196,6 +196,8 @@ fn a_node_program_whose_event_loop_is_late_is_replaced() {
         a_while();
         assert!(before.alive() && home.events_of("it", "unhealthy").is_empty());
         home.write(file, "");
+        // It says nothing more to the next one, who knows that it should.
+        home.daemon().unwrap().signal(Signal::SIGKILL);
         wait_for(PROMPT, "its replacement", || (!before.alive()).then_some(()));
         std::fs::remove_file(home.project().join(file)).unwrap();
         home.until("it", "another", |app| app.status() == "online" && app.restarts() != [0]);

@@ -1,7 +1,7 @@
 //! The machine's clock is set, far and in both directions: nothing is restarted, no deadline moves,
 //! and set times do what the documentation says.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, ToSpan};
 use nexus_tests::{Home, wait_for};
@@ -10,6 +10,10 @@ use nix::time::{ClockId, clock_gettime, clock_settime};
 
 /// How long something may take on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60);
+/// `kill_timeout` of the one that does not go.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// `restart_delay` of the one that comes back.
+const DELAY: Duration = Duration::from_secs(3);
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 /// What no worker of this test has lived for, in ms.
@@ -71,6 +75,7 @@ impl Apps {
     /// A crash is made up for in its time, though the clock is set while it waits.
     fn comes_back(&self, by: i64) {
         let late = self.0.known("late").main();
+        let began = Instant::now();
         late.signal(Signal::SIGKILL);
         self.0.until("late", "the crash to be seen", |app| app.pids() != [late.0]);
         set(by);
@@ -78,6 +83,7 @@ impl Apps {
             let app = self.0.known("late");
             (app.status() == "online" && app.pids() != [late.0]).then_some(())
         });
+        assert!(began.elapsed() >= DELAY, "after {:?}, at once", began.elapsed());
     }
 }
 
@@ -95,7 +101,13 @@ pub(crate) fn run() -> String {
     apps.goes_on("two and a half hours later");
     set(-2 * HOUR - HOUR / 2);
     apps.goes_on("the same hours earlier");
+    // Its time comes a second time.
+    set(2 * HOUR - 2);
+    apps.goes_on("at the same time again");
+    apps.goes_on("and after it");
+    apps.goes_on("and later");
     assert_eq!(apps.lines("days"), 1, "a daily run is not repeated");
+    set(-2 * HOUR + 2);
     set(2 * DAY);
     apps.goes_on("two days later");
     assert_eq!(apps.lines("days"), 1, "after three hours or more it is left out");
@@ -105,11 +117,14 @@ pub(crate) fn run() -> String {
     apps.comes_back(-DAY);
     apps.comes_back(DAY);
     // A stop that waits for its limit is not held up, nor hurried.
+    let began = Instant::now();
     let stopping = home.begin(&["stop", "deaf"]);
     home.until("deaf", "the stop to begin", |app| app.status() == "stopping");
     set(-DAY);
+    set(2 * DAY);
+    set(-DAY);
     stopping.end().ok();
-    set(DAY);
+    assert!(began.elapsed() >= PATIENCE, "killed after {:?}", began.elapsed());
 
     // Who comes after a death reads what was written at other times.
     for by in [DAY, -DAY] {
@@ -124,5 +139,5 @@ pub(crate) fn run() -> String {
     let numbers: Vec<u64> =
         home.events("web").iter().map(|event| event["id"].as_u64().unwrap()).collect();
     assert!(numbers.is_sorted(), "{numbers:?}");
-    format!("set ten times by up to two days; {} runs, no restart", apps.lines("ticks"))
+    format!("set fourteen times by up to two days; {} runs, no restart", apps.lines("ticks"))
 }

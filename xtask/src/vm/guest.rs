@@ -37,7 +37,7 @@ impl Guest {
     pub(super) fn boot(image: &Image, script: &str) -> Result<Guest, String> {
         let first_root = image.with_step(script)?;
         let socket = image.dir.join("files.sock");
-        let files = serve_files(image, &socket)?;
+        let mut files = serve_files(image, &socket)?;
         let mut guest = Command::new("qemu-system-x86_64");
         // No hardware help: what runs this may be a virtual machine itself.
         guest.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", MEMORY]);
@@ -48,13 +48,19 @@ impl Guest {
         guest.args(["-numa", "node,memdev=mem"]);
         guest.args(["-chardev", &format!("socket,id=files,path={}", socket.display())]);
         guest.args(["-device", "vhost-user-fs-pci,chardev=files,tag=host"]);
-        // A flush of the machine is one of the file: what it was told is on disk, is.
+        // What is in the machine's memory only is lost with it; what its disk was given is not.
         let disk = format!("file={},if=virtio,format=raw,cache=writeback", image.disk.display());
         guest.args(["-drive", &disk]);
         guest.args(["-serial", &format!("file:{}", image.dir.join("console").display())]);
         guest.args(["-serial", "stdio"]);
         let started = guest.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut machine = started.map_err(|error| format!("qemu-system-x86_64: {error}"))?;
+        let mut machine = match started {
+            Ok(machine) => machine,
+            Err(error) => {
+                end(&mut files);
+                return Err(format!("qemu-system-x86_64: {error}"));
+            }
+        };
         let (sender, lines) = channel();
         if let Some(output) = machine.stdout.take() {
             std::thread::spawn(move || {
@@ -84,21 +90,22 @@ impl Guest {
 
     /// Cut its power; what it had still said.
     pub(super) fn cut(mut self) -> Vec<String> {
-        // It may have ended by itself.
-        let _ = self.machine.kill();
-        let _ = self.machine.wait();
+        end(&mut self.machine);
         self.lines.iter().collect()
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        for child in [&mut self.machine, &mut self.files] {
-            // Both may have ended by themselves.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
+        end(&mut self.machine);
+        end(&mut self.files);
     }
+}
+
+/// End it, if it has not ended by itself.
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Show this machine's files, and no other file system than its root, read-only: in a mount
@@ -125,8 +132,7 @@ fn serve_files(image: &Image, socket: &Path) -> Result<Child, String> {
             return Err(format!("{FILE_SERVER}: {status}, see files.log beside the image"));
         }
         if begin.elapsed() > SOCKET {
-            let _ = server.kill();
-            let _ = server.wait();
+            end(&mut server);
             return Err(format!("{FILE_SERVER}: no socket within {} s", SOCKET.as_secs()));
         }
         std::thread::sleep(Duration::from_millis(20));

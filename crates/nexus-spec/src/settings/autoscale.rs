@@ -23,9 +23,8 @@ pub(super) fn read(given: &Given) -> Result<Autoscale, Wrongs> {
         let read = match key.text.as_str() {
             "min" => count().map(|number| min = small(number)),
             "max" => count().map(|number| max = Some(small(number))),
-            "target_cpu" => {
-                read::integer(value, 1, 10_000).map(|number| target = Some(small(number)))
-            }
+            "target_cpu" => read::integer(value, 1, Autoscale::TARGET_MAX.into())
+                .map(|number| target = Some(small(number))),
             "up_after" => read::some_span(value).map(|span| up_after = span),
             "down_after" => read::some_span(value).map(|span| down_after = span),
             _ => Err(Wrong::of("", Code::UnknownKey, "unknown key", REMEDY)),

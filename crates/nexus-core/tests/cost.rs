@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use nexus_core::{Action, Ask, ChildId, Event, Exit, OpId, Pid, State, Time, step};
-use nexus_spec::{AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Signal, Span, Stop};
+use nexus_spec::{AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Span, Stop};
 
 /// Turns that are measured.
 const TURNS: u64 = 200;
@@ -30,7 +30,7 @@ fn spec(number: u64) -> AppSpec {
             min_uptime: Span(1_000),
             stop_exit_codes: Vec::new(),
         },
-        stop: Stop { signal: Signal(15), tree: false, message: false, kill_timeout: Span(500) },
+        stop: Stop { kill_timeout: Span(500), ..Stop::default() },
         listen: vec![Listen::parse("tcp://127.0.0.1:80").unwrap().into()],
         ready: Ready::Notify,
         ready_timeout: Span(1_000_000),

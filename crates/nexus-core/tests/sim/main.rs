@@ -76,6 +76,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
             signal: Signal(15),
             tree: false,
             message: false,
+            disconnect: false,
             kill_timeout: Span(rng.below(3) * 250),
         },
         listen: if rng.chance(60) { vec![passed] } else { Vec::new() },

@@ -7,8 +7,7 @@ use nexus_core::{
     Purpose, Roll, SlotId, SpawnError, State, Time, resume, step,
 };
 use nexus_spec::{
-    AppSpec, Backoff, Cron, Instances, Listen, Name, Ready, Restart, Schedule, Signal, Size, Span,
-    Stop,
+    AppSpec, Backoff, Cron, Instances, Listen, Name, Ready, Restart, Schedule, Size, Span, Stop,
 };
 
 use crate::effects::effect;
@@ -37,7 +36,7 @@ pub(crate) fn api() -> AppSpec {
             min_uptime: Span(1_000),
             stop_exit_codes: Vec::new(),
         },
-        stop: Stop { signal: Signal(15), tree: false, message: false, kill_timeout: Span(500) },
+        stop: Stop { kill_timeout: Span(500), ..Stop::default() },
         ready: Ready::Delay(Span(50)),
         ready_timeout: Span(300),
         ..AppSpec::default_for(Name::new("api").unwrap(), Path::new("/srv/api"), Path::new("/srv"))

@@ -244,6 +244,7 @@ fn bare_app() -> impl Strategy<Value = AppSpec> {
                     signal: Signal(signal),
                     tree,
                     message: !tree && ready != Ready::Fd,
+                    disconnect: !tree && ready == Ready::Ipc,
                     kill_timeout,
                 },
                 listen,

@@ -72,7 +72,7 @@ fn a_reload_by_the_end_of_the_channel_loses_no_request() {
     home.write("ecosystem.toml", &app("it", "it.js", &[], &more));
     home.ctl(&["start"]).ok();
     // A new connection for each request: Node closes idle ones at once in `server.close()`.
-    let load = Load::start(port, 0, 4);
+    let load = Load::asking(port, 0, 4, "/");
     for _ in 0..3 {
         home.ctl(&["reload", "it"]).ok();
     }

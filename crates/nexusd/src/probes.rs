@@ -5,6 +5,7 @@ mod ask;
 mod lines;
 mod listening;
 mod opened;
+mod report;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::words;
 
 pub(crate) use lines::From;
 use listening::Listening;
+use report::{Report, SILENCE_MIN, lateness};
 
 /// Questions over sockets at a time; those beyond wait for their turn.
 const ASKED_MAX: usize = 256;
@@ -38,8 +40,6 @@ const LOOKS_MAX: usize = 32;
 const AGAIN: (Duration, Duration) = (Duration::from_millis(25), Duration::from_secs(1));
 /// An answer that takes longer counts as none; a worker that is not ready is asked again.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
-/// Reports of an event loop come once a second, as a rule: so long a silence says nothing yet.
-const SILENCE_MIN: Span = Span(5_000);
 /// Findings about workers that have ended which are remembered; the oldest go first.
 const FINDINGS_MAX: usize = 1_024;
 
@@ -248,13 +248,6 @@ struct Question {
     patience: Duration,
 }
 
-/// How late an event loop was, in ms, and when that was heard.
-#[derive(Clone, Copy, Debug)]
-struct Report {
-    lag: f64,
-    at: Instant,
-}
-
 enum Whom {
     Http(Endpoint),
     Tcp(Endpoint),
@@ -390,16 +383,6 @@ impl Question {
             Ok(None) | Err(_) => Err("it was not run".to_owned()),
         }
     }
-}
-
-/// What a worker has reported last of its event loop. One that does not report any more is too late
-/// to say so.
-fn lateness(Report { lag, at }: Report, most: Span, silence: Span) -> Result<(), String> {
-    let silent = at.elapsed();
-    if silent > Duration::from_millis(silence.0) {
-        return Err(format!("it has reported nothing for {}", spoken(silent)));
-    }
-    if lag > most.0 as f64 { Err(format!("it was {lag:.0}ms late")) } else { Ok(()) }
 }
 
 fn spoken(time: Duration) -> String {

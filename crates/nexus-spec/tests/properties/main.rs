@@ -232,6 +232,7 @@ fn bare_app() -> impl Strategy<Value = AppSpec> {
         |(program, life, build, run_as, log, limits, tree)| {
             let (name, namespace, script, args, interpreter, cwd, env) = program;
             let (instances, restart, signal, kill_timeout, listen, ready, ready_timeout) = life;
+            let (message, disconnect) = (!tree && ready != Ready::Fd, !tree && ready == Ready::Ipc);
             AppSpec {
                 name: name.clone(),
                 namespace: namespace.as_str().to_owned(),
@@ -240,13 +241,7 @@ fn bare_app() -> impl Strategy<Value = AppSpec> {
                 env,
                 instances,
                 restart,
-                stop: Stop {
-                    signal: Signal(signal),
-                    tree,
-                    message: !tree && ready != Ready::Fd,
-                    disconnect: !tree && ready == Ready::Ipc,
-                    kill_timeout,
-                },
+                stop: Stop { signal: Signal(signal), tree, message, disconnect, kill_timeout },
                 listen,
                 ready,
                 ready_timeout,

@@ -128,7 +128,8 @@ fn an_exit_while_both_are_dead_is_told_once_and_mended() {
 
 /// Both at once: killing one of two only makes the other one take its place.
 pub(crate) fn kill_both(home: &Home) {
-    let pair = [home.keeper().unwrap(), home.daemon().unwrap()];
+    // One that has just been replaced is about to be there.
+    let pair = wait_for(PROMPT, "the pair", || Some([home.keeper()?, home.daemon()?]));
     pair.iter().for_each(|process| process.signal(Signal::SIGSTOP));
     pair.iter().for_each(|process| process.signal(Signal::SIGKILL));
     wait_for(PROMPT, "the end of the pair", || {

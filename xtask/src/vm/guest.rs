@@ -12,6 +12,8 @@ use super::image::Image;
 const MEMORY: &str = "3G";
 /// Where QEMU's package has the file server.
 const FILE_SERVER: &str = "/usr/lib/qemu/virtiofsd";
+/// Files that it may have open: it keeps each that the machine has looked at.
+const FILES_MAX: &str = "500000";
 /// How long it may take to have its socket.
 const SOCKET: Duration = Duration::from_secs(20);
 
@@ -121,9 +123,10 @@ fn serve_files(image: &Image, socket: &Path) -> Result<Child, String> {
     server.args(["--mount", "--propagation", "private", "sh", "-ec"]);
     server.arg(
         "mount --bind / \"$1\"; mount -o remount,bind,ro \"$1\"
-        exec \"$0\" --socket-path=\"$2\" -o source=\"$1\" -o cache=always -o sandbox=chroot",
+        exec \"$0\" --socket-path=\"$2\" -o source=\"$1\" -o cache=always \
+         -o sandbox=chroot --rlimit-nofile=\"$3\"",
     );
-    server.arg(FILE_SERVER).arg(&shown).arg(socket);
+    server.arg(FILE_SERVER).arg(&shown).arg(socket).arg(FILES_MAX);
     let started = server.stdin(Stdio::null()).stdout(log).stderr(errors).spawn();
     let mut server = started.map_err(|error| format!("unshare: {error}"))?;
     let begin = Instant::now();

@@ -35,7 +35,7 @@ for enabled in $R/etc/systemd/system/multi-user.target.wants/*; do
     esac
 done
 for u in systemd-udevd systemd-timesyncd systemd-logind systemd-networkd getty@tty1 serial-getty@ttyS0 \
-    dbus cron ssh systemd-user-sessions systemd-update-utmp systemd-update-utmp-runlevel systemd-hwdb-update; do
+    dbus cron ssh systemd-tmpfiles-setup systemd-tmpfiles-clean systemd-user-sessions systemd-update-utmp systemd-update-utmp-runlevel systemd-hwdb-update; do
     $b ln -sf /dev/null $U/$u.service
 done
 for u in getty.target timers.target systemd-ask-password-wall.path dbus.socket; do $b ln -sf /dev/null $U/$u; done

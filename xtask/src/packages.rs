@@ -24,7 +24,7 @@ const NEEDED: &[(&str, &str)] = &[
 
 /// See to it that every program is there: as root by apt-get, else by a sentence that says how.
 pub(crate) fn ensure() -> Result<(), String> {
-    let missing: Vec<&str> = missing();
+    let missing = missing(NEEDED);
     if missing.is_empty() {
         return Ok(());
     }
@@ -35,7 +35,7 @@ pub(crate) fn ensure() -> Result<(), String> {
     eprintln!("xtask: {line}");
     apt(&["update"])?;
     apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat())?;
-    match self::missing().as_slice() {
+    match self::missing(NEEDED).as_slice() {
         [] => Ok(()),
         still => Err(format!("apt-get brought no program of {}", still.join(", "))),
     }
@@ -48,11 +48,7 @@ const PEERS: &[(&str, &str)] =
 /// Bring the other process managers, PM2 into this directory. Whoever cannot be had is not measured,
 /// and the page says so.
 pub(crate) fn ensure_peers(dir: &Path) {
-    let missing: Vec<&str> = PEERS
-        .iter()
-        .filter(|(program, _)| find(program).is_none())
-        .map(|(_, name)| *name)
-        .collect();
+    let missing = missing(PEERS);
     if !missing.is_empty() && root() && find("apt-get").is_some() {
         let install = [&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat();
         if let Err(problem) = apt(&["update"]).and_then(|()| apt(&install)) {
@@ -88,8 +84,7 @@ pub(crate) fn ensure_vm() -> Result<(), String> {
     if !root() {
         return Err("only root can boot the machine: it shows it this one's files".into());
     }
-    let missing: Vec<&str> =
-        VM.iter().filter(|(program, _)| find(program).is_none()).map(|(_, name)| *name).collect();
+    let missing = missing(VM);
     if missing.is_empty() {
         return Ok(());
     }
@@ -97,8 +92,9 @@ pub(crate) fn ensure_vm() -> Result<(), String> {
     apt(&[&["install", "-y", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
-fn missing() -> Vec<&'static str> {
-    NEEDED.iter().filter(|(program, _)| find(program).is_none()).map(|(_, name)| *name).collect()
+/// The packages of those programs that are not there.
+fn missing(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    programs.iter().filter(|(program, _)| find(program).is_none()).map(|(_, name)| *name).collect()
 }
 
 /// Whether a program is in `PATH`.

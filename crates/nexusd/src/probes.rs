@@ -308,7 +308,7 @@ impl Question {
     async fn until_ready(self) {
         let (mut pause, longest) = AGAIN;
         let mut last = String::new();
-        while let Err(finding) = self.ask().await {
+        while let Some(Err(finding)) = self.ask().await {
             let finding = format!("{}: {finding}", self.written);
             if finding != last {
                 self.tools.tell(Found::NotYet(self.child, finding.clone())).await;
@@ -326,17 +326,9 @@ impl Question {
         let interval = Duration::from_millis(rule.interval.0);
         loop {
             let began = Instant::now();
-            let answer = match &self.whom {
-                Whom::Reports(reported, most, silence) => {
-                    let last = *reported.borrow();
-                    last.map(|last| lateness(last, *most, *silence))
-                }
-                Whom::Command | Whom::Http(_) | Whom::Nobody(_) | Whom::Tcp(_) => {
-                    Some(self.ask().await)
-                }
-            };
-            let judged = answer
-                .map(|answer| (pulse.judge(&rule, ready_at, clock::now(), answer.is_ok()), answer));
+            let judged = self.ask().await.map(|answer| {
+                (pulse.judge(&rule, ready_at, clock::now(), answer.is_ok()), answer)
+            });
             match judged {
                 Some((Beat::Ill(breach), Err(finding))) => {
                     let finding = format!("{}: {finding}", self.written);
@@ -349,15 +341,18 @@ impl Question {
         }
     }
 
-    async fn ask(&self) -> Result<(), String> {
-        match &self.whom {
-            // Who reports is not asked.
-            Whom::Reports(..) => Ok(()),
+    /// The answer; `None` = none yet, from somebody who is not asked.
+    async fn ask(&self) -> Option<Result<(), String>> {
+        Some(match &self.whom {
             Whom::Http(endpoint) => self.in_time(ask::http(endpoint)).await,
             Whom::Tcp(endpoint) => self.in_time(ask::tcp(endpoint)).await,
             Whom::Command => self.examine().await,
             Whom::Nobody(clause) => Err(format!("it {clause}")),
-        }
+            Whom::Reports(reported, most, silence) => {
+                let last = *reported.borrow();
+                return last.map(|last| lateness(last, *most, *silence));
+            }
+        })
     }
 
     async fn in_time(

@@ -9,6 +9,7 @@ mod connect;
 mod failure;
 mod http;
 mod lines;
+mod patience;
 mod skew;
 mod text;
 
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 pub use failure::Failure;
 pub use http::HEAD_MAX;
 pub use lines::Lines;
+pub use patience::{ANSWER, RECONNECT};
 pub use skew::skew;
 pub use text::{fresh_key, quote};
 
@@ -32,18 +34,12 @@ use crate::op::{AppVerb, FlushLogs, OpState, Operation, Start, UpgradeDaemon};
 use crate::problem::Problem;
 use crate::snapshot::{AppView, Snapshot};
 use http::{Request, Response};
+use patience::TRIES;
 
 /// The longest answer that is one document.
 pub const BODY_MAX: usize = 64 * 1024 * 1024;
 /// The longest line of a stream.
 pub const LINE_MAX: usize = 1024 * 1024;
-/// How long a daemon that went away is waited for.
-pub const RECONNECT: Duration = Duration::from_secs(10);
-/// How long an answer may take, on top of the time that the request itself asks to wait, before
-/// it is asked for anew: a client that is not accepted makes the keeper look whether nexusd hangs.
-pub const ANSWER: Duration = Duration::from_secs(4);
-/// How often it is asked for. A nexusd that hangs is replaced well before the last time.
-const TRIES: u32 = 4;
 /// How long one `GET /v1/operations/{key}` waits before it is asked again.
 const POLL: Duration = Duration::from_secs(10);
 /// While somebody waits, so many daemons may die under a question before it is given up. What
@@ -98,23 +94,6 @@ impl Client {
     #[must_use]
     pub fn without_reviver(mut self) -> Client {
         self.reviver = None;
-        self
-    }
-
-    /// The same client with another limit to how long a daemon that went away is waited for.
-    #[must_use]
-    pub fn with_reconnect(mut self, reconnect: Duration) -> Client {
-        self.reconnect = reconnect;
-        self
-    }
-
-    /// The same client, which asks once, with other limits: how long an answer may take, and how
-    /// long a daemon that went away is waited for.
-    #[must_use]
-    pub fn with_patience(mut self, answer: Duration, reconnect: Duration) -> Client {
-        self.tries = 1;
-        self.answer = answer;
-        self.reconnect = reconnect;
         self
     }
 

@@ -326,9 +326,10 @@ impl Question {
         let interval = Duration::from_millis(rule.interval.0);
         loop {
             let began = Instant::now();
-            let judged = self.ask().await.map(|answer| {
-                (pulse.judge(&rule, ready_at, clock::now(), answer.is_ok()), answer)
-            });
+            let judged = self
+                .ask()
+                .await
+                .map(|answer| (pulse.judge(&rule, ready_at, clock::now(), answer.is_ok()), answer));
             match judged {
                 Some((Beat::Ill(breach), Err(finding))) => {
                     let finding = format!("{}: {finding}", self.written);

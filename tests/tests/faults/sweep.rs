@@ -92,9 +92,10 @@ pub(crate) fn run(
         let index = if points.is_some() { chance.below(all.len()) } else { 0 };
         chosen.push(all.remove(index));
     }
-    for point in chosen.iter().rev().take(halts).copied().collect::<Vec<_>>() {
-        chosen.push(Point { blow: Blow::Halt, ..point });
-    }
+    let kills = chosen.len();
+    let halted = |point: &Point| Point { blow: Blow::Halt, ..*point };
+    chosen.extend(chosen.clone().iter().rev().take(halts).map(halted));
+    let halts = chosen.len() - kills;
     let (mut hit, mut failures) = (0, Vec::new());
     let mut rest = chosen.as_slice();
     while !rest.is_empty() && failures.len() < FAILURES_MAX {
@@ -105,8 +106,8 @@ pub(crate) fn run(
         failures.extend(found);
     }
     let text = format!(
-        "{} of {whole} points, {halts} more with a halt instead; {hit} hit, the others came too late",
-        chosen.len() - halts.min(chosen.len()),
+        "{kills} of {whole} points, {halts} more with a halt instead; {hit} hit, the others came too \
+         late"
     );
     if failures.is_empty() { Ok(text) } else { Err(format!("{text}\n{}", failures.join("\n"))) }
 }

@@ -50,7 +50,7 @@ pub(super) fn run(context: &Context, args: &Upgrade) -> Result<ExitCode, Failure
     let asked = UpgradeDaemon { file: shown.clone(), deadline_ms: Some(args.deadline.0) };
     // While the new program has the deadline to itself, nobody may answer.
     let patience = Duration::from_millis(args.deadline.0) + WAY_BACK;
-    let client = context.client.clone().with_patience(client::ANSWER + patience, patience);
+    let client = context.client.clone().through_silence(patience);
     let begun = client.upgrade_daemon(&key, &asked)?;
     let wait = args.change.timeout.map(|time| Duration::from_millis(time.0));
     let operation = match begun.state {

@@ -50,6 +50,12 @@ pub fn let_go() {
     sys::spare::let_go();
 }
 
+/// How a process that is no child of this one ended, where the kernel tells us; `None` of one that
+/// runs, too. `pidfd` is that of `pid`.
+pub fn foreign_end(pid: i32, pidfd: std::os::fd::BorrowedFd<'_>) -> Option<Ended> {
+    keeper::proc::foreign_end(pid, pidfd)
+}
+
 /// The groups that the process at the other end of a connection on a Unix socket had when it
 /// connected, besides its effective one.
 ///

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use nexus_core::{AppRecord, ChildId, Entry, Intents, Pid, Purpose, SlotRecord, Time};
+use nexus_core::{AppRecord, ChildId, Entry, Exit, Intents, Pid, Purpose, SlotRecord, Time};
 use nexus_spec::{AppSpec, Listen, LogFiles, Name, Socket, Stdin};
 use nix::sys::socket::{SockaddrStorage, UnixAddr, getsockname, getsockopt, sockopt};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
@@ -46,7 +46,7 @@ pub(crate) struct LeftAlone {
 #[derive(Default)]
 pub(crate) struct Found {
     pub(crate) survivors: Vec<Survivor>,
-    /// They ended while nobody was there, and somebody else was told how.
+    /// They ended while nobody was there: how, where nobody else has been told it yet, or unknown.
     pub(crate) ended: Vec<Survivor>,
     /// Theirs is a place, but they could not be taken: by child.
     pub(crate) left_alone: BTreeMap<u64, LeftAlone>,
@@ -61,7 +61,7 @@ pub(crate) fn take_back(
     runs: &BTreeMap<u64, Run>,
     known: impl Fn(u64) -> bool,
     intents: &Intents,
-    home_id: &str,
+    (home_id, cold): (&str, bool),
     generation: impl Fn(u64) -> Option<u64>,
 ) -> Found {
     let apps: Apps<'_> = intents.apps.iter().map(|app| (&app.spec.name, app)).collect();
@@ -84,13 +84,23 @@ pub(crate) fn take_back(
             continue;
         };
         if stat.is_none() {
-            found.ended.push(ended(run, slot));
+            found.ended.push(ended(run, slot, Exit::Unknown));
+            continue;
+        }
+        // While its parent has not reaped it, it looks like one that lives: whoever depends on it
+        // would be started before it is there again.
+        if let Some(exit) = unreaped(run).filter(|_| cold) {
+            found.ended.push(ended(run, slot, exit));
             continue;
         }
         match take(holdings, run, app, slot, (home_id, generation(run.child))) {
             Ok(survivor) => {
                 tracing::info!(pid = run.pid, app = %run.app, "taken back");
                 found.survivors.push(survivor);
+            }
+            // It has been reaped since we looked.
+            Err(_) if start_ticks(run.pid) != Some(run.start_ticks) => {
+                found.ended.push(ended(run, slot, Exit::Unknown));
             }
             Err(error) => {
                 let why = format!("a worker of `{}/{}`: {error}", run.app, run.instance);
@@ -135,11 +145,7 @@ fn complete(
         if !known(run.child) {
             continue;
         }
-        if start_ticks(run.pid) == Some(run.start_ticks)
-            && let Some(pid) = rustix::process::Pid::from_raw(run.pid)
-            && let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty())
-            && start_ticks(run.pid) == Some(run.start_ticks)
-        {
+        if let Ok(pidfd) = open(run) {
             fetch(holdings, run, &app.spec, &pidfd);
         }
     }
@@ -204,13 +210,7 @@ fn take(
     slot: &SlotRecord,
     (home_id, generation): (&str, Option<u64>),
 ) -> io::Result<Survivor> {
-    let pid = rustix::process::Pid::from_raw(run.pid)
-        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    // Between the look at its start and this descriptor it may have been replaced.
-    if start_ticks(run.pid) != Some(run.start_ticks) {
-        return Err(io::ErrorKind::NotFound.into());
-    }
+    let pidfd = open(run)?;
     let beside = fetch(holdings, run, &app.spec, &pidfd);
     let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
     let generation = generation.unwrap_or(slot.generation);
@@ -225,12 +225,31 @@ fn take(
     Ok(Survivor { entry, note })
 }
 
-/// Whoever adopts orphans here has waited for it: all that is known is that it is gone.
-fn ended(run: &Run, slot: &SlotRecord) -> Survivor {
+/// A descriptor of its process.
+fn open(run: &Run) -> io::Result<OwnedFd> {
+    let pid = rustix::process::Pid::from_raw(run.pid)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    // Between the look at its start and this descriptor it may have been replaced.
+    if start_ticks(run.pid) != Some(run.start_ticks) {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    Ok(pidfd)
+}
+
+/// How it ended, of one that whoever adopts orphans here has not waited for yet. Where the kernel
+/// does not tell us, the keeper takes it, and hears of it within a second.
+fn unreaped(run: &Run) -> Option<Exit> {
+    let ended = nexus_keeper::foreign_end(run.pid, open(run).ok()?.as_fd())?;
+    Some(crate::roll::exit(ended))
+}
+
+/// It is gone: where whoever adopts orphans here has waited for it, that is all that is known.
+fn ended(run: &Run, slot: &SlotRecord, exit: Exit) -> Survivor {
     let purpose = Purpose::Worker { instance: run.instance, id: slot.id };
-    let exit = nexus_core::Exit::Unknown;
     let ended = nexus_core::Ended { exit, at: crate::clock::now(), tree_gone: true };
-    let entry = Entry { ended: Some(ended), ..entry(run, purpose, slot.generation) };
+    let entry = entry(run, purpose, slot.generation);
+    let entry = Entry { ended: Some(ended), pid: Some(Pid(run.pid)), ..entry };
     let note = Note::new(run.app.clone(), purpose, slot.generation);
     Survivor { entry, note }
 }

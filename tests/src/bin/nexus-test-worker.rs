@@ -3,13 +3,16 @@
 //! `--dump FILE` · `--err N` · `--long BYTES` · `--flood MIB` · `--lines MICROSECONDS --truth DIR` · `--serve` ·
 //! `--drain` · `--tree DIR` · `--bare-tree DIR` · `--hold BYTES` · `--child-holds BYTES` · `--spin` ·
 //! `--deaf` · `--ready-after MS` · `--exit-after MS --code N` · `--mortal DIR`
+//!
+//! With `--slow-init PROGRAM ARGUMENTS` it is no worker, but runs that program, and is then what an
+//! init is that reaps nobody.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -28,7 +31,13 @@ static NO_MARK: [u8; 36] = *b"nexus-test-worker is no such program";
 
 fn main() -> ExitCode {
     std::hint::black_box(&NO_MARK);
-    let mut args = std::env::args().skip(1);
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, program, args @ ..] = &words[..]
+        && word == "--slow-init"
+    {
+        return slow_init(program, args);
+    }
+    let mut args = words.into_iter();
     let mut asked = BTreeMap::new();
     let mut order = Vec::new();
     while let Some(word) = args.next() {
@@ -93,6 +102,20 @@ fn carry_out(order: &[String], asked: &BTreeMap<String, String>) -> io::Result<u
         Some(Err(_)) => Ok(97),
         None => Ok(0),
     }
+}
+
+/// Run a program, say that it has ended, then adopt whatever becomes an orphan below us, and reap none
+/// of it, until our input ends.
+fn slow_init(program: &str, args: &[String]) -> ExitCode {
+    let mut command = Command::new(program);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::null());
+    let adopts = nix::sys::prctl::set_child_subreaper(true).map_err(io::Error::from);
+    match adopts.and_then(|()| command.status()) {
+        Ok(status) => println!("{status}"),
+        Err(error) => println!("{program}: {error}"),
+    }
+    let ended = io::copy(&mut io::stdin(), &mut io::sink());
+    if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Where it finds itself: environment, rights, descriptors, limits.

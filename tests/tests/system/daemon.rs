@@ -126,6 +126,22 @@ fn an_exit_while_both_are_dead_is_told_once_and_mended() {
     assert!(told[0]["exit"] == "code 7" || told[0]["exit"] == "unknown", "{told:?}");
 }
 
+#[test]
+fn an_exit_of_which_nobody_was_told_follows_the_run_that_it_ended() {
+    let home = Home::new();
+    // Given up after an exit that is not that of a stable run.
+    let more = format!("{AT_ONCE}\nmin_uptime = 0\nmax_restarts = 0");
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", &more));
+    home.ctl(&["start"]).ok();
+    let calm = home.until("calm", "calm is up", |app| app.status() == "online");
+    kill_both(&home);
+    calm.main().signal(Signal::SIGKILL);
+    wait_for(PROMPT, "its end, reaped", || calm.main().state().is_none().then_some(()));
+    home.ctl(&["list"]).ok();
+    home.until("calm", "its successor", |app| app.status() == "online" && app.restarts() == [1]);
+    assert_eq!(home.events_of("calm", "exit")[0]["exit"], "unknown");
+}
+
 /// Both at once: killing one of two only makes the other one take its place.
 pub(crate) fn kill_both(home: &Home) {
     // One that has just been replaced is about to be there.

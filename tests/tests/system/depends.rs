@@ -1,8 +1,10 @@
 //! Apps that depend on others: in which order they come and go, and what is refused.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
-use nexus_tests::{Home, PROMPT, console, repository, wait_for};
+use nexus_tests::{Home, PROMPT, Process, console, program, repository, wait_for};
 use nix::sys::signal::Signal;
 
 use crate::daemon::kill_both;
@@ -193,14 +195,28 @@ fn the_end_of_the_machine_ends_them_in_order() {
 }
 
 /// The pair and all workers at once, as a machine does that loses its power.
-fn lose_power(home: &Home) {
+fn lose_power(home: &Home) -> Vec<Process> {
     let workers: Vec<_> = ["db", "api", "web"].iter().map(|app| home.known(app).main()).collect();
     workers.iter().for_each(|worker| worker.signal(Signal::SIGSTOP));
     kill_both(home);
     workers.iter().for_each(|worker| worker.signal(Signal::SIGKILL));
-    // Nor does a loss of power leave zombies, which the next pair would take for those who live.
-    let gone = || workers.iter().all(|one| one.state().is_none()).then_some(());
-    wait_for(PROMPT, "the end of all, reaped", gone);
+    let ended = || workers.iter().all(|one| !one.alive()).then_some(());
+    wait_for(PROMPT, "the end of all", ended);
+    workers
+}
+
+/// All that was up has ended, and the file `up` is there no more: they come back in order, and wait.
+fn come_back_in_order(home: &Home) {
+    home.write("order", "");
+    std::fs::remove_file(home.project().join("up")).unwrap();
+    home.ctl(&["list"]).ok();
+    home.until("web", "web waits", |app| app.statuses() == ["waiting"]);
+    assert_eq!(status(home, "api"), "waiting");
+    // Another nexusd knows it, too.
+    home.daemon().unwrap().signal(Signal::SIGKILL);
+    home.write("up", "");
+    home.until("web", "web runs", |app| app.statuses() == ["online"]);
+    assert_eq!(order(home), "+db +api +web");
 }
 
 #[test]
@@ -211,18 +227,37 @@ fn after_a_loss_of_power_they_come_back_in_order_and_wait_for_what_is_not_there(
     // second nexusd knows by the time of the line only.
     home.ctl(&["flush"]).ok();
     lose_power(&home);
-    home.write("order", "");
-    std::fs::remove_file(home.project().join("up")).unwrap();
-    home.ctl(&["list"]).ok();
-    home.until("web", "web waits", |app| app.statuses() == ["waiting"]);
-    assert_eq!(status(&home, "api"), "waiting");
-    // Another nexusd knows it, too.
-    home.daemon().unwrap().signal(Signal::SIGKILL);
-    home.write("up", "");
-    home.until("web", "web runs", |app| app.statuses() == ["online"]);
-    assert_eq!(order(&home), "+db +api +web");
+    come_back_in_order(&home);
     let restarts: Vec<u64> = ["db", "api", "web"].map(|app| home.known(app).restarts()[0]).into();
     assert_eq!(restarts, [1, 1, 1]);
+}
+
+#[test]
+fn who_has_ended_and_is_not_reaped_yet_is_waited_for_like_one_that_is_gone() {
+    let home = Home::new();
+    chain(&home);
+    home.write("up", "");
+    let worker = program("nexus-test-worker");
+    let mut init = home.command(&worker);
+    init.arg("--slow-init").arg(program("nexusctl")).arg("start");
+    let mut init = init.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = String::new();
+    BufReader::new(init.stdout.take().unwrap()).read_line(&mut said).unwrap();
+    assert_eq!(said, "exit status: 0\n");
+    wait_for(PROMPT, "all began", || (order(&home) == "+db +api +web").then_some(()));
+    // The last one to be looked at at a cold start: the others are judged before it.
+    home.ctl(&["restart", "db"]).ok();
+    home.ctl(&["flush"]).ok();
+    let zombies = lose_power(&home);
+    come_back_in_order(&home);
+    assert!(zombies.iter().all(|one| one.state() == Some('Z')), "they are not reaped");
+    for app in ["db", "api", "web"] {
+        let told = home.events_of(app, "exit");
+        let [.., last] = &told[..] else { panic!("no exit of {app} is told") };
+        assert_eq!(last["exit"], "SIGKILL", "{told:?}");
+    }
+    drop(init.stdin.take());
+    init.wait().unwrap();
 }
 
 #[test]

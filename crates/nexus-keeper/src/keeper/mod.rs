@@ -30,7 +30,7 @@ mod exits;
 mod index;
 mod orders;
 mod peer;
-mod proc;
+pub(crate) mod proc;
 mod respawn;
 mod spawn;
 mod sweep;

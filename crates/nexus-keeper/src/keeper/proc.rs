@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
 use crate::sys::process;
@@ -57,6 +58,13 @@ fn parse(pid: i32, bytes: &[u8]) -> Option<Stat> {
         start: start as u64,
         exit_code: exit_code as i32,
     })
+}
+
+/// How a process that is not our child ended, where the kernel tells us; of one that runs it does
+/// not. Of a process whose first thread alone has ended, `/proc` says what it says of a zombie.
+pub(crate) fn foreign_end(pid: i32, pidfd: BorrowedFd<'_>) -> Option<Ended> {
+    let has_ended = super::is_readable(pidfd);
+    has_ended.then(|| process::exit_info(pidfd).or_else(|| zombie(pid))).flatten()
 }
 
 /// How a zombie that is not our child ended, where the kernel tells us: it says 0 to whom it does

@@ -128,7 +128,7 @@ fn take_back(
     let children: HashSet<u64> = reading.notes.iter().map(|(child, ..)| *child).collect();
     let known = |child: u64| children.contains(&child);
     let generation = |child| strays.as_ref().and_then(|strays| strays.generation(child));
-    let found = survivors::take_back(holdings, &runs, known, intents, home_id, generation);
+    let found = survivors::take_back(holdings, &runs, known, intents, (home_id, cold), generation);
     for Survivor { entry, note } in found.survivors {
         let main = entry.pid.map(|pid| Main { pid: pid.0, runs: true });
         reading.notes.push((entry.child.0, note, main));

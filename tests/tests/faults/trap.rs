@@ -1,9 +1,10 @@
-//! Death at an exact instant: at the n-th system call that the main thread of a process makes.
+//! Death at an exact instant: at the n-th system call that the threads of a process make.
 //!
-//! Between two system calls nothing of a process can be seen from outside, so that its calls are
-//! all the instants at which a death can make a difference. The program is the one that is shipped:
-//! nothing is compiled into it for this.
+//! Between two system calls nothing of a process can be seen from outside, but in memory that it
+//! shares; so its calls are all the instants at which a death can make a difference. The program is
+//! the one that is shipped: nothing is compiled into it for this.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -22,7 +23,8 @@ const LOOK: Duration = Duration::from_micros(50);
 
 /// What is asked of the kernel about a process whose calls are counted, and about one whose child
 /// is awaited. A program that it executes is told as any call.
-const CALLS: ptrace::Options = ptrace::Options::PTRACE_O_TRACESYSGOOD;
+const CALLS: ptrace::Options =
+    ptrace::Options::PTRACE_O_TRACESYSGOOD.union(ptrace::Options::PTRACE_O_TRACECLONE);
 const FORKS: ptrace::Options = ptrace::Options::PTRACE_O_TRACEFORK
     .union(ptrace::Options::PTRACE_O_TRACEVFORK)
     .union(ptrace::Options::PTRACE_O_TRACECLONE);
@@ -72,13 +74,12 @@ impl Trap {
         let over = Arc::clone(&end);
         let thread = std::thread::spawn(move || {
             let mut caught = Caught::default();
-            let pid = match prey {
+            let threads = match prey {
                 Prey::Itself(victim) => {
                     let pid = Pid::from_raw(victim.0);
-                    ptrace::seize(pid, CALLS)?;
-                    ptrace::interrupt(pid)?;
+                    let threads = Threads::seize(pid)?;
                     let _nobody = told.send(());
-                    Some(pid)
+                    Some(threads)
                 }
                 Prey::ChildOf(parent) => {
                     let pid = Pid::from_raw(parent.0);
@@ -87,9 +88,9 @@ impl Trap {
                     await_child(pid, &over)?
                 }
             };
-            let Some(pid) = pid else { return Ok(caught) };
-            caught.pid = pid.as_raw();
-            match watch(pid, at, blow, &over, &mut caught) {
+            let Some(mut threads) = threads else { return Ok(caught) };
+            caught.pid = threads.leader.as_raw();
+            match threads.watch(at, blow, &over, &mut caught) {
                 // Dead between two of our own calls.
                 Ok(()) | Err(Errno::ESRCH | Errno::ECHILD) => Ok(caught),
                 Err(errno) => Err(errno),
@@ -111,7 +112,7 @@ impl Trap {
 }
 
 /// The next child of a process that is seized; `None` = it was over before there was one.
-fn await_child(parent: Pid, over: &AtomicBool) -> Result<Option<Pid>, Errno> {
+fn await_child(parent: Pid, over: &AtomicBool) -> Result<Option<Threads>, Errno> {
     let mut leaving = false;
     let child = loop {
         match waitpid(parent, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
@@ -137,68 +138,160 @@ fn await_child(parent: Pid, over: &AtomicBool) -> Result<Option<Pid>, Errno> {
     // It has not made a call yet.
     waitpid(child, Some(WaitPidFlag::__WALL))?;
     ptrace::setoptions(child, CALLS)?;
-    resume(child, None)?;
-    Ok(Some(child))
+    let mut threads = Threads { leader: child, all: BTreeMap::from([(child, Thread::default())]) };
+    threads.resume(child, None)?;
+    Ok(Some(threads))
 }
 
-fn watch(
-    pid: Pid,
-    at: usize,
-    blow: Blow,
-    over: &AtomicBool,
-    caught: &mut Caught,
-) -> Result<(), Errno> {
-    let (mut inside, mut leaving) = (false, false);
-    loop {
-        match waitpid(pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::__WALL)) {
-            Ok(WaitStatus::StillAlive) => {
-                if over.load(Ordering::Relaxed) && !leaving {
-                    leaving = true;
-                    // What is halted is in a stop already.
-                    if caught.hit.is_some() {
-                        return ptrace::detach(pid, None);
+/// All threads of one process, each seized by this thread of ours.
+struct Threads {
+    leader: Pid,
+    all: BTreeMap<Pid, Thread>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Thread {
+    /// In a system call: told of its begin, not of its end.
+    inside: bool,
+    /// In a stop that only we can end.
+    stopped: bool,
+}
+
+impl Threads {
+    /// Those that it has. What they create from here on is seized with them.
+    fn seize(leader: Pid) -> Result<Threads, Errno> {
+        let mut all = BTreeMap::new();
+        loop {
+            let now = tasks(leader);
+            let new: Vec<Pid> =
+                now.into_iter().filter(|thread| !all.contains_key(thread)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for thread in new {
+                match ptrace::seize(thread, CALLS).and_then(|()| ptrace::interrupt(thread)) {
+                    // Ended meanwhile, or seized with the one that created it.
+                    Err(Errno::ESRCH | Errno::EPERM) if thread != leader => {}
+                    done => done?,
+                }
+                all.insert(thread, Thread::default());
+            }
+        }
+        Ok(Threads { leader, all })
+    }
+
+    fn watch(
+        &mut self,
+        at: usize,
+        blow: Blow,
+        over: &AtomicBool,
+        caught: &mut Caught,
+    ) -> Result<(), Errno> {
+        let mut leaving = false;
+        let ours = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        loop {
+            if over.load(Ordering::Relaxed) && !leaving {
+                leaving = true;
+                self.leave()?;
+            }
+            let told = match waitpid(None, Some(ours)) {
+                // All were let go.
+                Err(Errno::ECHILD) => return Ok(()),
+                told => told?,
+            };
+            let (thread, signal) = match told {
+                WaitStatus::StillAlive => {
+                    std::thread::sleep(LOOK);
+                    continue;
+                }
+                WaitStatus::Exited(thread, _) | WaitStatus::Signaled(thread, ..) => {
+                    self.all.remove(&thread);
+                    if thread == self.leader {
+                        return Ok(());
                     }
-                    ptrace::interrupt(pid)?;
+                    continue;
                 }
-                std::thread::sleep(LOOK);
+                WaitStatus::PtraceSyscall(thread) => {
+                    let known = self.all.entry(thread).or_default();
+                    known.inside = !known.inside;
+                    let inside = known.inside;
+                    caught.calls += usize::from(inside);
+                    if inside && caught.calls == at && blow != Blow::Count && !leaving {
+                        caught.hit = Some(call(self.leader, thread));
+                        self.strike(thread, blow)?;
+                    }
+                    (thread, None)
+                }
+                WaitStatus::Stopped(thread, signal) if signal != Signal::SIGTRAP => {
+                    (thread, Some(signal))
+                }
+                WaitStatus::Stopped(thread, _)
+                | WaitStatus::PtraceEvent(thread, ..)
+                | WaitStatus::Continued(thread) => (thread, None),
+            };
+            self.all.entry(thread).or_default().stopped = true;
+            match (leaving, caught.hit, blow) {
+                (true, ..) => self.detach(thread, signal)?,
+                (false, Some(_), Blow::Halt) => {}
+                (false, ..) => self.resume(thread, signal)?,
             }
-            Ok(WaitStatus::PtraceSyscall(_)) => {
-                inside = !inside;
-                caught.calls += usize::from(inside);
-                let now = inside && caught.calls == at && blow != Blow::Count;
-                if leaving {
-                    return ptrace::detach(pid, None);
-                }
-                if now {
-                    caught.hit = Some(call(pid));
-                }
-                match (now, blow) {
-                    (true, Blow::Kill) => kill(pid, Signal::SIGKILL)?,
-                    (true, Blow::Halt) => {}
-                    (true, Blow::Count) | (false, _) => resume(pid, None)?,
-                }
-            }
-            Ok(WaitStatus::Stopped(_, signal)) if !leaving && signal != Signal::SIGTRAP => {
-                resume(pid, Some(signal))?;
-            }
-            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => return Ok(()),
-            Ok(_) if leaving => return ptrace::detach(pid, None),
-            Ok(_) => resume(pid, None)?,
-            Err(errno) => return Err(errno),
         }
     }
-}
 
-/// One that was killed meanwhile is not there to be resumed; its end is told next.
-fn resume(pid: Pid, signal: Option<Signal>) -> Result<(), Errno> {
-    match ptrace::syscall(pid, signal) {
-        Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(errno),
+    /// It was in the middle of a call; the others are wherever they are.
+    fn strike(&mut self, thread: Pid, blow: Blow) -> Result<(), Errno> {
+        match blow {
+            Blow::Count => Ok(()),
+            Blow::Kill => kill(self.leader, Signal::SIGKILL),
+            Blow::Halt => self.running().filter(|other| *other != thread).try_for_each(interrupt),
+        }
+    }
+
+    /// Let go who is stopped, and stop the others for that.
+    fn leave(&mut self) -> Result<(), Errno> {
+        self.running().try_for_each(interrupt)?;
+        let stopped: Vec<Pid> =
+            self.all.keys().copied().filter(|one| self.all[one].stopped).collect();
+        stopped.into_iter().try_for_each(|thread| self.detach(thread, None))
+    }
+
+    fn running(&self) -> impl Iterator<Item = Pid> {
+        self.all.iter().filter(|(_, thread)| !thread.stopped).map(|(pid, _)| *pid)
+    }
+
+    fn resume(&mut self, thread: Pid, signal: Option<Signal>) -> Result<(), Errno> {
+        self.all.entry(thread).or_default().stopped = false;
+        unless_dead(ptrace::syscall(thread, signal))
+    }
+
+    fn detach(&mut self, thread: Pid, signal: Option<Signal>) -> Result<(), Errno> {
+        self.all.remove(&thread);
+        unless_dead(ptrace::detach(thread, signal))
     }
 }
 
-/// Which call it is in (`/proc/PID/syscall`, its first word).
-fn call(pid: Pid) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+fn interrupt(thread: Pid) -> Result<(), Errno> {
+    unless_dead(ptrace::interrupt(thread))
+}
+
+/// Of one that was killed meanwhile the end is told next.
+fn unless_dead(done: Result<(), Errno>) -> Result<(), Errno> {
+    match done {
+        Err(Errno::ESRCH) => Ok(()),
+        done => done,
+    }
+}
+
+/// The threads of a process (`/proc/PID/task`); none once it is gone.
+fn tasks(pid: Pid) -> Vec<Pid> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let number = |name: std::ffi::OsString| name.to_str()?.parse().ok().map(Pid::from_raw);
+    entries.flatten().filter_map(|entry| number(entry.file_name())).collect()
+}
+
+/// Which call it is in (`/proc/PID/task/TID/syscall`, its first word).
+fn call(pid: Pid, thread: Pid) -> u64 {
+    let path = format!("/proc/{pid}/task/{thread}/syscall");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
     text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(u64::MAX)
 }

@@ -101,6 +101,9 @@ pub(crate) fn run(
     while !rest.is_empty() && failures.len() < FAILURES_MAX {
         let (tried, found) = life(rest, &mut hit);
         rest = rest.get(tried..).unwrap_or_default();
+        if points.is_none() {
+            println!("{} of {} tried", chosen.len() - rest.len(), chosen.len());
+        }
         // At once: a whole sweep takes an hour.
         found.iter().for_each(|why| println!("{why}"));
         failures.extend(found);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The first thing that is not so.
 pub fn compare(logs: &[PathBuf], dir: &Path) -> Result<u64, String> {
-    let mut last: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut last: BTreeMap<String, u64> = BTreeMap::new();
     for log in logs {
         let bytes = fs::read(log).map_err(|error| format!("{}: {error}", log.display()))?;
         if !bytes.is_empty() && !bytes.ends_with(b"\n") {
@@ -20,32 +20,32 @@ pub fn compare(logs: &[PathBuf], dir: &Path) -> Result<u64, String> {
         let text = String::from_utf8_lossy(&bytes);
         for (at, line) in text.lines().enumerate() {
             let place = || format!("{}:{}: {line:?}", log.display(), at + 1);
-            let (pid, number) = read(line).ok_or_else(|| format!("torn: {}", place()))?;
-            let before = last.insert(pid, number).unwrap_or(0);
+            let (life, number) = read(line).ok_or_else(|| format!("torn: {}", place()))?;
+            let before = last.insert(life.to_owned(), number).unwrap_or(0);
             if number != before + 1 {
-                return Err(format!("after {before} of {pid}: {}", place()));
+                return Err(format!("after {before} of {life}: {}", place()));
             }
         }
     }
     for entry in fs::read_dir(dir).map_err(|error| error.to_string())?.flatten() {
-        let pid = entry.file_name().to_string_lossy().parse().unwrap_or(0);
+        let life = entry.file_name().to_string_lossy().into_owned();
         let bytes = fs::read(entry.path()).map_err(|error| error.to_string())?;
         let written = bytes.try_into().map_or(0, u64::from_le_bytes);
-        let logged = last.get(&pid).copied().unwrap_or(0);
+        let logged = last.get(&life).copied().unwrap_or(0);
         if logged != written && logged != written + 1 {
-            return Err(format!("{pid} wrote {written} lines, {logged} are logged"));
+            return Err(format!("{life} wrote {written} lines, {logged} are logged"));
         }
     }
     Ok(last.values().sum())
 }
 
-/// Pid and number of a whole line.
-fn read(line: &str) -> Option<(u32, u64)> {
+/// Whose it is, and its number, if it is whole.
+fn read(line: &str) -> Option<(&str, u64)> {
     let mut words = line.strip_prefix("L ")?.strip_suffix(" E")?.splitn(3, ' ');
-    let (pid, number) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let (life, number) = (words.next()?, words.next()?.parse().ok()?);
     let padding = words.next()?;
     let whole = padding.len() as u64 == number % 191 && padding.bytes().all(|byte| byte == b'.');
-    whole.then_some((pid, number))
+    whole.then_some((life, number))
 }
 
 #[cfg(test)]
@@ -57,16 +57,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let truth = dir.path().join("truth");
         fs::create_dir(&truth).unwrap();
-        fs::write(truth.join("7"), 2_u64.to_le_bytes()).unwrap();
+        fs::write(truth.join("7.0"), 2_u64.to_le_bytes()).unwrap();
         let log = dir.path().join("log");
         for (text, right) in [
-            ("L 7 1 . E\nL 7 2 .. E\n", true),
-            ("L 7 1 . E\nL 7 2 .. E\nL 7 3 ... E\n", true),
-            ("L 7 1 . E\n", false),
-            ("L 7 1 . E\nL 7 2 .. E\nL 7 2 .. E\n", false),
-            ("L 7 2 .. E\nL 7 1 . E\n", false),
-            ("L 7 1 . E\nL 7 2 . E\n", false),
-            ("L 7 1 . E\nL 7 2 .. E", false),
+            ("L 7.0 1 . E\nL 7.0 2 .. E\n", true),
+            ("L 7.0 1 . E\nL 7.0 2 .. E\nL 7.0 3 ... E\n", true),
+            ("L 7.0 1 . E\n", false),
+            ("L 7.0 1 . E\nL 7.0 2 .. E\nL 7.0 2 .. E\n", false),
+            ("L 7.0 2 .. E\nL 7.0 1 . E\n", false),
+            ("L 7.0 1 . E\nL 7.0 2 . E\n", false),
+            ("L 7.0 1 . E\nL 7.0 2 .. E", false),
+            // Another one, which had the same pid.
+            ("L 7.0 1 . E\nL 7.0 2 .. E\nL 7.1 1 . E\n", true),
         ] {
             fs::write(&log, text).unwrap();
             assert_eq!(compare(std::slice::from_ref(&log), &truth).is_ok(), right, "{text:?}");

@@ -1,6 +1,7 @@
 //! One app: its spec, its slots, a build, who waits, and counts that make goals cheap to check.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use nexus_spec::AppSpec;
@@ -45,7 +46,9 @@ pub struct App {
 pub struct Build {
     /// What follows it.
     pub plan: Plan,
-    /// `Idle` (waits for what is leaving), `Spawning`, `Warming` (runs) or `Reaping`.
+    /// The directory that it runs in: one build at a time.
+    pub site: PathBuf,
+    /// `Idle` (waits for what is leaving, or for another build in its directory), `Spawning`, `Warming` (runs) or `Reaping`.
     pub phase: Phase,
     /// How its main process ended, while the rest of its tree is not gone yet.
     pub exit: Option<Exit>,

@@ -1,5 +1,7 @@
 //! Build first: what an ask wanted waits until the app's build command has succeeded.
 
+use std::path::{Path, PathBuf};
+
 use nexus_spec::{AppSpec, Name, Span};
 
 use crate::action::{Action, Fact, Keep, OnExit, Outcome, Purpose};
@@ -9,6 +11,7 @@ use crate::fleet::Verb;
 use crate::phase::Phase;
 use crate::record::{Goal, Plan};
 use crate::rollout::Wish;
+use crate::state::State;
 use crate::stop::Leaver;
 use crate::turn::{KILL_AGAIN_MIN, Turn};
 use crate::{fleet, goal, order, rollout, stray};
@@ -38,18 +41,41 @@ pub(crate) fn plan(turn: &mut Turn, name: &Name, wanted: Wanted) {
     let new = new || running.is_some_and(|plan| plan.new);
     goal::supersede_builders(turn, name);
     abandon(turn, name);
+    let Some(app) = turn.state.apps.get(name) else { return };
     let (began, since) = (turn.now, turn.state.last_child());
     let plan = Plan { change, new, builds, since };
+    let site = site(&app.spec, &plan);
     turn.state.alter_build(name, |build| {
-        *build = Some(Build { plan, phase: Phase::Idle, exit: None, began });
+        *build = Some(Build { plan, site, phase: Phase::Idle, exit: None, began });
     });
     turn.touch(name, None);
+}
+
+/// Where it runs.
+pub(crate) fn site(spec: &AppSpec, plan: &Plan) -> PathBuf {
+    plan.change.as_ref().map_or(spec, |(spec, _)| spec).cwd.clone()
+}
+
+/// A build runs there.
+fn is_taken(state: &State, site: &Path) -> bool {
+    state.builds_in(site).iter().any(|other| {
+        let build = state.apps.get(other).and_then(|app| app.build.as_ref());
+        build.is_some_and(|build| build.phase.child().is_some())
+    })
+}
+
+/// Its directory is free for the next one.
+fn leave_site(turn: &mut Turn, site: &Path) {
+    for next in turn.state.builds_in(site) {
+        turn.touch(&next, None);
+    }
 }
 
 /// Nobody waits for the build any more: it is ended.
 pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
     let Some(Some(build)) = turn.state.alter_build(name, Option::take) else { return };
     turn.state.stir(name);
+    leave_site(turn, &build.site);
     turn.keep(Keep::App(name.clone()));
     match build.phase {
         Phase::Online { child, .. }
@@ -65,7 +91,7 @@ pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
 }
 
 /// Begin, unless something of the same operation comes first. Two builds of one app never run at
-/// once.
+/// once, nor two in one directory: each would undo what the other one does.
 pub(crate) fn begin_if_free(turn: &mut Turn, name: &Name) {
     let Some(app) = turn.state.apps.get(name) else { return };
     let waits = app.build.as_ref().filter(|build| build.phase == Phase::Idle);
@@ -78,7 +104,7 @@ pub(crate) fn begin_if_free(turn: &mut Turn, name: &Name) {
         turn.touch(name, None);
         return succeeded(turn, name, plan);
     }
-    if app.leaving > 0 {
+    if app.leaving > 0 || is_taken(turn.state, &build.site) {
         return;
     }
     let generation = app.generation + u64::from(build.plan.change.is_some());
@@ -177,6 +203,7 @@ pub(crate) fn gone(turn: &mut Turn, name: &Name) {
     turn.note(Fact::Built { app: name.clone(), exit, after: turn.now - build.began });
     turn.keep(Keep::App(name.clone()));
     turn.touch(name, None);
+    leave_site(turn, &build.site);
     if exit == Exit::Code(0) {
         succeeded(turn, name, build.plan)
     } else {

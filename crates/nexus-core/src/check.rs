@@ -45,6 +45,7 @@ impl State {
         same(&"turn", "stirred", &self.stirred.len(), &0)?;
         same(&"index", "deadlines", &self.index.deadlines, &index.deadlines)?;
         same(&"index", "heirs", &self.index.heirs, &index.heirs)?;
+        same(&"index", "sites", &self.index.sites, &index.sites)?;
         same(&"index", "ids", &self.index.ids, &index.ids)
     }
 
@@ -82,6 +83,7 @@ fn check_app(state: &State, name: &Name, app: &App, index: &mut Index) -> Result
     }
     if let Some(build) = &app.build {
         index.moved(&Seat::Build(name.clone()), Marks::default(), Marks::of_phase(build.phase));
+        index.build_moved(name, None, Some(build.site.clone()));
     }
     let numbers: Vec<u64> = app.versions.iter().map(|version| version.generation).collect();
     let in_order = numbers.is_sorted_by(|one, next| one < next);

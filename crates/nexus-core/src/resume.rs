@@ -159,7 +159,9 @@ fn restore(state: &mut State, record: AppRecord, now: Time) -> Expected {
         state.enrol(&name, slot);
     }
     if let Some(plan) = plan {
-        let build = Build { plan, phase: Phase::Idle, exit: None, began: now };
+        let site = state.apps.get(&name).map(|app| build::site(&app.spec, &plan));
+        let site = site.unwrap_or_default();
+        let build = Build { plan, site, phase: Phase::Idle, exit: None, began: now };
         state.alter_build(&name, |place| *place = Some(build));
     }
     expected

@@ -181,15 +181,14 @@ fn flood(mebibytes: u64) -> io::Result<()> {
 }
 
 /// Numbered lines for ever. After each that was written whole, its number goes into a file of the
-/// name of our pid: the truth that the log is compared with. A SIGKILL may come between the two.
+/// name of our life: the truth that the log is compared with. A SIGKILL may come between the two.
 fn lines(every: Duration, truth: &Path) -> io::Result<()> {
-    let pid = std::process::id();
-    let truth = fs::File::create(truth.join(pid.to_string()))?;
+    let (life, truth) = life(truth)?;
     thread::spawn(move || {
         for number in 1_u64.. {
             // The padding varies, so that lines cross the boundaries of pages and reads.
             let padding = usize::try_from(number % 191).unwrap_or(0);
-            let line = format!("L {pid} {number} {:.<padding$} E\n", "");
+            let line = format!("L {life} {number} {:.<padding$} E\n", "");
             let whole = io::stdout().lock().write_all(line.as_bytes());
             if whole.is_err() || truth.write_all_at(&number.to_le_bytes(), 0).is_err() {
                 return;
@@ -198,6 +197,19 @@ fn lines(every: Duration, truth: &Path) -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Our pid, and how many had it before us; and a file of that name.
+fn life(dir: &Path) -> io::Result<(String, fs::File)> {
+    let pid = std::process::id();
+    let mut before = 0;
+    loop {
+        let life = format!("{pid}.{before}");
+        match fs::File::create_new(dir.join(&life)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => before += 1,
+            file => return Ok((life, file?)),
+        }
+    }
 }
 
 /// Answer `GET /word` with our pid and the word, until told to stop. `--drain`: and then until

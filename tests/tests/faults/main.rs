@@ -11,6 +11,7 @@ mod journal;
 mod random;
 mod stage;
 mod sweep;
+mod threads;
 mod trap;
 
 use std::process::ExitCode;

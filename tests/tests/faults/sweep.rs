@@ -53,6 +53,11 @@ const CHANGES: &[(&str, Change)] = &[
     (TALK, Change::Upgrade),
 ];
 
+/// One in so many is tried once more some instructions later.
+const LATER: usize = 8;
+/// Instructions are drawn from below a power of two, the power from below this.
+const STEPS_BITS: usize = 18;
+
 /// Points that are tried every time: there something was found once.
 const FOUND: &[(Victim, Change, usize)] = &[(Victim::NewNexusd, Change::Upgrade, 1)];
 
@@ -71,7 +76,8 @@ impl Only<'_> {
     }
 }
 
-/// Try so many points, drawn by the seed, or all; and halt instead of kill at so many.
+/// Try so many points, drawn by the seed, or all; halt instead of kill at so many; and kill some
+/// instructions later at others.
 ///
 /// # Errors
 /// What did not hold, point by point.
@@ -86,6 +92,10 @@ pub(crate) fn run(
     let mut all = every(&counts);
     all.retain(|point| only.is(point));
     let whole = all.len();
+    let later = points.unwrap_or(whole).min(whole) / LATER;
+    let later: Vec<Point> = (0..later)
+        .map(|_| Point { blow: Blow::Within(steps(&mut chance)), ..*chance.one_of(&all) })
+        .collect();
     let found = |point: &Point| FOUND.contains(&(point.victim, point.change, point.at));
     let mut chosen: Vec<Point> = all.extract_if(.., |point| found(point)).collect();
     while !all.is_empty() && points.is_none_or(|points| chosen.len() < points) {
@@ -96,6 +106,7 @@ pub(crate) fn run(
     let halted = |point: &Point| Point { blow: Blow::Halt, ..*point };
     chosen.extend(chosen.clone().iter().rev().take(halts).map(halted));
     let halts = chosen.len() - kills;
+    chosen.extend(&later);
     let (mut hit, mut failures) = (0, Vec::new());
     let mut rest = chosen.as_slice();
     while !rest.is_empty() && failures.len() < FAILURES_MAX {
@@ -109,8 +120,9 @@ pub(crate) fn run(
         failures.extend(found);
     }
     let text = format!(
-        "{kills} of {whole} points, {halts} more with a halt instead; {hit} hit, the others came too \
-         late"
+        "{kills} of {whole} points, {halts} more with a halt instead, {} some instructions later; {hit} hit, the others \
+         came too late",
+        later.len()
     );
     if failures.is_empty() { Ok(text) } else { Err(format!("{text}\n{}", failures.join("\n"))) }
 }
@@ -137,6 +149,12 @@ fn count(only: Option<&str>) -> Result<BTreeMap<(Victim, usize), usize>, String>
         }
     }
     Ok(counts)
+}
+
+/// How many instructions after a call: often few, since most calls come soon after another.
+fn steps(chance: &mut Chance) -> u32 {
+    let most = 1 << chance.below(STEPS_BITS);
+    u32::try_from(chance.below(most)).unwrap_or(0)
 }
 
 fn every(counts: &BTreeMap<(Victim, usize), usize>) -> Vec<Point> {

@@ -1,10 +1,9 @@
 //! Death at an exact instant: at the n-th system call that the threads of a process make.
 //!
 //! Between two system calls nothing of a process can be seen from outside, but in memory that it
-//! shares; so its calls are all the instants at which a death can make a difference. The program is
-//! the one that is shipped: nothing is compiled into it for this.
+//! shares, as the keeper and nexusd do: for that, a death may also come some instructions after a
+//! call. The program is the one that is shipped: nothing is compiled into it for this.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -14,17 +13,15 @@ use nexus_tests::Process;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::ptrace;
-use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// Between two looks at a process that is in no system call that we wait for.
-const LOOK: Duration = Duration::from_micros(50);
+use crate::threads::{CALLS, Threads};
 
-/// What is asked of the kernel about a process whose calls are counted, and about one whose child
-/// is awaited. A program that it executes is told as any call.
-const CALLS: ptrace::Options =
-    ptrace::Options::PTRACE_O_TRACESYSGOOD.union(ptrace::Options::PTRACE_O_TRACECLONE);
+/// Between two looks at a process that is in no system call that we wait for.
+pub(crate) const LOOK: Duration = Duration::from_micros(50);
+
+/// What is asked of the kernel about a process whose child is awaited.
 const FORKS: ptrace::Options = ptrace::Options::PTRACE_O_TRACEFORK
     .union(ptrace::Options::PTRACE_O_TRACEVFORK)
     .union(ptrace::Options::PTRACE_O_TRACECLONE);
@@ -36,6 +33,8 @@ pub(crate) enum Blow {
     Count,
     /// SIGKILL.
     Kill,
+    /// SIGKILL so many instructions after the call, or just before the next one.
+    Within(u32),
     /// It stays there, neither dead nor alive, as after SIGSTOP.
     Halt,
 }
@@ -138,160 +137,5 @@ fn await_child(parent: Pid, over: &AtomicBool) -> Result<Option<Threads>, Errno>
     // It has not made a call yet.
     waitpid(child, Some(WaitPidFlag::__WALL))?;
     ptrace::setoptions(child, CALLS)?;
-    let mut threads = Threads { leader: child, all: BTreeMap::from([(child, Thread::default())]) };
-    threads.resume(child, None)?;
-    Ok(Some(threads))
-}
-
-/// All threads of one process, each seized by this thread of ours.
-struct Threads {
-    leader: Pid,
-    all: BTreeMap<Pid, Thread>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Thread {
-    /// In a system call: told of its begin, not of its end.
-    inside: bool,
-    /// In a stop that only we can end.
-    stopped: bool,
-}
-
-impl Threads {
-    /// Those that it has. What they create from here on is seized with them.
-    fn seize(leader: Pid) -> Result<Threads, Errno> {
-        let mut all = BTreeMap::new();
-        loop {
-            let now = tasks(leader);
-            let new: Vec<Pid> =
-                now.into_iter().filter(|thread| !all.contains_key(thread)).collect();
-            if new.is_empty() {
-                break;
-            }
-            for thread in new {
-                match ptrace::seize(thread, CALLS).and_then(|()| ptrace::interrupt(thread)) {
-                    // Ended meanwhile, or seized with the one that created it.
-                    Err(Errno::ESRCH | Errno::EPERM) if thread != leader => {}
-                    done => done?,
-                }
-                all.insert(thread, Thread::default());
-            }
-        }
-        Ok(Threads { leader, all })
-    }
-
-    fn watch(
-        &mut self,
-        at: usize,
-        blow: Blow,
-        over: &AtomicBool,
-        caught: &mut Caught,
-    ) -> Result<(), Errno> {
-        let mut leaving = false;
-        let ours = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
-        loop {
-            if over.load(Ordering::Relaxed) && !leaving {
-                leaving = true;
-                self.leave()?;
-            }
-            let told = match waitpid(None, Some(ours)) {
-                // All were let go.
-                Err(Errno::ECHILD) => return Ok(()),
-                told => told?,
-            };
-            let (thread, signal) = match told {
-                WaitStatus::StillAlive => {
-                    std::thread::sleep(LOOK);
-                    continue;
-                }
-                WaitStatus::Exited(thread, _) | WaitStatus::Signaled(thread, ..) => {
-                    self.all.remove(&thread);
-                    if thread == self.leader {
-                        return Ok(());
-                    }
-                    continue;
-                }
-                WaitStatus::PtraceSyscall(thread) => {
-                    let known = self.all.entry(thread).or_default();
-                    known.inside = !known.inside;
-                    let inside = known.inside;
-                    caught.calls += usize::from(inside);
-                    if inside && caught.calls == at && blow != Blow::Count && !leaving {
-                        caught.hit = Some(call(self.leader, thread));
-                        self.strike(thread, blow)?;
-                    }
-                    (thread, None)
-                }
-                WaitStatus::Stopped(thread, signal) if signal != Signal::SIGTRAP => {
-                    (thread, Some(signal))
-                }
-                WaitStatus::Stopped(thread, _)
-                | WaitStatus::PtraceEvent(thread, ..)
-                | WaitStatus::Continued(thread) => (thread, None),
-            };
-            self.all.entry(thread).or_default().stopped = true;
-            match (leaving, caught.hit, blow) {
-                (true, ..) => self.detach(thread, signal)?,
-                (false, Some(_), Blow::Halt) => {}
-                (false, ..) => self.resume(thread, signal)?,
-            }
-        }
-    }
-
-    /// It was in the middle of a call; the others are wherever they are.
-    fn strike(&mut self, thread: Pid, blow: Blow) -> Result<(), Errno> {
-        match blow {
-            Blow::Count => Ok(()),
-            Blow::Kill => kill(self.leader, Signal::SIGKILL),
-            Blow::Halt => self.running().filter(|other| *other != thread).try_for_each(interrupt),
-        }
-    }
-
-    /// Let go who is stopped, and stop the others for that.
-    fn leave(&mut self) -> Result<(), Errno> {
-        self.running().try_for_each(interrupt)?;
-        let stopped: Vec<Pid> =
-            self.all.keys().copied().filter(|one| self.all[one].stopped).collect();
-        stopped.into_iter().try_for_each(|thread| self.detach(thread, None))
-    }
-
-    fn running(&self) -> impl Iterator<Item = Pid> {
-        self.all.iter().filter(|(_, thread)| !thread.stopped).map(|(pid, _)| *pid)
-    }
-
-    fn resume(&mut self, thread: Pid, signal: Option<Signal>) -> Result<(), Errno> {
-        self.all.entry(thread).or_default().stopped = false;
-        unless_dead(ptrace::syscall(thread, signal))
-    }
-
-    fn detach(&mut self, thread: Pid, signal: Option<Signal>) -> Result<(), Errno> {
-        self.all.remove(&thread);
-        unless_dead(ptrace::detach(thread, signal))
-    }
-}
-
-fn interrupt(thread: Pid) -> Result<(), Errno> {
-    unless_dead(ptrace::interrupt(thread))
-}
-
-/// Of one that was killed meanwhile the end is told next.
-fn unless_dead(done: Result<(), Errno>) -> Result<(), Errno> {
-    match done {
-        Err(Errno::ESRCH) => Ok(()),
-        done => done,
-    }
-}
-
-/// The threads of a process (`/proc/PID/task`); none once it is gone.
-fn tasks(pid: Pid) -> Vec<Pid> {
-    let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
-    let number = |name: std::ffi::OsString| name.to_str()?.parse().ok().map(Pid::from_raw);
-    entries.flatten().filter_map(|entry| number(entry.file_name())).collect()
-}
-
-/// Which call it is in (`/proc/PID/task/TID/syscall`, its first word).
-fn call(pid: Pid, thread: Pid) -> u64 {
-    let path = format!("/proc/{pid}/task/{thread}/syscall");
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(u64::MAX)
+    Threads::of(child).map(Some)
 }

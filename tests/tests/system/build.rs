@@ -219,20 +219,31 @@ fn it_outlives_either_of_the_pair_and_is_begun_anew_after_both() {
 }
 
 #[test]
-fn several_apps_build_each_for_itself() {
+fn apps_of_one_directory_build_one_after_another_and_others_at_the_same_time() {
     let home = Home::new();
-    let one = |name: &str| {
-        let build =
-            format!("echo {name}; touch {name}-began; until test -e go; do sleep 0.02; done");
-        shell(name, "exec sleep 1000", &format!("{AT_ONCE}\n{}", building(&build)))
+    let one = |name: &str, cwd: &str| {
+        let path = home.project().join(cwd).display().to_string();
+        std::fs::create_dir_all(&path).unwrap();
+        // Whoever finds the directory taken has met the other one there.
+        let build = format!(
+            "echo {name}; mkdir taken && touch ../{name}-began; until test -e ../go; do sleep 0.02; \
+             done; rmdir taken"
+        );
+        let more = format!("{AT_ONCE}\ncwd = \"{path}\"\n{}", building(&build));
+        shell(name, "exec sleep 1000", &more)
     };
-    home.write("ecosystem.toml", &(one("a") + &one("b")));
+    let apps = [("a", "x"), ("b", "x"), ("c", "y")];
+    home.write("ecosystem.toml", &apps.map(|(name, cwd)| one(name, cwd)).concat());
     let start = home.begin(&["start"]);
     let began = |name: &str| home.project().join(format!("{name}-began")).exists();
-    wait_for(PROMPT, "both at once", || (began("a") && began("b")).then_some(()));
+    wait_for(PROMPT, "both directories", || {
+        ((began("a") || began("b")) && began("c")).then_some(())
+    });
+    assert!(!(began("a") && began("b")));
     home.write("go", "");
-    start.end().ok();
-    for name in ["a", "b"] {
+    let said = start.end().ok().stderr;
+    assert!(!said.contains("File exists"), "{said}");
+    for (name, _) in apps {
         assert_eq!(home.known(name).status(), "online");
         let log = home.api(&format!("/v1/apps/{name}"))["build_log"].as_str().unwrap().to_owned();
         assert_eq!(std::fs::read_to_string(Path::new(&log)).unwrap(), format!("{name}\n"));

@@ -1,0 +1,214 @@
+//! All threads of one process, stopped at each of their system calls.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::ptrace;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::trap::{Blow, Caught, LOOK};
+
+/// What is asked of the kernel about a process whose calls are counted. A program that it executes
+/// is told as any call.
+pub(crate) const CALLS: ptrace::Options =
+    ptrace::Options::PTRACE_O_TRACESYSGOOD.union(ptrace::Options::PTRACE_O_TRACECLONE);
+
+/// All threads of one process, each seized by this thread of ours.
+pub(crate) struct Threads {
+    pub(crate) leader: Pid,
+    all: BTreeMap<Pid, Thread>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Thread {
+    /// In a system call: told of its begin, not of its end.
+    inside: bool,
+    /// In a stop that only we can end.
+    stopped: bool,
+}
+
+impl Threads {
+    /// Those that it has. What they create from here on is seized with them.
+    pub(crate) fn seize(leader: Pid) -> Result<Threads, Errno> {
+        let mut all = BTreeMap::new();
+        loop {
+            let now = tasks(leader);
+            let new: Vec<Pid> =
+                now.into_iter().filter(|thread| !all.contains_key(thread)).collect();
+            if new.is_empty() {
+                break;
+            }
+            for thread in new {
+                match ptrace::seize(thread, CALLS).and_then(|()| ptrace::interrupt(thread)) {
+                    // Ended meanwhile, or seized with the one that created it.
+                    Err(Errno::ESRCH | Errno::EPERM) if thread != leader => {}
+                    done => done?,
+                }
+                all.insert(thread, Thread::default());
+            }
+        }
+        Ok(Threads { leader, all })
+    }
+
+    /// A process that has one thread, is seized, and stands still: it goes on.
+    pub(crate) fn of(leader: Pid) -> Result<Threads, Errno> {
+        let mut threads = Threads { leader, all: BTreeMap::from([(leader, Thread::default())]) };
+        threads.resume(leader, None)?;
+        Ok(threads)
+    }
+
+    /// Until it has ended, or is let go.
+    pub(crate) fn watch(
+        &mut self,
+        at: usize,
+        blow: Blow,
+        over: &AtomicBool,
+        caught: &mut Caught,
+    ) -> Result<(), Errno> {
+        let (mut leaving, mut struck) = (false, None);
+        let ours = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        loop {
+            if over.load(Ordering::Relaxed) && !leaving {
+                leaving = true;
+                self.leave()?;
+            }
+            let told = match waitpid(None, Some(ours)) {
+                // All were let go.
+                Err(Errno::ECHILD) => return Ok(()),
+                told => told?,
+            };
+            let (thread, signal) = match told {
+                WaitStatus::StillAlive => {
+                    std::thread::sleep(LOOK);
+                    continue;
+                }
+                WaitStatus::Exited(thread, _) | WaitStatus::Signaled(thread, ..) => {
+                    self.all.remove(&thread);
+                    if thread == self.leader {
+                        return Ok(());
+                    }
+                    continue;
+                }
+                WaitStatus::PtraceSyscall(thread) => {
+                    let known = self.all.entry(thread).or_default();
+                    known.inside = !known.inside;
+                    let inside = known.inside;
+                    caught.calls += usize::from(inside);
+                    let now = inside && caught.calls == at && blow != Blow::Count && !leaving;
+                    if now {
+                        caught.hit = Some(call(self.leader, thread));
+                        struck = Some(thread);
+                    }
+                    match blow {
+                        Blow::Kill if now => kill(self.leader, Signal::SIGKILL)?,
+                        Blow::Halt if now => self.halt_others(thread)?,
+                        Blow::Within(steps) if struck == Some(thread) && !inside => {
+                            go_on(thread, steps)?;
+                            kill(self.leader, Signal::SIGKILL)?;
+                        }
+                        Blow::Count | Blow::Halt | Blow::Kill | Blow::Within(_) => {}
+                    }
+                    (thread, None)
+                }
+                WaitStatus::Stopped(thread, signal) if signal != Signal::SIGTRAP => {
+                    (thread, Some(signal))
+                }
+                WaitStatus::Stopped(thread, _)
+                | WaitStatus::PtraceEvent(thread, ..)
+                | WaitStatus::Continued(thread) => (thread, None),
+            };
+            self.all.entry(thread).or_default().stopped = true;
+            match (leaving, caught.hit, blow) {
+                (true, ..) => self.detach(thread, signal)?,
+                (false, Some(_), Blow::Halt) => {}
+                (false, ..) => self.resume(thread, signal)?,
+            }
+        }
+    }
+
+    /// One stands still in the middle of a call; the others do where they are.
+    fn halt_others(&self, thread: Pid) -> Result<(), Errno> {
+        self.running().filter(|other| *other != thread).try_for_each(interrupt)
+    }
+
+    /// Let go who is stopped, and stop the others for that.
+    fn leave(&mut self) -> Result<(), Errno> {
+        self.running().try_for_each(interrupt)?;
+        let stopped: Vec<Pid> =
+            self.all.keys().copied().filter(|one| self.all[one].stopped).collect();
+        stopped.into_iter().try_for_each(|thread| self.detach(thread, None))
+    }
+
+    fn running(&self) -> impl Iterator<Item = Pid> {
+        self.all.iter().filter(|(_, thread)| !thread.stopped).map(|(pid, _)| *pid)
+    }
+
+    fn resume(&mut self, thread: Pid, signal: Option<Signal>) -> Result<(), Errno> {
+        self.all.entry(thread).or_default().stopped = false;
+        unless_dead(ptrace::syscall(thread, signal))
+    }
+
+    fn detach(&mut self, thread: Pid, signal: Option<Signal>) -> Result<(), Errno> {
+        self.all.remove(&thread);
+        unless_dead(ptrace::detach(thread, signal))
+    }
+}
+
+fn interrupt(thread: Pid) -> Result<(), Errno> {
+    unless_dead(ptrace::interrupt(thread))
+}
+
+/// Of one that was killed meanwhile the end is told next.
+fn unless_dead(done: Result<(), Errno>) -> Result<(), Errno> {
+    match done {
+        Err(Errno::ESRCH) => Ok(()),
+        done => done,
+    }
+}
+
+/// So many instructions further, but not into the next call: it may wait there for ever.
+fn go_on(thread: Pid, steps: u32) -> Result<(), Errno> {
+    for _ in 0..steps {
+        if calls_next(thread)? {
+            break;
+        }
+        ptrace::step(thread, None)?;
+        let told = waitpid(thread, Some(WaitPidFlag::__WALL))?;
+        if !matches!(told, WaitStatus::Stopped(_, Signal::SIGTRAP)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Whether its next instruction is a system call.
+#[cfg(target_arch = "x86_64")]
+fn calls_next(thread: Pid) -> Result<bool, Errno> {
+    let at = ptrace::getregs(thread)?.rip;
+    Ok(ptrace::read(thread, at as ptrace::AddressType)? & 0xFFFF == 0x050F)
+}
+
+/// Whether its next instruction is a system call.
+#[cfg(target_arch = "aarch64")]
+fn calls_next(thread: Pid) -> Result<bool, Errno> {
+    let at = ptrace::getregs(thread)?.pc;
+    Ok(ptrace::read(thread, at as ptrace::AddressType)? & 0xFFFF_FFFF == 0xD400_0001)
+}
+
+/// The threads of a process (`/proc/PID/task`); none once it is gone.
+fn tasks(pid: Pid) -> Vec<Pid> {
+    let entries = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten();
+    let number = |name: OsString| name.to_str()?.parse().ok().map(Pid::from_raw);
+    entries.flatten().filter_map(|entry| number(entry.file_name())).collect()
+}
+
+/// Which call it is in (`/proc/PID/task/TID/syscall`, its first word).
+fn call(pid: Pid, thread: Pid) -> u64 {
+    let path = format!("/proc/{pid}/task/{thread}/syscall");
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(u64::MAX)
+}

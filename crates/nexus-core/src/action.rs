@@ -133,9 +133,9 @@ pub enum Fact {
     /// A worker is replaced: it went beyond a limit. `after` is how long it had lived.
     Breached { app: Name, instance: u16, child: ChildId, breach: Breach, after: Span },
     /// The build ended.
-    Built { app: Name, exit: Exit, after: Span },
+    Built { app: Name, child: ChildId, exit: Exit, after: Span },
     /// The build began.
-    BuildStarted { app: Name },
+    BuildStarted { app: Name, child: ChildId },
     /// The app is forgotten.
     Deleted { app: Name },
     /// Given up: too many unstable exits, or it can not be run at all.

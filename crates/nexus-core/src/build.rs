@@ -114,7 +114,7 @@ pub(crate) fn begin_if_free(turn: &mut Turn, name: &Name) {
             build.phase = Phase::Spawning { child, ready: false };
         }
     });
-    turn.note(Fact::BuildStarted { app: name.clone() });
+    turn.note(Fact::BuildStarted { app: name.clone(), child });
     let on_exit = OnExit { next: None, delay: Span(0), stay_codes: Vec::new() };
     let (app, purpose) = (name.clone(), Purpose::Build);
     turn.act(Action::Spawn { child, app, purpose, generation, on_exit });
@@ -191,16 +191,14 @@ pub(crate) fn due(turn: &mut Turn, name: &Name) {
 /// Nothing of its tree is left: what waited for it can be done, or can not.
 pub(crate) fn gone(turn: &mut Turn, name: &Name) {
     let ended = turn.state.alter_build(name, |slot| {
-        let exit =
-            slot.as_ref().filter(|build| matches!(build.phase, Phase::Reaping { .. }))?.exit?;
-        Some((exit, slot.take()?))
+        let build = slot.as_ref()?;
+        let Phase::Reaping { child, .. } = build.phase else { return None };
+        Some((child, build.exit?, slot.take()?))
     });
-    let Some(Some((exit, build))) = ended else { return };
-    if let Some(child) = build.phase.child() {
-        turn.act(Action::Acknowledge { child });
-    }
+    let Some(Some((child, exit, build))) = ended else { return };
+    turn.act(Action::Acknowledge { child });
     turn.state.stir(name);
-    turn.note(Fact::Built { app: name.clone(), exit, after: turn.now - build.began });
+    turn.note(Fact::Built { app: name.clone(), child, exit, after: turn.now - build.began });
     turn.keep(Keep::App(name.clone()));
     turn.touch(name, None);
     leave_site(turn, &build.site);

@@ -199,6 +199,7 @@ impl Daemon {
                 | Action::Undertake { .. } => acts.push(action),
             }
         }
+        self.store.settle(self.journal.last());
         self.store.commit();
         // In the core's order: until it has read `Resumed`, a keeper that reads of a successor before
         // it reads that the exit is settled would spawn the one that it was to spawn in our absence.

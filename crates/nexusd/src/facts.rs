@@ -78,6 +78,24 @@ fn given_up(exit: Exit, exits: u32) -> String {
     }
 }
 
+fn event(actor: Option<Actor>, line: Line<'_>) -> EventView {
+    EventView {
+        schema: String::new(),
+        id: 0,
+        at: clock::rfc3339(clock::unix_ms()),
+        kind: line.kind.to_owned(),
+        app: line.app,
+        instance: line.instance,
+        pid: line.pid,
+        child: line.child,
+        detail: line.detail,
+        by: line.by.to_owned(),
+        actor,
+        exit: line.exit,
+        last_lines: Vec::new(),
+    }
+}
+
 impl Daemon {
     /// Something happened.
     pub(crate) fn fact(&mut self, fact: Fact, by: &str) {
@@ -85,10 +103,13 @@ impl Daemon {
             Fact::Breached { app, instance, child, breach, after } => {
                 self.breached((app, instance, child), breach, after)
             }
-            Fact::BuildStarted { app } => {
-                Line::of("build", app, None, "the build command runs".into(), by)
+            Fact::BuildStarted { app, child } => {
+                let line = Line::of("build", app, None, "the build command runs".into(), by);
+                Line { child: Some(child.0), ..line }
             }
-            Fact::Built { app, exit, after } => built(app, exit, after, by),
+            Fact::Built { app, child, exit, after } => {
+                Line { child: Some(child.0), ..built(app, exit, after, by) }
+            }
             Fact::Deleted { app } => {
                 self.drain(&app);
                 Line::of("delete", app, None, "forgotten".into(), by)
@@ -138,7 +159,8 @@ impl Daemon {
                 self.about(child, line)
             }
         };
-        self.log(line);
+        let event = event(None, line);
+        self.journal.write_once(event);
     }
 
     fn reloaded<'a>(
@@ -217,30 +239,12 @@ impl Daemon {
 
     /// One line for the journal.
     pub(crate) fn log(&mut self, line: Line<'_>) {
-        self.write(None, line);
+        self.journal.write(event(None, line));
     }
 
     /// One line for the journal about what somebody asks for.
     pub(crate) fn log_of(&mut self, actor: &Actor, line: Line<'_>) {
-        self.write(Some(actor.clone()), line);
-    }
-
-    fn write(&mut self, actor: Option<Actor>, line: Line<'_>) {
-        self.journal.write(EventView {
-            schema: String::new(),
-            id: 0,
-            at: clock::rfc3339(clock::unix_ms()),
-            kind: line.kind.to_owned(),
-            app: line.app,
-            instance: line.instance,
-            pid: line.pid,
-            child: line.child,
-            detail: line.detail,
-            by: line.by.to_owned(),
-            actor,
-            exit: line.exit,
-            last_lines: Vec::new(),
-        });
+        self.journal.write_once(event(Some(actor.clone()), line));
     }
 
     /// Told before anybody keeps it: a nexusd that has it from the keeper does not tell it.

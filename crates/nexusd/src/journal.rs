@@ -20,13 +20,17 @@ const STEM: &str = "events";
 pub(crate) struct Journal {
     lines: Lines,
     recent: std::collections::VecDeque<EventView>,
+    /// Told by a daemon that was killed before it had kept what they tell of.
+    unsettled: Vec<EventView>,
     next: u64,
 }
 
 impl Journal {
+    /// `told` = the last event of which the state knows what it tells of.
+    ///
     /// # Errors
     /// When the state folder cannot be read or written.
-    pub(crate) fn open(folder: &Path) -> io::Result<Journal> {
+    pub(crate) fn open(folder: &Path, told: Option<u64>) -> io::Result<Journal> {
         let (lines, loaded) = Lines::open_end::<EventView>(folder, STEM, END)?;
         for aside in &loaded.aside {
             tracing::error!("{aside}");
@@ -37,8 +41,23 @@ impl Journal {
             None => Journal::read(folder)?.last().map_or(1, |event| event.id + 1),
         };
         let skip = loaded.entries.len().saturating_sub(RECENT_MAX);
-        let recent = loaded.entries.into_iter().skip(skip).collect();
-        Ok(Journal { lines, recent, next })
+        let recent: std::collections::VecDeque<_> = loaded.entries.into_iter().skip(skip).collect();
+        let of_the_killed = |event: &&EventView| told.is_some_and(|told| event.id > told);
+        let unsettled = recent.iter().filter(of_the_killed).cloned().collect();
+        Ok(Journal { lines, recent, unsettled, next })
+    }
+
+    /// Write what a change brings about, or who asked for it. After a kill between this and the
+    /// keeping of the change the next daemon makes it again: it is told already then.
+    pub(crate) fn write_once(&mut self, event: EventView) {
+        let what = |event: &EventView| {
+            let EventView { kind, app, instance, detail, actor, .. } = event;
+            (kind.clone(), app.clone(), *instance, detail.clone(), actor.clone())
+        };
+        match self.unsettled.iter().position(|old| what(old) == what(&event)) {
+            Some(told) => drop(self.unsettled.remove(told)),
+            None => self.write(event),
+        }
     }
 
     /// Write one event; `id` and `schema` are filled in here. What has been told of a child is not
@@ -98,5 +117,39 @@ impl Journal {
     /// The newest event's number; 0 when there is none.
     pub(crate) fn last(&self) -> u64 {
         self.next - 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(detail: &str) -> EventView {
+        let text = format!(
+            r#"{{"schema":"","id":0,"at":"","kind":"scale","app":"api","instance":null,"pid":null,
+            "detail":"{detail}","by":"nexusd","exit":null,"last_lines":[]}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn told(folder: &Path) -> Vec<String> {
+        Journal::read(folder).unwrap().into_iter().map(|event| event.detail).collect()
+    }
+
+    #[test]
+    fn what_was_told_and_not_kept_is_not_told_again_when_it_is_done_again() {
+        let home = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(home.path(), None).unwrap();
+        journal.write_once(event("from 1 to 2"));
+        let kept = journal.last();
+        journal.write_once(event("from 2 to 3"));
+        drop(journal);
+        // Killed before the second one was kept: only that one is done again.
+        let mut journal = Journal::open(home.path(), Some(kept)).unwrap();
+        journal.write_once(event("from 2 to 3"));
+        assert_eq!(told(home.path()), ["from 1 to 2", "from 2 to 3"]);
+        journal.write_once(event("from 2 to 3"));
+        journal.write_once(event("from 1 to 2"));
+        assert_eq!(told(home.path())[2..], ["from 2 to 3", "from 1 to 2"]);
     }
 }

@@ -33,6 +33,8 @@ pub(crate) enum Entry {
     Pending { app: Name, asks: Vec<StoredPending> },
     /// A child that runs: what a cold start needs to find it again.
     Run(Run),
+    /// The journal's last event when this was written: what comes after it may come again.
+    Told { event: u64 },
     /// A slot.
     Slot { app: Name, slot: StoredSlot },
     /// All specs that an app has had, in place of what was said of them before.

@@ -39,7 +39,7 @@ pub(super) fn begin(
     let keeper_pid = link.keeper_pid();
     let mut holdings = Holdings::new(link, handoff.held)?;
     let (store, mut image) = Store::open(&home.state())?;
-    let journal = Journal::open(&home.state())?;
+    let journal = Journal::open(&home.state(), image.told)?;
     let notify = notify_socket(&mut holdings, &home.state())?;
     let (intents, origins, history) = image.intents();
     let (home_id, counters) = (home.id(), handoff.counters);

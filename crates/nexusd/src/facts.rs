@@ -56,9 +56,15 @@ fn beyond(breach: Breach, after: Span) -> String {
     format!("to be replaced after {}: {}", words::span(after), words::breach(breach))
 }
 
-fn built(app: Name, exit: Exit, after: Span, by: &str) -> Line<'_> {
+fn build_started(app: Name, child: ChildId, by: &str) -> Line<'_> {
+    let line = Line::of("build", app, None, "the build command runs".into(), by);
+    Line { child: Some(child.0), ..line }
+}
+
+fn built(app: Name, child: ChildId, exit: Exit, after: Span, by: &str) -> Line<'_> {
     let detail = format!("{} after {}", words::build_ended(exit), words::span(after));
-    Line { exit: Some(words::exit(exit)), ..Line::of("built", app, None, detail, by) }
+    let line = Line::of("built", app, None, detail, by);
+    Line { child: Some(child.0), exit: Some(words::exit(exit)), ..line }
 }
 
 fn waits(app: Name, on: &Name, until: Until) -> Line<'static> {
@@ -103,13 +109,8 @@ impl Daemon {
             Fact::Breached { app, instance, child, breach, after } => {
                 self.breached((app, instance, child), breach, after)
             }
-            Fact::BuildStarted { app, child } => {
-                let line = Line::of("build", app, None, "the build command runs".into(), by);
-                Line { child: Some(child.0), ..line }
-            }
-            Fact::Built { app, child, exit, after } => {
-                Line { child: Some(child.0), ..built(app, exit, after, by) }
-            }
+            Fact::BuildStarted { app, child } => build_started(app, child, by),
+            Fact::Built { app, child, exit, after } => built(app, child, exit, after, by),
             Fact::Deleted { app } => {
                 self.drain(&app);
                 Line::of("delete", app, None, "forgotten".into(), by)

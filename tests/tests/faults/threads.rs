@@ -20,6 +20,8 @@ pub(crate) const CALLS: ptrace::Options =
 /// All threads of one process, each seized by this thread of ours.
 pub(crate) struct Threads {
     pub(crate) leader: Pid,
+    /// The one whose call was meant.
+    struck: Option<Pid>,
     all: BTreeMap<Pid, Thread>,
 }
 
@@ -51,12 +53,13 @@ impl Threads {
                 all.insert(thread, Thread::default());
             }
         }
-        Ok(Threads { leader, all })
+        Ok(Threads { leader, struck: None, all })
     }
 
     /// A process that has one thread, is seized, and stands still: it goes on.
     pub(crate) fn of(leader: Pid) -> Result<Threads, Errno> {
-        let mut threads = Threads { leader, all: BTreeMap::from([(leader, Thread::default())]) };
+        let all = BTreeMap::from([(leader, Thread::default())]);
+        let mut threads = Threads { leader, struck: None, all };
         threads.resume(leader, None)?;
         Ok(threads)
     }
@@ -69,7 +72,7 @@ impl Threads {
         over: &AtomicBool,
         caught: &mut Caught,
     ) -> Result<(), Errno> {
-        let (mut leaving, mut struck) = (false, None);
+        let mut leaving = false;
         let ours = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         loop {
             if over.load(Ordering::Relaxed) && !leaving {
@@ -94,23 +97,14 @@ impl Threads {
                     continue;
                 }
                 WaitStatus::PtraceSyscall(thread) => {
-                    let known = self.all.entry(thread).or_default();
-                    known.inside = !known.inside;
-                    let inside = known.inside;
-                    caught.calls += usize::from(inside);
-                    let now = inside && caught.calls == at && blow != Blow::Count && !leaving;
-                    if now {
+                    let begins = self.begins_or_ends(thread);
+                    caught.calls += usize::from(begins);
+                    if begins && caught.calls == at && blow != Blow::Count && !leaving {
                         caught.hit = Some(call(self.leader, thread));
-                        struck = Some(thread);
+                        self.struck = Some(thread);
                     }
-                    match blow {
-                        Blow::Kill if now => kill(self.leader, Signal::SIGKILL)?,
-                        Blow::Halt if now => self.halt_others(thread)?,
-                        Blow::Within(steps) if struck == Some(thread) && !inside => {
-                            go_on(thread, steps)?;
-                            kill(self.leader, Signal::SIGKILL)?;
-                        }
-                        Blow::Count | Blow::Halt | Blow::Kill | Blow::Within(_) => {}
+                    if self.struck == Some(thread) {
+                        self.strike(thread, blow, begins)?;
                     }
                     (thread, None)
                 }
@@ -130,9 +124,26 @@ impl Threads {
         }
     }
 
-    /// One stands still in the middle of a call; the others do where they are.
-    fn halt_others(&self, thread: Pid) -> Result<(), Errno> {
-        self.running().filter(|other| *other != thread).try_for_each(interrupt)
+    /// Whether it is the begin of a call at which it stands.
+    fn begins_or_ends(&mut self, thread: Pid) -> bool {
+        let known = self.all.entry(thread).or_default();
+        known.inside = !known.inside;
+        known.inside
+    }
+
+    /// It stands at the begin of its call, or at its end.
+    fn strike(&self, thread: Pid, blow: Blow, begins: bool) -> Result<(), Errno> {
+        match blow {
+            Blow::Kill if begins => kill(self.leader, Signal::SIGKILL),
+            Blow::Halt if begins => {
+                self.running().filter(|other| *other != thread).try_for_each(interrupt)
+            }
+            Blow::Within(steps) if !begins => {
+                go_on(thread, steps)?;
+                kill(self.leader, Signal::SIGKILL)
+            }
+            Blow::Count | Blow::Halt | Blow::Kill | Blow::Within(_) => Ok(()),
+        }
     }
 
     /// Let go who is stopped, and stop the others for that.

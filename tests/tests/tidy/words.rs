@@ -22,6 +22,7 @@ const SLEEPERS: &[(&str, &str)] = &[
     ("tests/src/bin/nexus-test-worker.rs", "an app under test that takes the time it is told to"),
     ("tests/src/wait.rs", "the one place that waits: it polls with a deadline"),
     ("tests/tests/faults/random.rs", "a kill comes after a time that the seed draws"),
+    ("tests/tests/faults/threads.rs", "looks at threads again and again, until all have ended"),
     ("tests/tests/faults/trap.rs", "looks at a process again and again, until it has ended"),
 ];
 

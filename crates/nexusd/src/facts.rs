@@ -243,8 +243,14 @@ impl Daemon {
         self.journal.write(event(None, line));
     }
 
-    /// One line for the journal about what somebody asks for.
+    /// One line for the journal about what somebody does.
     pub(crate) fn log_of(&mut self, actor: &Actor, line: Line<'_>) {
+        self.journal.write(event(Some(actor.clone()), line));
+    }
+
+    /// One line for the journal about a change that somebody asks for, before it is kept: whoever
+    /// gets no answer asks for the same again.
+    pub(crate) fn log_change_of(&mut self, actor: &Actor, line: Line<'_>) {
         self.journal.write_once(event(Some(actor.clone()), line));
     }
 

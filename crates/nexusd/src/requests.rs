@@ -81,7 +81,7 @@ impl Daemon {
                 self.store.keep(entry);
             }
         }
-        self.log_of(&actor, Line::new("operator", detail, &by));
+        self.log_change_of(&actor, Line::new("operator", detail, &by));
         if let Some(switch) = plan.watch {
             plan.asks.iter().for_each(|ask| self.switch_watch(ask.app(), switch, &by));
         }

@@ -51,7 +51,7 @@ impl Daemon {
                 .cause(format!("{}: {why}", folder.display())));
         }
         let (actor, by) = (&by, by.to_string());
-        self.log_of(actor, Line::new("operator", format!("upgrade to {}", asked.file), &by));
+        self.log_change_of(actor, Line::new("operator", format!("upgrade to {}", asked.file), &by));
         tracing::info!(by, file = asked.file, "upgrade");
         let from = env!("CARGO_PKG_VERSION").to_owned();
         let id = self.ops.begin_upgrade(key.clone(), by, ops::Upgrade { file: asked.file, from });

@@ -221,7 +221,12 @@ fn attack(stage: &mut Stage, told: &mut Told, point: Point) -> Result<Caught, St
     if is_upgrade && caught.hit.is_none() && said.code != 0 {
         return Err(format!("an upgrade that nobody disturbed was undone: {}", said.stderr));
     }
-    let events = if is_upgrade { told.of_nobody(since) } else { told.of(point.app, since) };
+    let of_nobody = told.of_nobody(since);
+    let asks = of_nobody.iter().filter(|event| event["kind"] == "operator").count();
+    if asks != 1 && !matches!(point.change, Change::Rotate | Change::Save) {
+        return Err(format!("{caught:?}: that it was asked for is told {asks} times"));
+    }
+    let events = if is_upgrade { of_nobody } else { told.of(point.app, since) };
     asked.judge(stage, &said, &events).map_err(|why| format!("{caught:?}: {why}"))?;
     if is_upgrade {
         let now = [WEB, TALK].map(|app| stage.home.known(app).identity());

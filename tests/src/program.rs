@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
 use crate::wait::{PROMPT, wait_for};
 
 /// What a program that ran to its end left behind.
@@ -88,6 +90,19 @@ pub fn program(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// See to it that this process, and what it runs from now on, may have so many files open.
+///
+/// # Panics
+/// When it may not, and is not root, who can raise the limit.
+#[track_caller]
+pub fn many_files(count: u64) {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_else(|e| panic!("{e}"));
+    if soft < count {
+        let raised = setrlimit(Resource::RLIMIT_NOFILE, count, hard.max(count));
+        raised.unwrap_or_else(|errno| panic!("{count} open files, of {hard}: {errno}"));
+    }
 }
 
 /// Run a program to its end; it gets no standard input unless the command says so.

@@ -10,10 +10,11 @@ const NEEDED: &[(&str, &str)] = &[
     ("gzip", "gzip"),           // reads rotated logs back
     ("mkfs.ext4", "e2fsprogs"), // the file system on it
     ("mount", "mount"),
-    ("prlimit", "util-linux"),  // fewer descriptors for one that runs
-    ("ps", "procps"),           // the names that an operator sees
+    ("node", "nodejs"), // a worker that speaks over its channel, as PM2's do
+    ("prlimit", "util-linux"), // fewer descriptors for one that runs
+    ("ps", "procps"),   // the names that an operator sees
     ("promtool", "prometheus"), // reads our metrics as Prometheus does
-    ("python3", "python3"),     // a worker that is not ours
+    ("python3", "python3"), // a worker that is not ours
     // A machine of its own, booted in namespaces, for the unit.
     ("systemctl", "systemd"),
     ("journalctl", "systemd"),

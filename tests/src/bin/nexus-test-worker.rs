@@ -2,7 +2,7 @@
 //!
 //! `--dump FILE` · `--err N` · `--long BYTES` · `--flood MIB` · `--lines MICROSECONDS --truth DIR` · `--serve` ·
 //! `--drain` · `--tree DIR` · `--bare-tree DIR` · `--hold BYTES` · `--child-holds BYTES` · `--spin` ·
-//! `--deaf` · `--ready-after MS` · `--exit-after MS --code N` · `--mortal DIR`
+//! `--deaf` · `--await PREFIX` · `--ready-after MS` · `--exit-after MS --code N` · `--mortal DIR`
 //!
 //! With `--slow-init PROGRAM ARGUMENTS` it is no worker, but runs that program, and is then what an
 //! init is that reaps nobody.
@@ -81,6 +81,7 @@ fn carry_out(order: &[String], asked: &BTreeMap<String, String>) -> io::Result<u
             }
             "--spin" => drop(thread::spawn(spin)),
             "--bare-tree" => tree(asked, "--bare-tree")?,
+            "--await" => wait_for_file(asked),
             "--ready-after" => {
                 thread::sleep(Duration::from_millis(number("--ready-after")));
                 nexus_worker::ready()?;
@@ -116,6 +117,17 @@ fn slow_init(program: &str, args: &[String]) -> ExitCode {
     }
     let ended = io::copy(&mut io::stdin(), &mut io::sink());
     if ended.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Until there is a file of this name and, after a dash, the number of our instance: what is to
+/// happen in a certain state of us is not left to the clock.
+fn wait_for_file(asked: &BTreeMap<String, String>) {
+    let prefix = asked.get("--await").map(String::as_str).unwrap_or_default();
+    let instance = std::env::var("NEXUS_INSTANCE").unwrap_or_default();
+    let file = PathBuf::from(format!("{prefix}-{instance}"));
+    while !file.exists() {
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Where it finds itself: environment, rights, descriptors, limits.

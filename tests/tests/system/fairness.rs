@@ -1,6 +1,6 @@
 //! On the socket that all workers share, each gets its part of the connections that are kept.
 
-use nexus_tests::{Home, Pace, Process, Spread, free_port, program};
+use nexus_tests::{Home, Pace, Process, Spread, free_port, many_files, program};
 use nix::sys::signal::Signal;
 
 use crate::app;
@@ -9,6 +9,8 @@ use crate::reload::passed;
 const CONNECTIONS: usize = 1_000;
 
 fn trading_api(instances: u16) -> (Home, u16) {
+    // For two thousand connections here, and half of them in one worker, which has our limit.
+    many_files(4_096);
     let home = Home::new();
     let port = free_port();
     let script = program("trading-api").display().to_string();

@@ -21,6 +21,7 @@ fn kill(home: &Home, target: Target) {
 }
 
 /// `start` of a worker with these arguments; one of the pair is killed once the worker is there.
+/// `--await go` lets it wait for that.
 fn start(target: Target, args: &[&str], code: i32) -> (Home, String) {
     let home = Home::new();
     let more = "ready = \"notify\"\nmax_restarts = 0";
@@ -31,42 +32,49 @@ fn start(target: Target, args: &[&str], code: i32) -> (Home, String) {
     home.until("slow", "its process", |app| app.pids().first().is_some_and(|&pid| pid > 0));
     kill(&home, target);
     assert!(!command.ended(), "the start has ended before the kill");
+    home.write("go-0", "");
     let output = command.end().expect_code(code);
     (home, output.stderr)
 }
 
 #[test]
 fn a_start_is_true_across_a_kill_of_nexusd() {
-    let (home, _) = start(Target::Daemon, &["--ready-after", "1500"], 0);
+    let (home, _) = start(Target::Daemon, &["--await", "go", "--ready-after", "0"], 0);
     let app = home.known("slow");
     assert_eq!((app.status(), app.restarts()), ("online", vec![0]));
 }
 
 #[test]
 fn a_start_is_true_across_a_kill_of_the_keeper() {
-    let (home, _) = start(Target::Keeper, &["--ready-after", "1500"], 0);
+    let (home, _) = start(Target::Keeper, &["--await", "go", "--ready-after", "0"], 0);
     let app = home.known("slow");
     assert_eq!((app.status(), app.restarts()), ("online", vec![0]));
 }
 
 #[test]
 fn a_start_that_fails_is_told_across_a_kill_of_nexusd() {
-    let (_home, said) =
-        start(Target::Daemon, &["--err", "3", "--exit-after", "1500", "--code", "5"], 1);
+    let (_home, said) = start(
+        Target::Daemon,
+        &["--err", "3", "--await", "go", "--exit-after", "0", "--code", "5"],
+        1,
+    );
     assert!(said.contains("complaint 2") && said.contains("code 5"), "{said}");
 }
 
 #[test]
 fn a_start_that_fails_is_told_across_a_kill_of_the_keeper() {
-    let (_home, said) =
-        start(Target::Keeper, &["--err", "3", "--exit-after", "1500", "--code", "5"], 1);
+    let (_home, said) = start(
+        Target::Keeper,
+        &["--err", "3", "--await", "go", "--exit-after", "0", "--code", "5"],
+        1,
+    );
     assert!(said.contains("complaint 2"), "{said}");
 }
 
-/// An app that ignores the stop signal for 1.5 s; one of the pair is killed while the verb waits.
+/// An app that ignores the stop signal for 3 s; one of the pair is killed while the verb waits.
 fn ending(verb: &str, target: Target) -> (Home, Process) {
     let home = Home::new();
-    let more = "ready = \"notify\"\nkill_timeout = \"1500ms\"";
+    let more = "ready = \"notify\"\nkill_timeout = \"3s\"";
     home.write("ecosystem.toml", &worker("deaf", &["--deaf", "--ready-after", "0"], more));
     home.ctl(&["start"]).ok();
     let old = home.known("deaf").main();

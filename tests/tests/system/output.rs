@@ -54,11 +54,13 @@ fn jlist_is_valid_in_every_state() {
 #[test]
 fn jlist_is_valid_while_a_worker_starts_and_stops() {
     let home = Home::new();
-    let more = "ready = \"notify\"\nkill_timeout = \"1s\"";
-    home.write("ecosystem.toml", &worker("slow", &["--ready-after", "800", "--deaf"], more));
+    let more = "ready = \"notify\"\nkill_timeout = \"5s\"";
+    let args = ["--await", "go", "--ready-after", "0", "--deaf"];
+    home.write("ecosystem.toml", &worker("slow", &args, more));
     let start = home.begin(&["start"]);
     home.until("slow", "its start", |app| app.status() == "starting");
     assert_eq!(home.ctl(&["jlist"]).ok().json()[0]["pm2_env"]["status"], "launching");
+    home.write("go-0", "");
     start.end().ok();
     let stop = home.begin(&["stop", "slow"]);
     home.until("slow", "its stop", |app| app.status() == "stopping");

@@ -98,14 +98,6 @@ fn by_a_message_on_the_channel_of_node() {
 
 #[test]
 fn by_process_send_of_a_node_program_in_a_file_of_pm2s() {
-    if !std::env::var("PATH")
-        .unwrap()
-        .split(':')
-        .any(|dir| std::path::Path::new(dir).join("node").exists())
-    {
-        println!("skipped: no node in PATH");
-        return;
-    }
     let home = Home::new();
     home.write(
         "app.js",
@@ -187,10 +179,20 @@ fn by_a_command_that_succeeds_and_leaves_nothing_behind() {
     assert_eq!(home.processes().len(), 2, "only the pair is left");
 }
 
+/// How long it was waited for, as it is told: a busy machine may be late to see that it was enough.
+fn waited_ms(said: &str) -> Option<u64> {
+    let (_, rest) = said.split_once("not ready after ")?;
+    let word = rest.split([' ', ';', ':', '\n']).next()?;
+    let number = |unit: &str| word.strip_suffix(unit)?.parse::<f64>().ok();
+    Some(number("ms").or_else(|| Some(number("s")? * 1_000.0))?.round() as u64)
+}
+
 #[test]
 fn who_is_not_ready_in_time_has_failed_and_is_told_why() {
     let port = free_port();
     let http = format!("http://127.0.0.1:{port}/up");
+    // Long enough for its first words, and for a check, on a loaded machine.
+    const TIMEOUT_MS: u64 = 2_000;
     for (rule, why) in [
         ("fd", ""),
         ("ipc", ""),
@@ -200,10 +202,10 @@ fn who_is_not_ready_in_time_has_failed_and_is_told_why() {
         (&http, "Connection refused"),
     ] {
         let home = Home::new();
-        let more = format!("ready = \"{rule}\"\nready_timeout = \"400ms\"\nmax_restarts = 0");
+        let more = format!("ready = \"{rule}\"\nready_timeout = {TIMEOUT_MS}\nmax_restarts = 0");
         home.write("ecosystem.toml", &shell("it", "echo last words; exec sleep 1000", &more));
         let output = home.ctl(&["start"]).expect_code(1);
-        assert!(output.stderr.contains("not ready after 4"), "{rule}: {output:?}");
+        assert!(waited_ms(&output.stderr) >= Some(TIMEOUT_MS), "{rule}: {output:?}");
         assert!(output.stderr.contains(why), "{rule}: {output:?}");
         assert!(output.stderr.contains("last words"), "{rule}: {output:?}");
         let it = home.until("it", "its being given up", |app| app.status() == "errored");
@@ -220,7 +222,7 @@ fn an_answer_of_503_is_told() {
     home.write("sick", "");
     let port = free_port();
     let more = format!(
-        "ready = \"/up\"\nready_timeout = \"2s\"\nmax_restarts = 0\nenv = {{ PORT = \"{port}\" }}"
+        "ready = \"/up\"\nready_timeout = \"8s\"\nmax_restarts = 0\nenv = {{ PORT = \"{port}\" }}"
     )
     .replace("\"/up\"", &format!("\"http://127.0.0.1:{port}/up\""));
     let port = port.to_string();
@@ -326,11 +328,12 @@ fn a_worker_that_asks_for_time_gets_it() {
         it = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
         say = lambda text: it.sendto(text, '\\0' + os.environ['NOTIFY_SOCKET'][1:])\n\
         say(b'EXTEND_TIMEOUT_USEC=20000000')\n\
-        time.sleep(0.8)\n\
+        time.sleep(5)\n\
         say(b'READY=1')\n\
         time.sleep(1000)\n";
     home.write("late.py", late);
-    let more = "ready = \"notify\"\nready_timeout = \"500ms\"\nmax_restarts = 0";
+    // As long as it takes Python to begin, on a loaded machine; it is late by more than that.
+    let more = "ready = \"notify\"\nready_timeout = \"5s\"\nmax_restarts = 0";
     home.write("ecosystem.toml", &app("it", "late.py", &[], more));
     home.ctl(&["start"]).ok();
     assert_eq!(home.known("it").restarts(), [0]);

@@ -140,11 +140,14 @@ fn a_single_trading_api_is_replaced_without_a_lost_request() {
 fn killed_in_the_middle(key: &str) {
     let home = Home::new();
     let port = free_port();
-    let args = ["--drain", "--serve", "--ready-after", "700"];
+    let args = ["--await", "go", "--drain", "--serve", "--ready-after", "0"];
     home.write("ecosystem.toml", &worker("api", &args, &passed(port, 2)));
+    let go = ["go-0", "go-1"].map(|name| home.write(name, ""));
     home.ctl(&["start"]).ok();
     let before = home.known("api");
     let load = Load::start(port, 3, 3);
+    // The second is not replaced before the kill.
+    std::fs::remove_file(&go[1]).unwrap();
     let command = home.begin(&["reload", "api"]);
     wait_for(PROMPT, "the first replacement", || {
         (home.events_of("api", "replaced").len() == 1).then_some(())
@@ -152,6 +155,7 @@ fn killed_in_the_middle(key: &str) {
     let pid = home.api("/v1/version")[key].as_i64().unwrap();
     Process(i32::try_from(pid).unwrap()).signal(Signal::SIGKILL);
     assert!(!command.ended(), "it was over before the kill");
+    std::fs::write(&go[1], "").unwrap();
     command.end().ok();
     load.end().flawless();
     let after = home.known("api");

@@ -71,11 +71,13 @@ fn a_program_that_is_missing_changes_nothing() {
 #[test]
 fn a_kill_of_nexusd_changes_nothing_about_that() {
     // It takes no connection: one that it had taken would end with it.
-    let (home, port, before) = begin(&["--exit-after", "1500", "--code", "5"], "20s");
+    let new = ["--await", "go", "--exit-after", "0", "--code", "5"];
+    let (home, port, before) = begin(&new, "60s");
     let load = Load::start(port, 2, 2);
     let command = home.begin(&["reload", "ecosystem.toml"]);
     wait_for(PROMPT, "its successor", || (home.events_of("api", "start").len() == 3).then_some(()));
     home.daemon().unwrap().signal(Signal::SIGKILL);
+    home.write("go-0", "");
     let said = command.end().expect_code(9).stderr;
     load.end().flawless();
     assert!(said.contains("code 5"), "{said}");
@@ -84,9 +86,12 @@ fn a_kill_of_nexusd_changes_nothing_about_that() {
 
 #[test]
 fn a_second_one_is_refused_and_an_abort_goes_back() {
-    let (home, port, before) = begin(&["--drain", "--serve", "--ready-after", "900"], "20s");
+    // The first gets ready; the second is waited for until all is called off.
+    let new = ["--await", "go", "--drain", "--serve", "--ready-after", "0"];
+    let (home, port, before) = begin(&new, "60s");
     let load = Load::start(port, 2, 2);
     let command = home.begin(&["reload", "ecosystem.toml"]);
+    home.write("go-0", "");
     wait_for(PROMPT, "the first replacement", || {
         (home.events_of("api", "replaced").len() == 1).then_some(())
     });

@@ -30,6 +30,13 @@ pub(crate) fn limit(process: Process, files: usize) {
     assert!(status.success());
 }
 
+/// Give it back what it may have: the limit that it cannot raise itself beyond.
+pub(crate) fn unlimit(process: Process) {
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.0)).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    limit(process, line.split_whitespace().nth(1).unwrap().parse().unwrap());
+}
+
 /// Its workers, by a look at every process: nobody of ours need answer.
 fn workers(home: &Home, app: &str) -> Vec<Process> {
     let mut all = home.processes();
@@ -52,7 +59,7 @@ fn without_descriptors_nexusd_still_restarts_what_crashes() {
     // Clients wait; they are not what it dies of.
     let waiting: Vec<_> = (0..3).map(|_| home.connect()).collect();
     drop(waiting);
-    limit(daemon, 20_000);
+    unlimit(daemon);
     home.until("eager", "its restart", |app| app.restarts() == [1] && app.status() == "online");
     assert_eq!(home.known("calm").main(), calm);
     assert_eq!((home.daemon().unwrap(), home.keeper().unwrap()), (daemon, keeper));
@@ -74,7 +81,7 @@ fn without_descriptors_the_keeper_tries_again_and_says_why() {
     });
     assert!(refused.to_string().contains("open files"), "{refused}");
     assert!(calm.alive());
-    limit(keeper, 20_000);
+    unlimit(keeper);
     home.until("eager", "a worker again", |app| app.status() == "online" && app.pids()[0] > 0);
     assert_eq!(home.known("calm").main(), calm);
     assert_eq!((home.daemon().unwrap(), home.keeper().unwrap()), (daemon, keeper));
@@ -93,7 +100,7 @@ fn a_keeper_without_descriptors_starts_the_next_nexusd_as_soon_as_there_are_some
     eager.signal(Signal::SIGKILL);
     wait_for(PROMPT, "the end of a worker", || (!eager.alive()).then_some(()));
     assert!(keeper.alive() && home.daemon().is_none());
-    limit(keeper, 20_000);
+    unlimit(keeper);
     wait_for(PROMPT, "another nexusd", || home.daemon().filter(|now| *now != daemon));
     // What the keeper tried in vain counts, too.
     home.until("eager", "its successor", |app| app.restarts()[0] > 0 && app.status() == "online");

@@ -105,13 +105,15 @@ fn a_signal_that_is_asked_for_again_by_its_key_is_sent_once() {
 fn readiness_is_waited_for_through_a_death_of_the_daemon() {
     let home = Home::new();
     let ready = "ready = \"notify\"";
-    home.write("ecosystem.toml", &worker("slow", &["--ready-after", "1500"], ready));
+    let args = ["--await", "go", "--ready-after", "0"];
+    home.write("ecosystem.toml", &worker("slow", &args, ready));
     home.ctl(&["start", "--no-wait"]).ok();
     let waiting = home.begin(&["wait", "slow", "--for", "ready", "--timeout", "40s"]);
     wait_for(PROMPT, "its process", || {
         home.known("slow").pids().first().filter(|&&pid| pid > 0).copied()
     });
     home.daemon().unwrap().signal(Signal::SIGKILL);
+    home.write("go-0", "");
     let output = waiting.end().ok();
     assert_eq!(output.stdout, "slow is ready\n");
     assert_eq!(home.known("slow").status(), "online");

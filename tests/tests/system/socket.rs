@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use nexus_tests::http::request;
-use nexus_tests::{Home, Output, PROMPT, run, wait_for};
+use nexus_tests::{Home, Output, PROMPT, many_files, run, wait_for};
 
 use crate::{AT_ONCE, shell};
 
@@ -132,19 +132,12 @@ fn half_and_slow_requests_hold_nobody_up_and_are_cut() {
     unimpressed(&home, daemon.0, before);
 }
 
-/// Open files of this process: as many as it may have, for a great many clients.
-fn many_files() {
-    use nix::sys::resource::{Resource, getrlimit, setrlimit};
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
-}
-
 #[test]
 fn ten_thousand_clients_that_say_nothing_keep_nobody_out() {
     let home = calm();
     let daemon = home.daemon().unwrap();
     let before = daemon.resident().unwrap();
-    many_files();
+    many_files(11_000);
     let mut idle: Vec<UnixStream> = Vec::new();
     while idle.len() < 10_000 {
         idle.push(home.connect().unwrap());
@@ -167,7 +160,7 @@ fn a_thousand_clients_that_never_read_cost_little_and_keep_nobody_out() {
     home.ctl(&["start", "talk.toml", "-q"]).ok();
     let daemon = home.daemon().unwrap();
     let before = daemon.resident().unwrap();
-    many_files();
+    many_files(2_000);
     let mut deaf = Vec::new();
     for number in 0..1_000 {
         let path = if number % 2 == 0 { "/v1/logs?follow=true" } else { "/v1/events?follow=true" };
@@ -177,7 +170,10 @@ fn a_thousand_clients_that_never_read_cost_little_and_keep_nobody_out() {
     }
     // The last of them has its answer: whoever follows too much is told so.
     let mut last = String::new();
-    let _cut = deaf.last_mut().unwrap().read_to_string(&mut last);
+    let asked_last = deaf.last_mut().unwrap();
+    // A thousand have to be answered before it, on a machine of any load.
+    asked_last.set_read_timeout(Some(3 * PROMPT)).unwrap();
+    let _cut = asked_last.read_to_string(&mut last);
     assert!(last.contains("NX0502") && last.contains("384"), "{last}");
     let asked = std::time::Instant::now();
     home.ctl(&["restart", "calm", "-q"]).ok();

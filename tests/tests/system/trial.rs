@@ -76,11 +76,24 @@ fn a_canary_that_is_ill_takes_the_reload_back() {
 #[test]
 fn a_death_of_nexusd_meanwhile_changes_nothing_about_that() {
     let home = Home::new();
-    let args = ["--drain", "--serve", "--ready-after", "0", "--exit-after", "2500", "--code", "5"];
+    let args = [
+        "--drain",
+        "--serve",
+        "--ready-after",
+        "0",
+        "--await",
+        "go",
+        "--exit-after",
+        "0",
+        "--code",
+        "5",
+    ];
     let before = begin(&home, &args, "canary = 1\nsoak = \"20s\"");
     let command = home.begin(&["reload", "ecosystem.toml"]);
     wait_for(PROMPT, "the canary's being watched", || home.events_of("api", "soak").pop());
     home.daemon().unwrap().signal(Signal::SIGKILL);
+    // The canary is the first instance.
+    home.write("go-0", "");
     command.end().expect_code(9);
     is_as_before(&home, &before, 2);
 }

@@ -113,7 +113,11 @@ fn an_upgrade_tells_both_versions_and_an_operation_goes_through_it() {
     let home = Home::new();
     home.write(
         "ecosystem.toml",
-        &worker("slow", &["--ready-after", "1500"], "ready = \"notify\"\nready_timeout = \"20s\""),
+        &worker(
+            "slow",
+            &["--await", "go", "--ready-after", "0"],
+            "ready = \"notify\"\nready_timeout = \"60s\"",
+        ),
     );
     let start = home.begin(&["start"]);
     wait_for(PROMPT, "the app", || home.ask("GET", "/v1/apps/slow", "", "").ok());
@@ -121,6 +125,7 @@ fn an_upgrade_tells_both_versions_and_an_operation_goes_through_it() {
     let said = upgrade(&home, &newer).ok();
     let line = format!("upgraded {VERSION} to {}", other_version());
     assert!(said.stderr.contains(&line), "{}", said.stderr);
+    home.write("go-0", "");
     start.end().ok();
     let status = home.ctl(&["daemon", "status", "-o", "json"]).ok();
     assert_eq!(status.json()["version"], other_version());

@@ -192,8 +192,10 @@ fn it_outlives_either_of_the_pair_and_is_begun_anew_after_both() {
     project(&home, "exec sleep 1000", &building(WAITS));
     let start = home.begin(&["start"]);
     let build = builder(&home);
-    for killed in [home.daemon(), home.keeper(), home.daemon()] {
-        killed.unwrap().signal(Signal::SIGKILL);
+    for who in [Home::daemon, Home::keeper, Home::daemon] {
+        let killed = wait_for(PROMPT, "one of the pair", || who(&home));
+        killed.signal(Signal::SIGKILL);
+        wait_for(PROMPT, "its end", || (!killed.alive()).then_some(()));
         home.until("it", "its build", |app| app.status() == "building");
     }
     assert!(build.alive());

@@ -127,7 +127,8 @@ fn a_follower_sees_every_line_once_across_rotations() {
         home.ctl(&["flush", "app", "--rotate"]).ok();
     }
     home.ctl(&["stop", "app"]).ok();
-    let text = lines();
+    // Not within the line that is being written.
+    let text = wait_for(PROMPT, "whole lines", || Some(lines()).filter(|t| t.ends_with('\n')));
     for (at, line) in text.lines().enumerate() {
         assert_eq!(line, format!("line-{at}"));
     }

@@ -192,7 +192,7 @@ fn end_home(home: &Path) {
 }
 
 fn await_end(pid: i32) {
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + puppet::PATIENCE;
     while puppet::is_alive(pid) && Instant::now() < end {
         std::thread::yield_now();
     }

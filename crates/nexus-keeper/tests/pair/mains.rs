@@ -1,12 +1,11 @@
 //! Another process as a child's main one.
 
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use nexus_keeper::{Ended, KeptState, Order, Report};
 use nix::sys::signal::Signal;
 
-use crate::puppet::{Puppet, eventually, is_alive, kill, signal, stop, wait_for};
+use crate::puppet::{PATIENCE, Puppet, eventually, is_alive, kill, signal, stop, wait_for};
 use crate::{Case, case, kernel, swept};
 
 pub(crate) const CASES: &[Case] = &[
@@ -69,7 +68,7 @@ fn ends_at_once(puppet: &mut Puppet) {
     let ended = kernel::pidfd(old);
     stop(keeper);
     kill(old);
-    assert!(wait_for(ended.as_fd(), Duration::from_secs(5)));
+    assert!(wait_for(ended.as_fd(), PATIENCE));
     set_main(puppet, 1, new);
     signal(keeper, Signal::SIGCONT);
     has_not_ended(puppet);

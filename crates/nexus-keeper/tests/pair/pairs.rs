@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nexus_keeper::{Ended, FoundError, HoldId, KeptState, Order, Report};
 
-use crate::puppet::{Puppet, eventually, is_alive, kill, marked, wait_for};
+use crate::puppet::{PATIENCE, Puppet, eventually, is_alive, kill, marked, wait_for};
 use crate::{Case, case, kernel, swept};
 
 pub(crate) const CASES: &[Case] = &[
@@ -44,7 +44,7 @@ fn promotion_keeps_workers(puppet: &mut Puppet) {
         // This one ends while there is no keeper at all: nobody but the kernel sees it.
         let fourth: i32 = pids[3].parse().unwrap();
         kill(puppet.link().keeper_pid());
-        assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
+        assert!(wait_for(puppet.link().keeper_pidfd(), PATIENCE));
         kill(fourth);
         puppet.promote();
     }
@@ -148,7 +148,7 @@ fn fresh_keeper(puppet: &mut Puppet) {
     let pid = puppet.start(1, &template);
     let old = puppet.link().keeper_pid();
     kill(old);
-    assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
+    assert!(wait_for(puppet.link().keeper_pidfd(), PATIENCE));
     puppet.found_fresh_keeper();
     puppet.reports.clear();
     puppet.sync();
@@ -204,13 +204,13 @@ fn leave_leaves_workers(puppet: &mut Puppet) {
     puppet.send(Order::Leave);
     // It lets us go first, and then waits for our end, but not for ever.
     loop {
-        assert!(wait_for(puppet.link().socket(), Duration::from_secs(5)));
+        assert!(wait_for(puppet.link().socket(), PATIENCE));
         if puppet.link().recv().is_err() {
             break;
         }
     }
     assert!(!wait_for(puppet.link().keeper_pidfd(), Duration::ZERO));
-    assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
+    assert!(wait_for(puppet.link().keeper_pidfd(), PATIENCE));
     assert!(is_alive(pid));
     assert!(!puppet.home.join("nexus.sock").exists());
 }

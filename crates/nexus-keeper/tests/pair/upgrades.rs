@@ -10,7 +10,7 @@ use std::time::Duration;
 use nexus_keeper::{Ended, HoldId, KeptState, OnExit, Order, Report, Step, Undone};
 use nix::sys::signal::Signal;
 
-use crate::puppet::{Puppet, is_alive, kill, signal, stop, wait_for};
+use crate::puppet::{PATIENCE, Puppet, is_alive, kill, signal, stop, wait_for};
 use crate::{Case, case, kernel, swept};
 
 pub(crate) const CASES: &[Case] = &[
@@ -29,7 +29,7 @@ pub(crate) const CASES: &[Case] = &[
 
 /// How long one that hangs is waited for, and how long any other, on a loaded machine.
 const DEADLINE: Duration = Duration::from_millis(1_500);
-const PLENTY: Duration = Duration::from_secs(20);
+const PLENTY: Duration = PATIENCE;
 
 /// What the name of this program says is wrong with it.
 pub(crate) fn be_broken(role: &str) {
@@ -238,7 +238,7 @@ fn keeper_ends(puppet: &mut Puppet) {
         puppet.begin();
         let next = copy(puppet, "keeper-ends");
         puppet.upgrade(&next);
-        assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
+        assert!(wait_for(puppet.link().keeper_pidfd(), PATIENCE));
         puppet.promote();
     }
     let step = puppet.step();
@@ -255,7 +255,7 @@ fn keeper_hangs(puppet: &mut Puppet) {
         puppet.upgrade(&next);
         assert!(!wait_for(puppet.link().keeper_pidfd(), DEADLINE));
         puppet.link().end_keeper();
-        assert!(wait_for(puppet.link().keeper_pidfd(), Duration::from_secs(5)));
+        assert!(wait_for(puppet.link().keeper_pidfd(), PATIENCE));
         puppet.promote();
     }
     assert_eq!(puppet.step(), Some(Step::Undone(Undone::KeeperLate)));

@@ -9,7 +9,7 @@ use crate::program::{Program, run_alone};
 
 #[test]
 fn a_slow_head_is_cut_off_and_a_quick_one_is_not() {
-    let program = Program::start(&[("HEADER_TIMEOUT_MS", "200")]);
+    let program = Program::start(&[("HEADER_TIMEOUT_MS", "1000")]);
     let mut idle = program.client();
     assert_eq!(idle.get("/live").status, 200);
     let silent = program.client();

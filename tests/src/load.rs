@@ -126,16 +126,31 @@ impl Load {
         rhythm: Rhythm,
     ) -> Load {
         let (mut go, mut clients) = (Vec::new(), Vec::new());
+        let (begins, begun) = mpsc::channel();
         let asked = Arc::new(AtomicU64::new(0));
         for number in 0..keeping + closing {
             let (sender, receiver) = mpsc::channel();
             go.push(sender);
             let counter = Arc::clone(&asked);
+            let begins = begins.clone();
             let ask = move || {
                 let keep = number < keeping;
-                client(port, number, keep, path, rhythm, &counter, &receiver)
+                client(
+                    port,
+                    number,
+                    keep,
+                    path,
+                    rhythm,
+                    &counter,
+                    &Signals { begins, go: receiver },
+                )
             };
             clients.push(std::thread::spawn(ask));
+        }
+        // A load is one only when all of them are there: a busy machine may begin them late.
+        for _ in &clients {
+            let begun = begun.recv_timeout(PATIENCE);
+            begun.unwrap_or_else(|_| panic!("a client has not begun in {PATIENCE:?}"));
         }
         Load { go, clients, asked }
     }
@@ -163,6 +178,14 @@ impl Load {
     }
 }
 
+/// What a client and its load tell each other.
+struct Signals {
+    /// That it has a connection, or none is to be had.
+    begins: Sender<()>,
+    /// That it is to go on, for as long as the other end is there.
+    go: Receiver<()>,
+}
+
 fn client(
     port: u16,
     number: usize,
@@ -170,7 +193,7 @@ fn client(
     always: Option<&str>,
     rhythm: Rhythm,
     counter: &AtomicU64,
-    go: &Receiver<()>,
+    signals: &Signals,
 ) -> Account {
     let begin = Instant::now();
     let mut account = Account::default();
@@ -187,10 +210,13 @@ fn client(
     loop {
         let at = due(Instant::now());
         let pause = at.saturating_duration_since(Instant::now());
-        if go.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+        if signals.go.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return account;
         }
-        let mut connection = match open.take().map_or_else(|| connect(port), Ok) {
+        let connected = open.take().map_or_else(|| connect(port), Ok);
+        // Nobody listens any more when all have begun.
+        let _ = signals.begins.send(());
+        let mut connection = match connected {
             Ok(connection) => connection,
             Err(error) => {
                 account.fails(&error, true);

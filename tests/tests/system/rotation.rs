@@ -106,9 +106,10 @@ fn by_default_a_log_is_rotated_at_ten_megabytes_compressed_and_read_back_as_one(
     });
     assert!(text == wanted + "the end\n", "{} bytes", text.len());
     // The last lines, and those around one of the first file, which is compressed.
-    let last = home.ctl(&["logs", "long", "--raw", "-n", "2"]).ok().stdout;
+    let last = home.ctl_within(LONG, &["logs", "long", "--raw", "-n", "2"]).ok().stdout;
     assert_eq!(last, "number 01500000\nthe end\n");
-    let found = home.ctl(&["logs", "long", "--raw", "--grep", "00000042$", "-C", "1"]).ok().stdout;
+    let around = ["logs", "long", "--raw", "--grep", "00000042$", "-C", "1"];
+    let found = home.ctl_within(LONG, &around).ok().stdout;
     assert_eq!(found, "number 00000041\nnumber 00000042\nnumber 00000043\n");
 }
 

@@ -73,9 +73,11 @@ fn ours() -> Vec<(&'static str, String)> {
         crate::rolling::StoredLimit,
         crate::rolling::StoredReload,
         crate::rolling::StoredSuccessor,
+        nexus_proto::Actor,
         nexus_proto::AppResult,
         nexus_proto::DaemonResult,
         nexus_proto::EventView,
+        nexus_proto::OpState,
         nexus_proto::Operation,
         nexus_proto::Verdict,
     ]
@@ -86,10 +88,28 @@ fn asked_for() -> Vec<(&'static str, String)> {
     use nexus_spec::*;
     all![
         AppSpec, Autoscale, Backoff, Bound, Canary, Check, Door, Health, Inherit, Instances,
-        Limits, LogFiles, LogFormat, Memory, Missed, OnFull, Overlap, Ready, Restart, Rlimit,
-        RollbackOn, Rollout, RunAs, Schedule, Source, Stdin, Stop, Until, Watch,
+        Limits, Listen, LogFiles, LogFormat, Memory, Missed, OnFull, Overlap, Ready, Restart,
+        Rlimit, RollbackOn, Rollout, RunAs, Schedule, Source, Stdin, Stop, Until, Watch,
     ]
     .into()
+}
+
+/// A socket stands among the fields of its address, so that its own are told to nobody beforehand:
+/// one that has all of them shows them.
+fn socket() -> String {
+    let text = || Some(String::new());
+    let whole = nexus_spec::Socket {
+        address: nexus_spec::Listen::Unix("/".into()),
+        name: text(),
+        backlog: Some(1),
+        mode: Some(1),
+        user: text(),
+        group: text(),
+        reuse_port: true,
+    };
+    let value = serde_json::to_value(whole).unwrap();
+    let names: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    format!("Socket: {}", names.join(" "))
 }
 
 #[test]
@@ -102,6 +122,7 @@ fn what_is_kept_has_a_version_of_its_own() {
         assert!(names.contains(": "), "{kind}: {names}");
         all.push(names);
     }
+    all.push(socket());
     let all = all.join("\n") + "\n";
     let file = format!("{}/golden/state-{VERSION}.txt", env!("CARGO_MANIFEST_DIR"));
     let known = std::fs::read_to_string(&file).unwrap_or_default();

@@ -71,6 +71,11 @@ pub(crate) fn operate(
     }
     let progress = Progress::new(context, &begun, specs(ask), before.as_ref());
     let progress = Arc::new(Mutex::new(progress));
+    let client = &match ask {
+        // The keeper holds the socket: once nobody listens there, the pair has ended.
+        Ask::Kill => client.clone().with_reconnect(GONE),
+        Ask::Apply(_) | Ask::Start(_) | Ask::Verb(..) | Ask::Resurrect => client.clone(),
+    };
     let operation = if begun.state == OpState::Running {
         follow(client.clone(), key.clone(), Arc::clone(&progress));
         let patience = change.timeout.map(|time| Duration::from_millis(time.0));
@@ -127,14 +132,7 @@ fn settle(
     patience: Option<Duration>,
     ask: Ask<'_>,
 ) -> Result<Option<Operation>, Failure> {
-    let settled = match ask {
-        // The keeper holds the socket: once nobody listens there, the pair has ended.
-        Ask::Kill => client.clone().with_reconnect(GONE).settle(key, patience),
-        Ask::Apply(_) | Ask::Start(_) | Ask::Verb(..) | Ask::Resurrect => {
-            client.settle(key, patience)
-        }
-    };
-    match (settled, ask) {
+    match (client.settle(key, patience), ask) {
         (Ok(operation), _) => Ok(Some(operation)),
         (Err(client::Failure::NoDaemon { .. }), Ask::Kill) => Ok(None),
         (Err(failure), Ask::Kill) if failure.is_passing() => Ok(None),

@@ -20,7 +20,8 @@ cargo xtask faults        random kills under load for a minute; --seed N, --seco
 cargo xtask soak          the same for ten minutes
 cargo xtask sweep         a death at every system call of every change; --seed N --points N for some
 cargo xtask vm [PART]     in a virtual machine: Linux 6.1, its clock set, its power cut;
-                          parts: suites, clock, cuts; --seed N
+                          parts: suites, clock, cuts; --seed N;
+                          suites --only FILTER: these whole-system tests
 cargo xtask fuzz [TARGET] libFuzzer for a minute each; --seconds N (needs a C++ compiler)
 cargo xtask docs          write docs/CONFIGURATION.md from the tables of settings
 cargo xtask bench [PART]  measure, rewrite docs/BENCHMARKS.md; parts: goals, peers, size, recover,

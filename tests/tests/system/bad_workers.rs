@@ -232,7 +232,8 @@ fn ready_of_another_process_and_a_forged_main_pid_change_nothing() {
 fn the_kernel_kills_a_worker_or_a_child_of_it_for_want_of_memory() {
     let Some(group) = crate::resources::Group::memory("worker", 64 << 20) else { return };
     let home = Home::new();
-    let eat = "head -c 200000000 /dev/zero | tail -c 199999999 >/dev/null";
+    let hog = nexus_tests::program("nexus-test-worker").display().to_string();
+    let eat = format!("{hog} --hold 200000000");
     // The shell stays small; its child is killed, and that is the shell's to tell.
     let line = format!("echo $$ > {}; {eat}; echo child $?; exec sleep 1000", group.procs());
     let before = begin(&home, &shell("eater", &line, AT_ONCE));
@@ -242,14 +243,14 @@ fn the_kernel_kills_a_worker_or_a_child_of_it_for_want_of_memory() {
         std::fs::read_to_string(&log).ok().filter(|text| text.contains("child 137"))
     });
     assert_eq!(home.known("eater").restarts(), [0], "a child's death is not the worker's");
+    assert_eq!(group.killed(), 1, "it was the kernel's doing");
     // Now the worker itself.
-    let hog = nexus_tests::program("nexus-test-worker").display().to_string();
-    let line = format!("echo $$ > {}; exec {hog} --hold 200000000", group.procs());
+    let line = format!("echo $$ > {}; exec {eat}", group.procs());
     let more = "ready = \"delay:0s\"\nautorestart = false";
     home.write("ecosystem.toml", &(calm() + &shell("glutton", &line, more)));
     home.ctl(&["start", "ecosystem.toml", "--no-wait", "-q"]);
     let exit = wait_for(3 * PROMPT, "its end", || home.events_of("glutton", "exit").pop());
-    assert_eq!(exit["exit"], "SIGKILL", "{exit}");
+    assert_eq!((&exit["exit"], group.killed()), (&"SIGKILL".into(), 2), "{exit}");
     unimpressed(&home, &before);
 }
 

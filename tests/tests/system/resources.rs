@@ -1,5 +1,6 @@
 //! Nothing left of what the machine lends: descriptors, processes, memory, numbers of processes.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -109,57 +110,88 @@ fn a_keeper_without_descriptors_starts_the_next_nexusd_as_soon_as_there_are_some
     assert!(exits.iter().any(|exit| exit["exit"] == "SIGKILL"), "{exits:?}");
 }
 
-/// A cgroup (of version 1) with a limit, where this machine lets us make one.
-pub(crate) struct Group(PathBuf);
+/// A cgroup with a limit, where this machine lets us make one.
+pub(crate) struct Group {
+    path: PathBuf,
+    /// The file in which the kernel counts whom it has killed for want of memory.
+    kills: &'static str,
+    /// Where whoever is left of it goes in the end.
+    exit: PathBuf,
+}
+
+const GROUPS: &str = "/sys/fs/cgroup";
 
 impl Group {
-    /// With so many bytes of memory.
+    /// With so many bytes of memory: of version 1 where memory has a hierarchy of its own, else of
+    /// version 2.
     pub(crate) fn memory(name: &str, bytes: u64) -> Option<Group> {
-        Group::make("memory", name, "memory.limit_in_bytes", bytes)
+        if Path::new(GROUPS).join("cgroup.controllers").exists() {
+            return Group::left_out_or(Group::second_version(name, "memory", bytes));
+        }
+        Group::first_version("memory", name, "memory.limit_in_bytes", bytes)
     }
 
-    fn make(controller: &str, name: &str, file: &str, value: u64) -> Option<Group> {
-        let path = Path::new("/sys/fs/cgroup").join(controller);
-        let path = path.join(format!("nexus-test-{name}-{}", std::process::id()));
-        let made = std::fs::create_dir(&path);
-        let limited = made.and_then(|()| std::fs::write(path.join(file), value.to_string()));
-        if let Err(error) = limited {
-            println!("LEFT OUT: no cgroup of {controller} here: {}: {error}", path.display());
-            return None;
-        }
-        Some(Group(path))
+    fn first_version(controller: &str, name: &str, file: &str, value: u64) -> Option<Group> {
+        let top = Path::new(GROUPS).join(controller);
+        let (exit, kills) = (top.join("cgroup.procs"), "memory.oom_control");
+        Group::left_out_or(Group { path: top.join(named(name)), kills, exit }.made(file, value))
+    }
+
+    /// Below the top of the hierarchy: there alone a group may have processes of its own and lend
+    /// its controllers to groups below it. So it is in nobody's way that some run there.
+    fn second_version(name: &str, controller: &str, value: u64) -> io::Result<Group> {
+        let top = Path::new(GROUPS);
+        std::fs::write(top.join("cgroup.subtree_control"), format!("+{controller}"))?;
+        let groups = std::fs::read_to_string("/proc/self/cgroup")?;
+        let ours = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
+        let exit = top.join(ours).join("cgroup.procs");
+        let group = Group { path: top.join(named(name)), kills: "memory.events", exit };
+        group.made(&format!("{controller}.max"), value)
+    }
+
+    fn made(self, file: &str, value: u64) -> io::Result<Group> {
+        std::fs::create_dir(&self.path)?;
+        std::fs::write(self.path.join(file), value.to_string())?;
+        Ok(self)
+    }
+
+    fn left_out_or(made: io::Result<Group>) -> Option<Group> {
+        made.inspect_err(|error| println!("LEFT OUT: no cgroup with a limit here: {error}")).ok()
     }
 
     /// The file that takes pids.
     pub(crate) fn procs(&self) -> String {
-        self.0.join("cgroup.procs").display().to_string()
+        self.path.join("cgroup.procs").display().to_string()
     }
 
     /// How many of it the kernel has killed for want of memory.
-    fn killed(&self) -> u64 {
-        let text = std::fs::read_to_string(self.0.join("memory.oom_control")).unwrap_or_default();
+    pub(crate) fn killed(&self) -> u64 {
+        let text = std::fs::read_to_string(self.path.join(self.kills)).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
         line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     }
 
     fn take(&self, process: Process) {
-        std::fs::write(self.0.join("cgroup.procs"), process.0.to_string()).unwrap();
+        std::fs::write(self.procs(), process.0.to_string()).unwrap();
     }
 
     fn set(&self, file: &str, value: &str) {
-        std::fs::write(self.0.join(file), value).unwrap();
+        std::fs::write(self.path.join(file), value).unwrap();
     }
+}
+
+fn named(name: &str) -> String {
+    format!("nexus-test-{name}-{}", std::process::id())
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Who still lives goes where it was; what is empty can be removed.
-        let all = std::fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
-        let parent = self.0.with_file_name("cgroup.procs");
+        // Who still lives goes elsewhere; what is empty can be removed.
+        let all = std::fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
         for pid in all.lines() {
-            let _gone = std::fs::write(&parent, pid);
+            let _gone = std::fs::write(&self.exit, pid);
         }
-        let _busy = std::fs::remove_dir(&self.0);
+        let _busy = std::fs::remove_dir(&self.path);
     }
 }
 
@@ -167,7 +199,7 @@ impl Drop for Group {
 fn without_processes_a_spawn_is_tried_again_until_there_are_some() {
     let home = begin();
     let (keeper, daemon) = (home.keeper().unwrap(), home.daemon().unwrap());
-    let Some(group) = Group::make("pids", "fork", "pids.max", 1) else { return };
+    let Some(group) = Group::first_version("pids", "fork", "pids.max", 1) else { return };
     let (calm, eager) = (home.known("calm").main(), home.known("eager").main());
     group.take(keeper);
     eager.signal(Signal::SIGKILL);

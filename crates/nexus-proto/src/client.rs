@@ -54,6 +54,8 @@ pub struct Client {
     socket: PathBuf,
     answer: Duration,
     tries: u32,
+    /// For how long a question is asked anew, however often that is.
+    silence: Duration,
     reconnect: Duration,
     reviver: Option<Reviver>,
     /// What the last answer said of its daemon's version; one for all clones.
@@ -76,6 +78,7 @@ impl Client {
             socket: socket.into(),
             answer: ANSWER,
             tries: TRIES,
+            silence: Duration::ZERO,
             reconnect: RECONNECT,
             reviver: None,
             heard: Arc::default(),
@@ -300,6 +303,7 @@ impl Client {
         request: &Request<'_>,
         patience: Duration,
     ) -> Result<T, Failure> {
+        let begun = Instant::now();
         let mut lost_at: Option<Instant> = None;
         let (mut losses, mut tries) = (0, 1);
         loop {
@@ -312,7 +316,9 @@ impl Client {
                         Failure::protocol(self.explained(what))
                     });
                 }
-                Err(Failure::TimedOut) if tries < self.tries => tries += 1,
+                Err(Failure::TimedOut) if tries < self.tries || begun.elapsed() < self.silence => {
+                    tries += 1;
+                }
                 Err(failure) => {
                     let lost = failure.is_passing();
                     let gone = matches!(failure, Failure::NoDaemon { .. });

@@ -61,7 +61,7 @@ impl Daemon {
     pub(crate) fn tell_changes(&mut self, changes: Vec<(Option<Name>, String)>, actor: &Actor) {
         let by = actor.to_string();
         for (app, settings) in changes {
-            self.log_change_of(actor, Line { app, ..Line::new("config", settings, &by) });
+            self.log_of(actor, Line { app, ..Line::new("config", settings, &by) });
         }
     }
 

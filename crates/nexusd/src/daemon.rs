@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use nexus_core::{Action, Event, OpId, State, Time, step};
+use nexus_core::{Action, ChildId, Event, OpId, State, Time, step};
 use nexus_keeper::{Counters, Order, Trees};
 use nexus_proto::Operation;
 use nexus_spec::Name;
@@ -70,6 +70,8 @@ pub(crate) struct Daemon {
     pub(crate) newborn: HashMap<u64, Newborn>,
     /// Why a child could not be started, beyond an errno.
     pub(crate) excuses: BTreeMap<u64, String>,
+    /// Children that have become ready in this turn.
+    pub(crate) newly_ready: Vec<ChildId>,
     /// Sockets that only workers have: app and address.
     pub(crate) unadopted: BTreeSet<(Name, String)>,
     /// Events that our own actions have brought about, to be taken before anything else.
@@ -180,10 +182,9 @@ impl Daemon {
         }
     }
 
-    /// Carry out what a turn decided. What happened is told first: a kill after that tells it
-    /// again, which the journal knows, but never leaves it untold. Then what is kept is written, in
-    /// one piece: a kill between that and the rest repeats an action, and every one is safe to
-    /// repeat; it never forgets one.
+    /// Carry out what a turn decided. What happened, and what is to be kept, are written first, in one
+    /// piece. A kill before that undoes the decision: it will be made again. A kill after it repeats an
+    /// action, and every one is safe to repeat; it never forgets one.
     pub(crate) fn perform(&mut self, actions: Vec<Action>, by: &str) {
         let mut acts = Vec::with_capacity(actions.len());
         for action in actions {
@@ -199,14 +200,25 @@ impl Daemon {
                 | Action::Undertake { .. } => acts.push(action),
             }
         }
-        self.store.settle(self.journal.last());
-        self.store.commit();
+        self.commit();
+        self.pass_on_ready();
         // In the core's order: until it has read `Resumed`, a keeper that reads of a successor before
         // it reads that the exit is settled would spawn the one that it was to spawn in our absence.
         for action in acts {
             self.act(action);
         }
         self.rewrite_if_due();
+    }
+
+    /// Write what was told and what is kept: in one line of the intents, from which the next nexusd
+    /// has what a kill keeps us from writing into the journal.
+    pub(crate) fn commit(&mut self) {
+        let events = self.journal.pending();
+        if !events.is_empty() {
+            self.store.keep(Entry::Told { events: events.to_vec() });
+        }
+        self.store.commit();
+        self.journal.write();
     }
 
     fn act(&mut self, action: Action) {

@@ -30,7 +30,7 @@ impl Daemon {
             Command::Loaded(app, from, to, used) => self.loaded(app, (from, to), used),
             Command::Detail(detail) => {
                 self.answer(detail.op, detail.result);
-                self.store.commit();
+                self.commit();
                 self.publish();
             }
             Command::Diff(apply, reply) => drop(reply.send(self.diff(apply))),

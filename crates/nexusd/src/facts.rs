@@ -160,8 +160,7 @@ impl Daemon {
                 self.about(child, line)
             }
         };
-        let event = event(None, line);
-        self.journal.write_once(event);
+        self.log(line);
     }
 
     fn reloaded<'a>(
@@ -240,21 +239,14 @@ impl Daemon {
 
     /// One line for the journal.
     pub(crate) fn log(&mut self, line: Line<'_>) {
-        self.journal.write(event(None, line));
+        self.journal.tell(event(None, line));
     }
 
     /// One line for the journal about what somebody does.
     pub(crate) fn log_of(&mut self, actor: &Actor, line: Line<'_>) {
-        self.journal.write(event(Some(actor.clone()), line));
+        self.journal.tell(event(Some(actor.clone()), line));
     }
 
-    /// One line for the journal about a change that somebody asks for, before it is kept: whoever
-    /// gets no answer asks for the same again.
-    pub(crate) fn log_change_of(&mut self, actor: &Actor, line: Line<'_>) {
-        self.journal.write_once(event(Some(actor.clone()), line));
-    }
-
-    /// Told before anybody keeps it: a nexusd that has it from the keeper does not tell it.
     fn became_ready(&mut self, app: Name, instance: u16, child: ChildId, after: Span) {
         let by = self.ready_by(child).map_or_else(String::new, |by| format!(" ({by})"));
         let detail = format!("ready after {}{by}", words::span(after));
@@ -269,18 +261,25 @@ impl Daemon {
         words::ready_by(self.ready_of(child)?, proof)
     }
 
-    /// A worker says so once: a new daemon need not wait for it again. The keeper keeps it with the
-    /// child, but is perhaps killed before it reads that; so it is on disk as well, before the
-    /// worker's word is consumed.
+    /// A worker says so once: a new daemon need not wait for it again. It is on disk before the
+    /// worker's word is consumed, and then with the keeper ([`Daemon::pass_on_ready`]).
     fn mark_ready(&mut self, child: ChildId) {
         let Some(note) = self.notes.get_mut(&child.0) else { return };
         note.becomes_ready(child.0, None);
-        let note = note.bytes();
-        self.order(&Order::Note { child: child.0, note });
         if let Some(run) = self.run(child.0) {
             self.store.keep(Entry::Run(run));
         }
-        self.probe(child.0);
+        self.newly_ready.push(child);
+    }
+
+    /// Have the keeper keep with each child that it is ready. Once that is told: a nexusd that has it
+    /// from the keeper does not tell it.
+    pub(crate) fn pass_on_ready(&mut self) {
+        for child in std::mem::take(&mut self.newly_ready) {
+            let Some(note) = self.notes.get(&child.0).map(Note::bytes) else { continue };
+            self.order(&Order::Note { child: child.0, note });
+            self.probe(child.0);
+        }
     }
 
     /// A child's main process is there.

@@ -20,17 +20,15 @@ const STEM: &str = "events";
 pub(crate) struct Journal {
     lines: Lines,
     recent: std::collections::VecDeque<EventView>,
-    /// Told by a daemon that was killed before it had kept what they tell of.
-    unsettled: Vec<EventView>,
+    /// Told, and not in the file so far.
+    pending: Vec<EventView>,
     next: u64,
 }
 
 impl Journal {
-    /// `told` = the last event of which the state knows what it tells of.
-    ///
     /// # Errors
     /// When the state folder cannot be read or written.
-    pub(crate) fn open(folder: &Path, told: Option<u64>) -> io::Result<Journal> {
+    pub(crate) fn open(folder: &Path) -> io::Result<Journal> {
         let (lines, loaded) = Lines::open_end::<EventView>(folder, STEM, END)?;
         for aside in &loaded.aside {
             tracing::error!("{aside}");
@@ -41,48 +39,60 @@ impl Journal {
             None => Journal::read(folder)?.last().map_or(1, |event| event.id + 1),
         };
         let skip = loaded.entries.len().saturating_sub(RECENT_MAX);
-        let recent: std::collections::VecDeque<_> = loaded.entries.into_iter().skip(skip).collect();
-        let of_the_killed = |event: &&EventView| told.is_some_and(|told| event.id > told);
-        let unsettled = recent.iter().filter(of_the_killed).cloned().collect();
-        Ok(Journal { lines, recent, unsettled, next })
+        let recent = loaded.entries.into_iter().skip(skip).collect();
+        Ok(Journal { lines, recent, pending: Vec::new(), next })
     }
 
-    /// Write what a change brings about, or who asked for it. After a kill between this and the
-    /// keeping of the change the next daemon makes it again: it is told already then.
-    pub(crate) fn write_once(&mut self, event: EventView) {
-        let what = |event: &EventView| {
-            let EventView { kind, app, instance, detail, actor, .. } = event;
-            (kind.clone(), app.clone(), *instance, detail.clone(), actor.clone())
+    /// Tell one event; `id` and `schema` are filled in here. It is written by [`Journal::write`].
+    /// What has been told of a child is not told again: where nothing could be kept, the same exit is
+    /// judged twice.
+    pub(crate) fn tell(&mut self, mut event: EventView) {
+        let told = |old: &EventView| {
+            old.child == event.child && old.kind == event.kind && old.app == event.app
         };
-        match self.unsettled.iter().position(|old| what(old) == what(&event)) {
-            Some(told) => drop(self.unsettled.remove(told)),
-            None => self.write(event),
-        }
-    }
-
-    /// Write one event; `id` and `schema` are filled in here. What has been told of a child is not
-    /// told again: after a death of the daemon the same exit is judged twice.
-    pub(crate) fn write(&mut self, mut event: EventView) {
-        let told = |old: &EventView| old.child == event.child && old.kind == event.kind;
         if event.child.is_some() && self.recent.iter().rev().any(told) {
             return;
         }
         event.schema = "nexus.event/1".into();
         event.id = self.next;
-        self.next += 1;
-        // What an older version wrote stays in its own file.
-        if self.lines.is_older() {
-            self.go_on_in_a_new_file();
-        }
-        if let Err(error) = self.lines.append(&event) {
-            tracing::error!(%error, "an event could not be written");
-        }
+        self.take(event);
+    }
+
+    fn take(&mut self, event: EventView) {
+        self.next = event.id + 1;
         if self.recent.len() == RECENT_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(event);
-        if self.lines.wants_rewrite(FILE_MAX) {
-            self.go_on_in_a_new_file();
+        self.recent.push_back(event.clone());
+        self.pending.push(event);
+    }
+
+    /// What was told and is not written. It is kept with what it tells of, in one line, before it is
+    /// written here: so a kill at any moment leaves both or neither.
+    pub(crate) fn pending(&self) -> &[EventView] {
+        &self.pending
+    }
+
+    /// What the daemon before us had kept, and was perhaps killed before it wrote it.
+    pub(crate) fn catch_up(&mut self, kept: Vec<EventView>) {
+        let (next, count) = (self.next, kept.len());
+        kept.into_iter().filter(|event| event.id >= next).for_each(|event| self.take(event));
+        if !self.pending.is_empty() {
+            tracing::info!("{} of {count} events had not been written", self.pending.len());
+        }
+        self.write();
+    }
+
+    /// Write what is pending.
+    pub(crate) fn write(&mut self) {
+        for event in std::mem::take(&mut self.pending) {
+            // What an older version wrote stays in its own file.
+            if self.lines.is_older() || self.lines.wants_rewrite(FILE_MAX) {
+                self.go_on_in_a_new_file();
+            }
+            if let Err(error) = self.lines.append(&event) {
+                tracing::error!(%error, "an event could not be written");
+            }
         }
     }
 
@@ -90,14 +100,6 @@ impl Journal {
         if let Err(error) = self.lines.rewrite(std::iter::empty::<EventView>()) {
             tracing::error!(%error, "the journal of events could not be continued in a new file");
         }
-    }
-
-    /// Whether one of no app was told since, in milliseconds of Unix time as in `at`: after a death
-    /// of the daemon in between, the end of an operation comes to be told again.
-    pub(crate) fn has_told(&self, kind: &str, detail: &str, since: &str) -> bool {
-        let newest_first = self.recent.iter().rev();
-        let mut of_then = newest_first.take_while(|event| event.at.as_str() >= since);
-        of_then.any(|event| event.app.is_none() && event.kind == kind && event.detail == detail)
     }
 
     /// Events after `id`, oldest first.
@@ -124,32 +126,51 @@ impl Journal {
 mod tests {
     use super::*;
 
-    fn event(detail: &str) -> EventView {
+    fn event(detail: &str, child: Option<u64>) -> EventView {
+        let child = child.map_or("null".to_owned(), |child| child.to_string());
         let text = format!(
             r#"{{"schema":"","id":0,"at":"","kind":"scale","app":"api","instance":null,"pid":null,
-            "detail":"{detail}","by":"nexusd","exit":null,"last_lines":[]}}"#
+            "child":{child},"detail":"{detail}","by":"nexusd","exit":null,"last_lines":[]}}"#
         );
         serde_json::from_str(&text).unwrap()
     }
 
-    fn told(folder: &Path) -> Vec<String> {
-        Journal::read(folder).unwrap().into_iter().map(|event| event.detail).collect()
+    fn told(folder: &Path) -> Vec<(u64, String)> {
+        let all = Journal::read(folder).unwrap();
+        all.into_iter().map(|event| (event.id, event.detail)).collect()
     }
 
     #[test]
-    fn what_was_told_and_not_kept_is_not_told_again_when_it_is_done_again() {
+    fn what_was_kept_and_not_written_is_written_by_the_next_and_only_once() {
         let home = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(home.path(), None).unwrap();
-        journal.write_once(event("from 1 to 2"));
-        let kept = journal.last();
-        journal.write_once(event("from 2 to 3"));
+        let mut journal = Journal::open(home.path()).unwrap();
+        journal.tell(event("one", None));
+        journal.write();
+        // More than are kept in memory.
+        let details: Vec<String> = (0..300).map(|number| format!("two {number}")).collect();
+        details.iter().for_each(|detail| journal.tell(event(detail, None)));
+        let kept = journal.pending().to_vec();
+        assert_eq!(told(home.path()), [(1, "one".to_owned())]);
         drop(journal);
-        // Killed before the second one was kept: only that one is done again.
-        let mut journal = Journal::open(home.path(), Some(kept)).unwrap();
-        journal.write_once(event("from 2 to 3"));
-        assert_eq!(told(home.path()), ["from 1 to 2", "from 2 to 3"]);
-        journal.write_once(event("from 2 to 3"));
-        journal.write_once(event("from 1 to 2"));
-        assert_eq!(told(home.path())[2..], ["from 2 to 3", "from 1 to 2"]);
+        for _ in 0..2 {
+            let mut journal = Journal::open(home.path()).unwrap();
+            journal.catch_up(kept.clone());
+            let all = told(home.path());
+            assert_eq!(all.len(), 301);
+            assert!(all.iter().zip(1..).all(|((id, _), number)| *id == number));
+        }
+        // The same may happen again, and is told again.
+        let mut journal = Journal::open(home.path()).unwrap();
+        journal.tell(event("two 299", None));
+        journal.write();
+        assert_eq!(told(home.path()).last(), Some(&(302, "two 299".to_owned())));
+    }
+
+    #[test]
+    fn of_a_child_the_same_is_told_once() {
+        let home = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(home.path()).unwrap();
+        [7, 7, 8].into_iter().for_each(|child| journal.tell(event("x", Some(child))));
+        assert_eq!(journal.pending().len(), 2);
     }
 }

@@ -5,6 +5,7 @@ use nexus_core::{
     AppRecord, ChildId, Goal, Next, OpId, Past, PendingAsk, Plan, SlotId, SlotRecord, Time,
     Waiting, Want,
 };
+use nexus_proto::EventView;
 use nexus_spec::{AppSpec, Name};
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +34,8 @@ pub(crate) enum Entry {
     Pending { app: Name, asks: Vec<StoredPending> },
     /// A child that runs: what a cold start needs to find it again.
     Run(Run),
-    /// The journal's last event when this was written: what comes after it may come again.
-    Told { event: u64 },
+    /// What the journal tells of the rest of the line.
+    Told { events: Vec<EventView> },
     /// A slot.
     Slot { app: Name, slot: StoredSlot },
     /// All specs that an app has had, in place of what was said of them before.

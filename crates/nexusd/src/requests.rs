@@ -81,13 +81,13 @@ impl Daemon {
                 self.store.keep(entry);
             }
         }
-        self.log_change_of(&actor, Line::new("operator", detail, &by));
+        self.log_of(&actor, Line::new("operator", detail, &by));
         if let Some(switch) = plan.watch {
             plan.asks.iter().for_each(|ask| self.switch_watch(ask.app(), switch, &by));
         }
         let asked = plan.asks.into_iter().map(|ask| Event::Asked { op: id, ask });
         self.turn_together(asked, &by);
-        self.store.commit();
+        self.commit();
         if plan.then_leave && self.ops.get(id).is_some_and(|op| op.ended_at.is_some()) {
             self.leave_soon();
         }

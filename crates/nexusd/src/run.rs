@@ -238,6 +238,8 @@ async fn turns(
         if let Some(error) = spoilt {
             watch.hearer = daemon.renew_hearer(&error);
         }
+        // Whatever else was told.
+        daemon.commit();
         if let Some(end) = daemon.end(watch, broken).await? {
             return Ok(end);
         }
@@ -357,7 +359,7 @@ impl Daemon {
         let detail = "the keeper is gone; nexusd takes its place";
         self.log(Line::new("promoted", detail.into(), NOBODY));
         tracing::warn!("{detail}");
-        self.store.commit();
+        self.commit();
         if self.outputs.park() {
             return Err(self.holdings.link.promote());
         }

@@ -37,7 +37,7 @@ impl Daemon {
     pub(crate) fn keep_run(&mut self, child: u64) {
         if let Some(run) = self.run(child) {
             self.store.keep(Entry::Run(run));
-            self.store.commit();
+            self.commit();
         }
     }
 
@@ -61,7 +61,7 @@ impl Daemon {
         let mut missing: Vec<Run> = missing.filter_map(|&child| self.run(child)).collect();
         missing.sort_by_key(|run| run.child);
         missing.into_iter().for_each(|run| self.store.keep(Entry::Run(run)));
-        self.store.commit();
+        self.commit();
     }
 
     /// All children that run, as they are kept: a successor after its incumbent, as they were born.

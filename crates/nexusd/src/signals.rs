@@ -43,7 +43,7 @@ impl Daemon {
             let result = self.send(app, signal, &receivers);
             self.answer(id, result);
         }
-        self.store.commit();
+        self.commit();
         self.publish();
         self.begun(id).ok_or_else(|| crate::requests::lost(&key))
     }

@@ -77,7 +77,7 @@ impl Daemon {
             let result = self.send_line(app, &instances, line.as_bytes());
             self.answer(id, result);
         }
-        self.store.commit();
+        self.commit();
         self.publish();
         self.begun(id).ok_or_else(|| crate::requests::lost(&key))
     }

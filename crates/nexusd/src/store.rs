@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nexus_core::{Intents, Want};
+use nexus_proto::EventView;
 use nexus_spec::Name;
 
 use crate::history::{History, StoredVersion};
@@ -29,8 +30,6 @@ pub(crate) struct Store {
     batch: Vec<Entry>,
     mark: u64,
     synced: u64,
-    /// The journal's last event that the file speaks of.
-    told: Option<u64>,
     vault: Vault,
     /// Something could not be written: the file lacks it until it is rewritten.
     lacking: Option<Lack>,
@@ -54,8 +53,8 @@ pub(crate) struct Image {
     pending: BTreeMap<Name, Vec<StoredPending>>,
     pub(crate) runs: BTreeMap<u64, Run>,
     next_slot: u32,
-    /// The last event that was told when all this was true; an older version did not say.
-    pub(crate) told: Option<u64>,
+    /// What was told last: a kill may have come before it was written into the journal.
+    pub(crate) told: Vec<EventView>,
     boot_id: String,
     /// The highest child number that any line speaks of.
     pub(crate) last_child: u64,
@@ -76,16 +75,8 @@ impl Store {
         image.apps.values_mut().for_each(|app| app.unseal(&vault));
         image.versions.values_mut().flatten().for_each(|version| version.unseal(&vault));
         let syncer = Syncer::start()?;
-        let mut store = Store {
-            lines,
-            syncer,
-            batch: Vec::new(),
-            mark: 0,
-            synced: 0,
-            told: image.told,
-            vault,
-            lacking: None,
-        };
+        let mut store =
+            Store { lines, syncer, batch: Vec::new(), mark: 0, synced: 0, vault, lacking: None };
         let boot_id = crate::cpus::boot_id();
         if image.boot_id != boot_id {
             image.after_boot();
@@ -103,14 +94,6 @@ impl Store {
     /// Keep one thing, together with all else that this turn keeps.
     pub(crate) fn keep(&mut self, entry: Entry) {
         self.batch.push(entry);
-    }
-
-    /// The journal has told all that this turn brought about, up to this event.
-    pub(crate) fn settle(&mut self, event: u64) {
-        if self.told != Some(event) {
-            self.told = Some(event);
-            self.batch.push(Entry::Told { event });
-        }
     }
 
     /// Write what the turn keeps. It outlives our own death from here on.
@@ -158,8 +141,7 @@ impl Store {
     /// Replace the file by what is true now.
     pub(crate) fn rewrite(&mut self, entries: impl Iterator<Item = Entry>) {
         let boot = Entry::Boot { boot_id: crate::cpus::boot_id() };
-        let told = self.told.map(|event| Entry::Told { event });
-        let lines = std::iter::once(boot).chain(told).chain(entries).map(|entry| [entry]);
+        let lines = std::iter::once(boot).chain(entries).map(|entry| [entry]);
         match self.lines.rewrite(lines) {
             Ok(()) => self.lacking = None,
             Err(error) => {
@@ -233,7 +215,7 @@ impl Image {
                 }
             }
             Entry::NextSlot { id } => self.next_slot = id,
-            Entry::Told { event } => self.told = Some(event),
+            Entry::Told { events } => self.told = events,
             Entry::Versions { app, versions } => drop(self.versions.insert(app, versions)),
         }
     }

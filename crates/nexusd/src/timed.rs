@@ -87,7 +87,7 @@ impl Daemon {
         self.dealt_with(&app, chime, due);
         self.keep(&Keep::App(app.clone()));
         if !acts {
-            self.store.commit();
+            self.commit();
             return self.publish();
         }
         self.turn(Event::Struck { app, chime }, NOBODY);

@@ -51,7 +51,7 @@ impl Daemon {
                 .cause(format!("{}: {why}", folder.display())));
         }
         let (actor, by) = (&by, by.to_string());
-        self.log_change_of(actor, Line::new("operator", format!("upgrade to {}", asked.file), &by));
+        self.log_of(actor, Line::new("operator", format!("upgrade to {}", asked.file), &by));
         tracing::info!(by, file = asked.file, "upgrade");
         let from = env!("CARGO_PKG_VERSION").to_owned();
         let id = self.ops.begin_upgrade(key.clone(), by, ops::Upgrade { file: asked.file, from });
@@ -59,7 +59,7 @@ impl Daemon {
             self.store.keep(Entry::Operation(Box::new(op.clone())));
         }
         // On disk before the keeper hears of it: the next nexusd answers.
-        self.store.commit();
+        self.commit();
         let deadline = asked.deadline_ms.unwrap_or(DEADLINE_MS).min(DEADLINE_MAX_MS);
         let until = clock::now().0 + deadline;
         self.upgrade_until = Some(Time(until + GRACE_MS));
@@ -121,7 +121,7 @@ impl Daemon {
     /// # Errors
     /// What `exec` says, when there is nobody whose place could be taken.
     pub(crate) async fn give_way(mut self) -> io::Result<()> {
-        self.store.commit();
+        self.commit();
         if !self.outputs.park() {
             // A thread that hangs with its disk would hold up an exec: we are of no use here.
             tracing::error!("a log thread does not stop, its disk hangs: nexusd ends");
@@ -158,21 +158,19 @@ impl Daemon {
         let Some(op) = self.ops.get(id) else { return };
         let Some(ops::Upgrade { file, from }) = op.upgrade.clone() else { return };
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let (by, begun_at) = (op.view.by.clone(), op.view.begun_at.clone());
+        let by = op.view.by.clone();
         let (kind, detail) = match &ended {
             Ok(()) => ("upgraded", format!("{from} to {version}: {file}")),
             Err(why) => ("rolled_back", format!("{version} serves, not {file}: {why}")),
         };
-        if !self.journal.has_told(kind, &detail, &begun_at) {
-            self.log(Line::new(kind, detail, if ended.is_ok() { &by } else { NOBODY }));
-        }
+        self.log(Line::new(kind, detail, if ended.is_ok() { &by } else { NOBODY }));
         let verdict = if ended.is_ok() { Verdict::Done } else { Verdict::RolledBack };
         let message = ended.err().unwrap_or_default();
         self.ops.upgraded(id, DaemonResult { verdict, message, from, version });
         if let Some(op) = self.ops.get(id) {
             self.store.keep(Entry::Operation(Box::new(op.clone())));
         }
-        self.store.commit();
+        self.commit();
         self.published.operations.send_modify(|changes| *changes += 1);
         self.publish();
     }

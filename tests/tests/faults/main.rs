@@ -48,6 +48,7 @@ fn main() -> ExitCode {
             change: value(&args, "--only"),
             victim: value(&args, "--victim"),
             at: number(&args, "--at"),
+            later: number(&args, "--later").and_then(|steps| u32::try_from(steps).ok()),
         };
         results.push(report(name, seed, || sweep::run(seed, points, HALTS, &only)));
     }

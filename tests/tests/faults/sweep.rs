@@ -67,6 +67,8 @@ pub(crate) struct Only<'a> {
     pub(crate) change: Option<&'a str>,
     pub(crate) victim: Option<&'a str>,
     pub(crate) at: Option<u64>,
+    /// Each of them so many instructions later.
+    pub(crate) later: Option<u32>,
 }
 
 impl Only<'_> {
@@ -91,6 +93,12 @@ pub(crate) fn run(
     let counts = count(only.change)?;
     let mut all = every(&counts);
     all.retain(|point| only.is(point));
+    if all.is_empty() {
+        return Err("there is no such point: names are those that a failure tells".into());
+    }
+    if let Some(steps) = only.later {
+        all.iter_mut().for_each(|point| point.blow = Blow::Within(steps));
+    }
     let whole = all.len();
     let later = points.unwrap_or(whole).min(whole) / LATER;
     let later: Vec<Point> = (0..later)
@@ -115,7 +123,7 @@ pub(crate) fn run(
         if points.is_none() {
             println!("{} of {} tried", chosen.len() - rest.len(), chosen.len());
         }
-        // At once: a whole sweep takes an hour.
+        // At once: a whole sweep takes hours.
         found.iter().for_each(|why| println!("{why}"));
         failures.extend(found);
     }

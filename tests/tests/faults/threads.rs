@@ -181,14 +181,22 @@ fn unless_dead(done: Result<(), Errno>) -> Result<(), Errno> {
     }
 }
 
-/// So many instructions further, but not into the next call: it may wait there for ever.
+/// So many instructions further, but not into the next call: it may wait there for ever. What the
+/// other threads do meanwhile makes no difference: all are to die.
 fn go_on(thread: Pid, steps: u32) -> Result<(), Errno> {
+    let ours = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
     for _ in 0..steps {
         if calls_next(thread)? {
             break;
         }
         ptrace::step(thread, None)?;
-        let told = waitpid(thread, Some(WaitPidFlag::__WALL))?;
+        // Of any: one that somebody else kills is told only when the others have been waited for.
+        let told = loop {
+            let told = waitpid(None, Some(ours))?;
+            if told.pid() == Some(thread) {
+                break told;
+            }
+        };
         if !matches!(told, WaitStatus::Stopped(_, Signal::SIGTRAP)) {
             break;
         }

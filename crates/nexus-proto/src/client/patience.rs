@@ -30,12 +30,11 @@ impl Client {
         self
     }
 
-    /// The same client for a time in which nobody may answer: a daemon is waited for, and asked
-    /// anew, for so much longer.
+    /// The same client for a time in which nobody may answer: each question is asked anew for at
+    /// least so long, and a daemon that went away is waited for.
     #[must_use]
     pub fn through_silence(mut self, time: Duration) -> Client {
-        let more = time.as_millis().div_ceil(self.answer.as_millis().max(1));
-        self.tries = self.tries.saturating_add(u32::try_from(more).unwrap_or(u32::MAX));
+        self.silence = time;
         self.reconnect = self.reconnect.max(time);
         self
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use nexus_core::{Action, ChildId, Event, OpId, State, Time, step};
+use nexus_core::{Action, Event, OpId, State, Time, step};
 use nexus_keeper::{Counters, Order, Trees};
 use nexus_proto::Operation;
 use nexus_spec::Name;
@@ -70,8 +70,6 @@ pub(crate) struct Daemon {
     pub(crate) newborn: HashMap<u64, Newborn>,
     /// Why a child could not be started, beyond an errno.
     pub(crate) excuses: BTreeMap<u64, String>,
-    /// Children that have become ready in this turn.
-    pub(crate) newly_ready: Vec<ChildId>,
     /// Sockets that only workers have: app and address.
     pub(crate) unadopted: BTreeSet<(Name, String)>,
     /// Events that our own actions have brought about, to be taken before anything else.

@@ -269,13 +269,13 @@ impl Daemon {
         if let Some(run) = self.run(child.0) {
             self.store.keep(Entry::Run(run));
         }
-        self.newly_ready.push(child);
+        self.probes.newly_ready.push(child);
     }
 
     /// Have the keeper keep with each child that it is ready. Once that is told: a nexusd that has it
     /// from the keeper does not tell it.
     pub(crate) fn pass_on_ready(&mut self) {
-        for child in std::mem::take(&mut self.newly_ready) {
+        for child in std::mem::take(&mut self.probes.newly_ready) {
             let Some(note) = self.notes.get(&child.0).map(Note::bytes) else { continue };
             self.order(&Order::Note { child: child.0, note });
             self.probe(child.0);

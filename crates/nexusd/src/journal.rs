@@ -26,9 +26,12 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
+    /// Go on with the journal. `kept` was told last by the daemon before us, who was perhaps killed
+    /// before it was written here.
+    ///
     /// # Errors
     /// When the state folder cannot be read or written.
-    pub(crate) fn open(folder: &Path) -> io::Result<Journal> {
+    pub(crate) fn open(folder: &Path, kept: Vec<EventView>) -> io::Result<Journal> {
         let (lines, loaded) = Lines::open_end::<EventView>(folder, STEM, END)?;
         for aside in &loaded.aside {
             tracing::error!("{aside}");
@@ -40,7 +43,10 @@ impl Journal {
         };
         let skip = loaded.entries.len().saturating_sub(RECENT_MAX);
         let recent = loaded.entries.into_iter().skip(skip).collect();
-        Ok(Journal { lines, recent, pending: Vec::new(), next })
+        let mut journal = Journal { lines, recent, pending: Vec::new(), next };
+        kept.into_iter().filter(|event| event.id >= next).for_each(|event| journal.take(event));
+        journal.write();
+        Ok(journal)
     }
 
     /// Tell one event; `id` and `schema` are filled in here. It is written by [`Journal::write`].
@@ -71,16 +77,6 @@ impl Journal {
     /// written here: so a kill at any moment leaves both or neither.
     pub(crate) fn pending(&self) -> &[EventView] {
         &self.pending
-    }
-
-    /// What the daemon before us had kept, and was perhaps killed before it wrote it.
-    pub(crate) fn catch_up(&mut self, kept: Vec<EventView>) {
-        let (next, count) = (self.next, kept.len());
-        kept.into_iter().filter(|event| event.id >= next).for_each(|event| self.take(event));
-        if !self.pending.is_empty() {
-            tracing::info!("{} of {count} events had not been written", self.pending.len());
-        }
-        self.write();
     }
 
     /// Write what is pending.
@@ -143,7 +139,7 @@ mod tests {
     #[test]
     fn what_was_kept_and_not_written_is_written_by_the_next_and_only_once() {
         let home = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(home.path()).unwrap();
+        let mut journal = Journal::open(home.path(), Vec::new()).unwrap();
         journal.tell(event("one", None));
         journal.write();
         // More than are kept in memory.
@@ -153,14 +149,13 @@ mod tests {
         assert_eq!(told(home.path()), [(1, "one".to_owned())]);
         drop(journal);
         for _ in 0..2 {
-            let mut journal = Journal::open(home.path()).unwrap();
-            journal.catch_up(kept.clone());
+            Journal::open(home.path(), kept.clone()).unwrap();
             let all = told(home.path());
             assert_eq!(all.len(), 301);
             assert!(all.iter().zip(1..).all(|((id, _), number)| *id == number));
         }
         // The same may happen again, and is told again.
-        let mut journal = Journal::open(home.path()).unwrap();
+        let mut journal = Journal::open(home.path(), Vec::new()).unwrap();
         journal.tell(event("two 299", None));
         journal.write();
         assert_eq!(told(home.path()).last(), Some(&(302, "two 299".to_owned())));
@@ -169,7 +164,7 @@ mod tests {
     #[test]
     fn of_a_child_the_same_is_told_once() {
         let home = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(home.path()).unwrap();
+        let mut journal = Journal::open(home.path(), Vec::new()).unwrap();
         [7, 7, 8].into_iter().for_each(|child| journal.tell(event("x", Some(child))));
         assert_eq!(journal.pending().len(), 2);
     }

@@ -75,6 +75,8 @@ pub(crate) struct Subject {
 pub(crate) struct Probes {
     tools: Tools,
     tasks: HashMap<u64, Task>,
+    /// Who has become ready in this turn, and is asked from now on whether it is well.
+    pub(crate) newly_ready: Vec<ChildId>,
     /// What was found out last about those that are not ready, or not well.
     findings: BTreeMap<u64, String>,
     /// Who listens to what a new worker of a reload writes.
@@ -119,6 +121,7 @@ impl Probes {
         Probes {
             tools,
             tasks: HashMap::new(),
+            newly_ready: Vec::new(),
             findings: BTreeMap::new(),
             ears: HashMap::new(),
             places: HashMap::new(),

@@ -238,7 +238,6 @@ async fn turns(
         if let Some(error) = spoilt {
             watch.hearer = daemon.renew_hearer(&error);
         }
-        // Whatever else was told.
         daemon.commit();
         if let Some(end) = daemon.end(watch, broken).await? {
             return Ok(end);

@@ -39,8 +39,7 @@ pub(super) fn begin(
     let keeper_pid = link.keeper_pid();
     let mut holdings = Holdings::new(link, handoff.held)?;
     let (store, mut image) = Store::open(&home.state())?;
-    let mut journal = Journal::open(&home.state())?;
-    journal.catch_up(std::mem::take(&mut image.told));
+    let journal = Journal::open(&home.state(), std::mem::take(&mut image.told))?;
     let notify = notify_socket(&mut holdings, &home.state())?;
     let (intents, origins, history) = image.intents();
     let (home_id, counters) = (home.id(), handoff.counters);
@@ -69,7 +68,6 @@ pub(super) fn begin(
         next_mains: HashMap::new(),
         newborn: HashMap::new(),
         excuses: BTreeMap::new(),
-        newly_ready: Vec::new(),
         unadopted: BTreeSet::new(),
         queue: VecDeque::new(),
         course: Course::Serve,

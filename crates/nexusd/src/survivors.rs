@@ -89,7 +89,7 @@ pub(crate) fn take_back(
         }
         // While its parent has not reaped it, it looks like one that lives: whoever depends on it
         // would be started before it is there again.
-        if let Some(exit) = unreaped(run).filter(|_| cold) {
+        if cold && let Some(exit) = unreaped(run) {
             found.ended.push(ended(run, slot, exit));
             continue;
         }

@@ -48,11 +48,15 @@ pub struct Build {
     pub plan: Plan,
     /// The directory that it runs in: one build at a time.
     pub site: PathBuf,
-    /// `Idle` (waits for what is leaving, or for another build in its directory), `Spawning`, `Warming` (runs) or `Reaping`.
+    /// `Idle` (something of its own comes first: an app that it depends on, or what of it is
+    /// leaving), `Waiting` (for other builds in its directory), `Spawning`, `Warming` (runs) or
+    /// `Reaping`.
     pub phase: Phase,
     /// How its main process ended, while the rest of its tree is not gone yet.
     pub exit: Option<Exit>,
-    /// When it was ordered.
+    /// When it was planned: who asks first builds first.
+    pub asked: Time,
+    /// When it was begun; until then, when it was planned.
     pub began: Time,
 }
 
@@ -79,6 +83,12 @@ pub struct Counts {
     pub doomed: u32,
     /// Online, and its health check finds it well.
     pub well: u32,
+}
+
+impl Build {
+    pub(crate) fn new(plan: Plan, site: PathBuf, now: Time) -> Build {
+        Build { plan, site, phase: Phase::Idle, exit: None, asked: now, began: now }
+    }
 }
 
 impl App {

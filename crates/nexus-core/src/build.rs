@@ -42,11 +42,11 @@ pub(crate) fn plan(turn: &mut Turn, name: &Name, wanted: Wanted) {
     goal::supersede_builders(turn, name);
     abandon(turn, name);
     let Some(app) = turn.state.apps.get(name) else { return };
-    let (began, since) = (turn.now, turn.state.last_child());
+    let (now, since) = (turn.now, turn.state.last_child());
     let plan = Plan { change, new, builds, since };
     let site = site(&app.spec, &plan);
     turn.state.alter_build(name, |build| {
-        *build = Some(Build { plan, site, phase: Phase::Idle, exit: None, began });
+        *build = Some(Build::new(plan, site, now));
     });
     turn.touch(name, None);
 }
@@ -56,17 +56,9 @@ pub(crate) fn site(spec: &AppSpec, plan: &Plan) -> PathBuf {
     plan.change.as_ref().map_or(spec, |(spec, _)| spec).cwd.clone()
 }
 
-/// A build runs there.
-fn is_taken(state: &State, site: &Path) -> bool {
-    state.builds_in(site).iter().any(|other| {
-        let build = state.apps.get(other).and_then(|app| app.build.as_ref());
-        build.is_some_and(|build| build.phase.child().is_some())
-    })
-}
-
-/// Its directory is free for the next one.
-fn leave_site(turn: &mut Turn, site: &Path) {
-    for next in turn.state.builds_in(site) {
+/// The directory may be free for the next one.
+pub(crate) fn wake(turn: &mut Turn, site: &Path) {
+    if let Some(next) = turn.state.next_in(site) {
         turn.touch(&next, None);
     }
 }
@@ -75,43 +67,85 @@ fn leave_site(turn: &mut Turn, site: &Path) {
 pub(crate) fn abandon(turn: &mut Turn, name: &Name) {
     let Some(Some(build)) = turn.state.alter_build(name, Option::take) else { return };
     turn.state.stir(name);
-    leave_site(turn, &build.site);
     turn.keep(Keep::App(name.clone()));
     match build.phase {
         Phase::Online { child, .. }
         | Phase::Spawning { child, .. }
         | Phase::Warming { child, .. } => {
             stray::dismiss(turn, Leaver::new(child, turn.now), Some(name), None);
+            stray::holds(turn, child, build.site.clone());
         }
         Phase::Reaping { child, .. } | Phase::Stopping { child, .. } => {
             stray::enter(turn, child, Some(name), None, build.phase);
+            stray::holds(turn, child, build.site.clone());
         }
         Phase::Backoff { .. } | Phase::Errored | Phase::Idle | Phase::Waiting => {}
     }
+    wake(turn, &build.site);
 }
 
 /// Begin, unless something of the same operation comes first. Two builds of one app never run at
 /// once, nor two in one directory: each would undo what the other one does.
 pub(crate) fn begin_if_free(turn: &mut Turn, name: &Name) {
-    let Some(app) = turn.state.apps.get(name) else { return };
-    let waits = app.build.as_ref().filter(|build| build.phase == Phase::Idle);
-    let Some(build) = waits.filter(|_| !order::is_planned_later(turn.state, name)) else { return };
-    if !build.plan.builds {
-        let Some(Some(Build { plan, .. })) = turn.state.alter_build(name, Option::take) else {
-            return;
-        };
-        turn.keep(Keep::App(name.clone()));
-        turn.touch(name, None);
-        return succeeded(turn, name, plan);
-    }
-    if app.leaving > 0 || is_taken(turn.state, &build.site) {
+    let app = turn.state.apps.get(name);
+    let Some(build) = app.and_then(|app| app.build.as_ref()) else { return };
+    if !matches!(build.phase, Phase::Idle | Phase::Waiting) {
         return;
     }
-    let generation = app.generation + u64::from(build.plan.change.is_some());
+    let (site, waits) = (build.site.clone(), build.phase == Phase::Waiting);
+    match build.plan.builds {
+        _ if waits => {}
+        true if may_begin(turn.state, name) => put(turn, name, Phase::Waiting),
+        false if !order::is_planned_later(turn.state, name) => return end_plan(turn, name),
+        true | false => return,
+    }
+    begin_first(turn, &site);
+}
+
+/// There is nothing to build: what waited for other apps is done now.
+fn end_plan(turn: &mut Turn, name: &Name) {
+    if let Some(Some(Build { plan, .. })) = turn.state.alter_build(name, Option::take) {
+        turn.keep(Keep::App(name.clone()));
+        turn.touch(name, None);
+        succeeded(turn, name, plan);
+    }
+}
+
+/// Nothing of its own comes first.
+fn may_begin(state: &State, name: &Name) -> bool {
+    let gone = state.apps.get(name).is_some_and(|app| app.leaving == 0);
+    gone && !order::is_planned_later(state, name)
+}
+
+/// Begin the first one that waits there, if the directory is free. One that may not begin any more
+/// leaves the queue until it may, so that a turn looks at nobody in vain twice.
+fn begin_first(turn: &mut Turn, site: &Path) {
+    while let Some(name) = turn.state.next_in(site) {
+        if may_begin(turn.state, &name) {
+            return begin(turn, &name);
+        }
+        put(turn, &name, Phase::Idle);
+    }
+}
+
+fn put(turn: &mut Turn, name: &Name, phase: Phase) {
+    turn.state.alter_build(name, |build| {
+        if let Some(build) = build {
+            build.phase = phase;
+        }
+    });
+}
+
+fn begin(turn: &mut Turn, name: &Name) {
+    let Some(app) = turn.state.apps.get(name) else { return };
+    let changes = app.build.as_ref().is_some_and(|build| build.plan.change.is_some());
+    let generation = app.generation + u64::from(changes);
     let (child, _) = turn.state.fresh_child();
+    let now = turn.now;
     turn.state.alter_build(name, |build| {
         if let Some(build) = build {
             build.phase = Phase::Spawning { child, ready: false };
+            build.began = now;
         }
     });
     turn.note(Fact::BuildStarted { app: name.clone(), child });
@@ -201,7 +235,7 @@ pub(crate) fn gone(turn: &mut Turn, name: &Name) {
     turn.note(Fact::Built { app: name.clone(), child, exit, after: turn.now - build.began });
     turn.keep(Keep::App(name.clone()));
     turn.touch(name, None);
-    leave_site(turn, &build.site);
+    wake(turn, &build.site);
     if exit == Exit::Code(0) {
         succeeded(turn, name, build.plan)
     } else {

@@ -5,6 +5,7 @@ use nexus_spec::Name;
 use crate::app::{App, Counts};
 use crate::order;
 use crate::phase::{Next, Phase, Want};
+use crate::site::{self, Stand};
 use crate::slot::Slot;
 use crate::state::{Index, Marks, Seat, State};
 use crate::versions::VERSIONS_MAX;
@@ -28,6 +29,9 @@ impl State {
         }
         for (&child, stray) in &self.strays {
             index.moved(&Seat::Stray(child), Marks::default(), Marks::of_phase(stray.phase));
+            if let Some(at) = stray.site.clone() {
+                site::come(&mut index.sites, at, Stand::Runs(child));
+            }
             let at_end = matches!(stray.phase, Phase::Reaping { .. } | Phase::Stopping { .. });
             if !at_end {
                 return Err(format!("stray {child:?} is {:?}", stray.phase));
@@ -46,6 +50,7 @@ impl State {
         same(&"index", "deadlines", &self.index.deadlines, &index.deadlines)?;
         same(&"index", "heirs", &self.index.heirs, &index.heirs)?;
         same(&"index", "sites", &self.index.sites, &index.sites)?;
+        site::check(&self.index.sites)?;
         same(&"index", "ids", &self.index.ids, &index.ids)
     }
 
@@ -83,7 +88,9 @@ fn check_app(state: &State, name: &Name, app: &App, index: &mut Index) -> Result
     }
     if let Some(build) = &app.build {
         index.moved(&Seat::Build(name.clone()), Marks::default(), Marks::of_phase(build.phase));
-        index.build_moved(name, None, Some(build.site.clone()));
+        if let Some((at, stand)) = Stand::of(name, Some(build)) {
+            site::come(&mut index.sites, at, stand);
+        }
     }
     let numbers: Vec<u64> = app.versions.iter().map(|version| version.generation).collect();
     let in_order = numbers.is_sorted_by(|one, next| one < next);

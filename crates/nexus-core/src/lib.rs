@@ -40,6 +40,7 @@ mod restart;
 mod resume;
 mod rollout;
 mod scale;
+mod site;
 mod slot;
 mod state;
 mod step;

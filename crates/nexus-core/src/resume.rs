@@ -2,6 +2,7 @@
 //! together.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use nexus_spec::{Name, Span};
 
@@ -31,6 +32,8 @@ pub struct Entry {
     pub app: Name,
     /// What for.
     pub purpose: Purpose,
+    /// The directory of a build, if that is known.
+    pub site: Option<PathBuf>,
     /// The spec's generation it runs with.
     pub generation: u64,
     /// It has said that it is ready.
@@ -161,8 +164,7 @@ fn restore(state: &mut State, record: AppRecord, now: Time) -> Expected {
     if let Some(plan) = plan {
         let site = state.apps.get(&name).map(|app| build::site(&app.spec, &plan));
         let site = site.unwrap_or_default();
-        let build = Build { plan, site, phase: Phase::Idle, exit: None, began: now };
-        state.alter_build(&name, |place| *place = Some(build));
+        state.alter_build(&name, |place| *place = Some(Build::new(plan, site, now)));
     }
     expected
 }
@@ -235,6 +237,11 @@ pub(crate) fn dismiss(turn: &mut Turn, entry: &Entry) {
         None => stray::dismiss(turn, entry.leaver(), Some(&entry.app), slot),
         Some(ended) if ended.tree_gone => turn.act(Action::Acknowledge { child: entry.child }),
         Some(_) => stray::reap(turn, entry.child, Some(&entry.app), slot),
+    }
+    if entry.purpose == Purpose::Build {
+        let app = turn.state.apps.get(&entry.app);
+        let site = entry.site.clone().or_else(|| app.map(|app| app.spec.cwd.clone()));
+        site.map(|site| stray::holds(turn, entry.child, site));
     }
 }
 

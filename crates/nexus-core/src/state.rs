@@ -1,7 +1,6 @@
 //! All that the supervisor knows, and the one way to change a slot so that every index stays true.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 
 use nexus_spec::{AppSpec, Name};
 
@@ -11,6 +10,7 @@ use crate::event::{ChildId, SlotId, Time};
 use crate::exam::Examiner;
 use crate::phase::Phase;
 use crate::record::{Intents, PendingAsk};
+use crate::site::{self, Sites, Stand};
 use crate::slot::Slot;
 use crate::stray::Stray;
 use crate::successor::Successor;
@@ -60,7 +60,7 @@ pub(crate) struct Index {
     pub(crate) heirs: BTreeMap<ChildId, Seat>,
     pub(crate) ids: BTreeMap<SlotId, (Name, u16)>,
     /// Whose builds run, or wait, where.
-    pub(crate) sites: BTreeMap<PathBuf, BTreeSet<Name>>,
+    pub(crate) sites: Sites,
 }
 
 /// What the index holds of one seat.
@@ -97,21 +97,6 @@ impl Marks {
 }
 
 impl Index {
-    /// A build has come, or gone.
-    pub(crate) fn build_moved(&mut self, name: &Name, from: Option<PathBuf>, to: Option<PathBuf>) {
-        if let Some(from) = from
-            && let Some(there) = self.sites.get_mut(&from)
-        {
-            there.remove(name);
-            if there.is_empty() {
-                self.sites.remove(&from);
-            }
-        }
-        if let Some(to) = to {
-            self.sites.entry(to).or_default().insert(name.clone());
-        }
-    }
-
     pub(crate) fn moved(&mut self, seat: &Seat, before: Marks, after: Marks) {
         if before.child != after.child {
             before.child.map(|child| self.children.remove(&child));
@@ -276,20 +261,15 @@ impl State {
         let marks = |build: &Option<Build>| {
             build.as_ref().map_or_else(Marks::default, |build| Marks::of_phase(build.phase))
         };
-        let site = |build: &Option<Build>| build.as_ref().map(|build| build.site.clone());
-        let (before, from) = (marks(&app.build), site(&app.build));
+        let (before, from) = (marks(&app.build), Stand::of(name, app.build.as_ref()));
         let answer = change(&mut app.build);
-        let (after, to) = (marks(&app.build), site(&app.build));
+        let (after, to) = (marks(&app.build), Stand::of(name, app.build.as_ref()));
         self.index.moved(&Seat::Build(name.clone()), before, after);
         if from != to {
-            self.index.build_moved(name, from, to);
+            from.inspect(|(at, stand)| site::leave(&mut self.index.sites, at, stand));
+            to.map(|(at, stand)| site::come(&mut self.index.sites, at, stand));
         }
         Some(answer)
-    }
-
-    /// Whose builds run, or wait, in this directory.
-    pub(crate) fn builds_in(&self, site: &Path) -> Vec<Name> {
-        self.index.sites.get(site).into_iter().flatten().cloned().collect()
     }
 
     /// Change what is known of changes of files. The only way: indexes follow.

@@ -1,11 +1,15 @@
 //! Children that hold no seat: replaced, surplus, or of an app that nobody knows. They are ended,
 //! and remembered until nothing of them is left.
 
+use std::path::PathBuf;
+
 use nexus_spec::Name;
 
 use crate::action::Action;
+use crate::build;
 use crate::event::{ChildId, Pid, SlotId, Time};
 use crate::phase::Phase;
+use crate::site::{self, Stand};
 use crate::state::{Marks, Seat};
 use crate::stop::{self, Farewell, Leaver};
 use crate::turn::Turn;
@@ -19,6 +23,8 @@ pub struct Stray {
     pub slot: Option<SlotId>,
     /// `Stopping` or `Reaping`.
     pub phase: Phase,
+    /// The directory that a build runs in: no other one begins there before this is gone.
+    pub site: Option<PathBuf>,
 }
 
 /// Tell a child that has lost its seat, or never had one, to go.
@@ -52,7 +58,14 @@ pub(crate) fn enter(
     }
     turn.state.index.moved(&Seat::Stray(child), Marks::default(), Marks::of_phase(phase));
     let slot = slot.filter(|&id| leaves(turn, id, 1).is_some());
-    turn.state.strays.insert(child, Stray { app: known, slot, phase });
+    turn.state.strays.insert(child, Stray { app: known, slot, phase, site: None });
+}
+
+/// It is a build, which has its directory until nothing of it is left.
+pub(crate) fn holds(turn: &mut Turn, child: ChildId, at: PathBuf) {
+    let Some(stray) = turn.state.strays.get_mut(&child) else { return };
+    stray.site = Some(at.clone());
+    site::come(&mut turn.state.index.sites, at, Stand::Runs(child));
 }
 
 /// Its main process is gone.
@@ -114,6 +127,10 @@ fn gone(turn: &mut Turn, child: ChildId) {
     let Some(stray) = turn.state.strays.remove(&child) else { return };
     turn.state.index.moved(&Seat::Stray(child), Marks::of_phase(stray.phase), Marks::default());
     turn.act(Action::Acknowledge { child });
+    if let Some(at) = stray.site {
+        site::leave(&mut turn.state.index.sites, &at, &Stand::Runs(child));
+        build::wake(turn, &at);
+    }
     if let Some(name) = stray.app {
         if let Some(app) = turn.state.apps.get_mut(&name) {
             app.leaving -= 1;

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use nexus_core::{Action, Ask, ChildId, Event, Exit, OpId, Pid, State, Time, step};
+use nexus_core::{Action, Ask, ChildId, Event, Exit, OpId, Pid, Purpose, State, Time, step};
 use nexus_spec::{AppSpec, Backoff, Instances, Listen, Name, Ready, Restart, Span, Stop};
 
 /// Turns that are measured.
@@ -139,4 +139,38 @@ fn a_turn_costs_the_same_in_a_fleet_of_any_size() {
     assert_eq!(cost(2_500, 4), small, "2,500 apps of 4, against 25 of 4");
     assert_eq!(cost(1, 100), small, "one app of 100");
     assert_eq!(cost(1, 10_000), small, "one app of 10,000");
+}
+
+/// Apps that build in one directory, one after another.
+const QUEUE: u64 = 5_000;
+
+#[test]
+fn the_end_of_a_build_costs_the_same_however_many_wait_for_the_directory() {
+    let begun = |actions: &[Action]| {
+        let mut builds = actions.iter().filter_map(|action| match action {
+            Action::Spawn { child, purpose: Purpose::Build, .. } => Some(*child),
+            _ => None,
+        });
+        (builds.next(), builds.count())
+    };
+    let asked = std::time::Instant::now();
+    let mut state = State::default();
+    let mut first = None;
+    for number in 0..QUEUE {
+        let spec = AppSpec { build: Some("make".into()), ..spec(number) };
+        let ask = Ask::Start { spec: Box::new(spec), instances: 1 };
+        let actions = step(&mut state, Time(number), Event::Asked { op: OpId(number), ask });
+        first = first.or(begun(&actions).0);
+    }
+    let (mut child, mut ends) = (first, 0);
+    while let Some(ended) = child {
+        let (exit, at) = (Exit::Code(0), Time(QUEUE + ends));
+        let event = Event::Exited { child: ended, exit, at, tree_gone: true };
+        let next = begun(&step(&mut state, at, event));
+        assert_eq!(next.1, 0, "two at once");
+        (child, ends) = (next.0, ends + 1);
+    }
+    assert_eq!(ends, QUEUE);
+    // Hours, if each end looked at all that wait.
+    assert!(asked.elapsed().as_secs() < 60, "{:?}", asked.elapsed());
 }

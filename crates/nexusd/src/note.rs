@@ -1,8 +1,14 @@
 //! The note that travels with a child: all that a new daemon must know about it.
 
+use std::path::{Path, PathBuf};
+
 use nexus_core::{Exam, Purpose, SlotId};
 use nexus_spec::Name;
 use serde::{Deserialize, Serialize};
+
+/// The longest directory that is kept with a build: notes are bounded. Of another one it is taken
+/// that it is the app's.
+const SITE_MAX: usize = 1_024;
 
 /// What a child is, as the keeper keeps it unread. Short names: notes are bounded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +21,9 @@ pub(crate) struct Note {
     /// A check's: the instance, the slot's id, and which it is.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     exam: Option<(u16, u32, ExamWord)>,
+    /// A build's directory, if it has room here.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    site: Option<String>,
     /// The spec's generation.
     #[serde(rename = "g")]
     pub(crate) generation: u64,
@@ -102,7 +111,19 @@ impl Note {
             }
             Purpose::Worker { instance, id } => (Some((instance, id.0)), None),
         };
-        Note { app, worker, exam, generation, ready: None, proof: None, beside: false, said: None }
+        let (ready, proof, said) = (None, None, None);
+        Note { app, worker, exam, site: None, generation, ready, proof, beside: false, said }
+    }
+
+    /// It is a build that runs there.
+    pub(crate) fn builds_in(&mut self, site: &Path) {
+        let text = site.to_str().filter(|text| text.len() <= SITE_MAX);
+        self.site = text.map(str::to_owned);
+    }
+
+    /// Where it builds.
+    pub(crate) fn site(&self) -> Option<PathBuf> {
+        self.site.as_ref().map(PathBuf::from)
     }
 
     /// What has shown that this child is ready, if somebody has seen anything.

@@ -69,6 +69,7 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
             pid: main.filter(|main| main.runs || ended.is_some()).map(|main| Pid(main.pid)),
             app: note.app.clone(),
             purpose: note.purpose(),
+            site: note.site(),
             generation: note.generation,
             ready: is_ready,
             started_at,

@@ -59,6 +59,10 @@ impl Daemon {
     ) {
         let mut note = Note::new(app.clone(), purpose, generation);
         note.beside = self.writes_beside(child, &note);
+        let build = self.state.app(app.as_str()).and_then(nexus_core::App::build);
+        if let Some(build) = build.filter(|_| purpose == Purpose::Build) {
+            note.builds_in(&build.site);
+        }
         self.notes.insert(child.0, note.clone());
         if let Err(excuse) = self.try_spawn(child, &note, on_exit) {
             if is_of_a_dead_keeper(excuse.errno) {

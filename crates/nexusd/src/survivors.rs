@@ -263,6 +263,7 @@ fn entry(run: &Run, purpose: Purpose, generation: u64) -> Entry {
         pid: None,
         app: run.app.clone(),
         purpose,
+        site: None,
         generation,
         ready: run.ready,
         started_at: started_at(run.start_ticks),

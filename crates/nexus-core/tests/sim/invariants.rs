@@ -30,6 +30,28 @@ impl World {
         }
     }
 
+    /// Where a build runs, nothing lives of another one, whoever waits for it, or nobody does.
+    pub(crate) fn one_build_in_each_directory(&mut self, spawned: ChildId, purpose: Purpose) {
+        if purpose != Purpose::Build {
+            return;
+        }
+        let its = |app: &nexus_core::App| {
+            let build = app.build().filter(|build| build.phase.child() == Some(spawned))?;
+            let change = build.plan.change.as_ref();
+            Some(change.map_or(app.spec(), |(spec, _)| spec).cwd.clone())
+        };
+        let stray = || self.state.strays().find(|(child, _)| **child == spawned)?.1.site.clone();
+        let site = self.state.apps().find_map(|(_, app)| its(app)).or_else(stray);
+        assert!(site.is_some(), "nobody knows where {spawned:?} builds");
+        let others =
+            self.keeper.kept.values().filter(|kept| {
+                kept.lives() && kept.entry.site == site && kept.entry.child != spawned
+            });
+        let others: Vec<ChildId> = others.map(|kept| kept.entry.child).collect();
+        assert!(others.is_empty(), "{spawned:?} builds in {site:?} beside {others:?}");
+        self.keeper.kept.get_mut(&spawned).unwrap().entry.site = site;
+    }
+
     /// What must hold after every turn.
     pub(crate) fn check(&mut self) {
         self.turns += 1;

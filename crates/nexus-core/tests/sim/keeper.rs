@@ -125,6 +125,7 @@ impl Keeper {
             pid: Some(pid_of(child)),
             app,
             purpose,
+            site: None,
             generation,
             ready: false,
             started_at: now,

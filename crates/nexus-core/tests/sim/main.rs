@@ -89,6 +89,7 @@ fn spec(name: &str, rng: &mut Rng) -> AppSpec {
         watchdog: rng.chance(20).then_some(Span(1_000)),
         schedule: Schedule { cron, overlap, ..Schedule::default() },
         build: rng.chance(30).then(|| "make".to_owned()),
+        cwd: ["/srv", "/srv/other"][usize::from(rng.chance(30))].into(),
         ..AppSpec::default_for(
             Name::new(name).unwrap(),
             Path::new("/srv/worker"),

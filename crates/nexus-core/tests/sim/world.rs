@@ -356,6 +356,7 @@ impl World {
                 keeper.spawn(rng, *now, child, app, purpose, generation, on_exit, None);
                 let spawned = keeper.kept.get_mut(&child).unwrap();
                 spawned.asked = self.born_asked.contains(&child);
+                self.one_build_in_each_directory(child, purpose);
                 if let Purpose::Worker { id, .. } = purpose
                     && !beside
                 {

@@ -1,9 +1,6 @@
 //! Build first, then run.
 
-use std::path::PathBuf;
-
-use nexus_core::{Action, Ask, ChildId, Event, Exit, OpId, Purpose, State, Time, step};
-use nexus_spec::{AppSpec, Name, Span};
+use nexus_spec::{AppSpec, Span};
 
 use crate::tell::{built, tell, tell_all};
 
@@ -161,55 +158,4 @@ fn a_new_limit_is_no_reason_to_build() {
         116   tick             | op2 done
         ",
     );
-}
-
-/// Whose builds a turn begins.
-fn builds(actions: &[Action]) -> Vec<(String, ChildId)> {
-    let begun = |action: &Action| match action {
-        Action::Spawn { app, child, purpose: Purpose::Build, .. } => {
-            Some((app.to_string(), *child))
-        }
-        Action::Acknowledge { .. }
-        | Action::Examined { .. }
-        | Action::Keep(_)
-        | Action::Kill { .. }
-        | Action::Note(_)
-        | Action::Reply { .. }
-        | Action::Spawn { .. }
-        | Action::Terminate { .. }
-        | Action::Undertake { .. } => None,
-    };
-    actions.iter().filter_map(begun).collect()
-}
-
-#[test]
-fn apps_of_one_directory_build_one_after_another() {
-    let mut state = State::default();
-    let mut begun = Vec::new();
-    for (op, (name, cwd)) in (1..).zip([("a", "/x"), ("b", "/x"), ("c", "/y"), ("d", "/x")]) {
-        let name = Name::new(name).unwrap();
-        let spec = AppSpec { name, cwd: PathBuf::from(cwd), ..built() };
-        let ask = Ask::Start { spec: Box::new(spec), instances: 1 };
-        begun.extend(builds(&step(&mut state, Time(op), Event::Asked { op: OpId(op), ask })));
-    }
-    let names = |begun: &[(String, ChildId)]| -> Vec<String> {
-        begun.iter().map(|(name, _)| name.clone()).collect()
-    };
-    assert_eq!(names(&begun), ["a", "c"]);
-    let mut ends = |at: u64, child: ChildId, exit: Exit| {
-        let event = Event::Exited { child, exit, at: Time(at), tree_gone: true };
-        let begun = builds(&step(&mut state, Time(at), event));
-        state.check().unwrap();
-        begun
-    };
-    // How it ends makes no difference to the next one; that of another directory is none of theirs.
-    let next = ends(10, begun[0].1, Exit::Code(1));
-    assert_eq!(next.len(), 1, "{next:?}");
-    assert_eq!(names(&ends(11, begun[1].1, Exit::Code(0))), [""; 0]);
-    let last = ends(12, next[0].1, Exit::Code(0));
-    assert_eq!(last.len(), 1, "{last:?}");
-    let mut two = [next[0].0.clone(), last[0].0.clone()];
-    two.sort();
-    assert_eq!(two, ["b", "d"]);
-    assert!(ends(13, last[0].1, Exit::Code(0)).is_empty());
 }

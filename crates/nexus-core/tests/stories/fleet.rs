@@ -112,6 +112,7 @@ impl Fleet {
                 pid: Some(Pid(1)),
                 app: Name::new(app).unwrap(),
                 purpose: Purpose::Worker { instance: 0, id: slot.id },
+                site: None,
                 generation: slot.generation,
                 ready: is == "ready" || at.is_some() && lost.is_none(),
                 started_at: Time(0),

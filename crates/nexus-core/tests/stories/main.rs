@@ -20,6 +20,7 @@ mod order;
 mod reload;
 mod restart;
 mod scale;
+mod site;
 mod start;
 mod stop;
 mod tell;

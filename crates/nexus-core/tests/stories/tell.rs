@@ -271,6 +271,7 @@ impl Stage {
             pid: Some(Pid(1)),
             app,
             purpose,
+            site: None,
             generation: 1,
             ready: false,
             started_at: Time(0),

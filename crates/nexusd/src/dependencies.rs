@@ -65,12 +65,23 @@ impl Daemon {
         Some(format!("waits until `{}` is {} ({state})", lacking.on, lacking.until))
     }
 
+    /// Whose build comes first in the same directory, in words, if one does.
+    pub(crate) fn builds_later(&self, name: &Name, app: &App) -> Option<String> {
+        app.build().filter(|build| build.phase == Phase::Waiting)?;
+        let other = self.state.builds_after(name).map(|other| format!("the build of `{other}`"));
+        let other = other.unwrap_or_else(|| "another build".to_owned());
+        Some(format!("waits for {other} in the same directory"))
+    }
+
     /// How an app that another one depends on is: `errored: db/0 exited with code 3 after 20ms`.
     pub(crate) fn state_of(&self, on: &Name) -> String {
         let Some(app) = self.state.app(on.as_str()) else {
             return "there is no app of that name".to_owned();
         };
         let slot = |phase: fn(&Slot) -> bool| app.slots().iter().find(|slot| phase(slot));
+        if let Some(waits) = self.builds_later(on, app) {
+            return format!("it {waits}");
+        }
         if app.build().is_some_and(|build| build.plan.builds) {
             return "it is being built".to_owned();
         }

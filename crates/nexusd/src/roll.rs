@@ -114,10 +114,28 @@ pub(crate) fn exit(ended: Ended) -> nexus_core::Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use nexus_core::{Purpose, SlotId};
     use nexus_spec::Name;
 
     use super::*;
+
+    #[test]
+    fn a_build_is_found_with_its_directory_if_that_has_room_in_its_note() {
+        let read_back = |site: &str| {
+            let mut note = Note::new(Name::new("api").unwrap(), Purpose::Build, 1);
+            note.builds_in(Path::new(site));
+            let (state, respawn_of, note) = (KeptState::Alive, None, note.bytes());
+            let (pid, pidfd, runs, started_ms) = (700, None, true, 1);
+            let kept = Kept { child: 4, pid, pidfd, runs, note, started_ms, respawn_of, state };
+            let entry = read(vec![kept], 4).roll.living.remove(0);
+            assert_eq!(entry.purpose, Purpose::Build);
+            entry.site
+        };
+        assert_eq!(read_back("/srv/a"), Some("/srv/a".into()));
+        assert_eq!(read_back(&"/long".repeat(300)), None);
+    }
 
     #[test]
     fn a_successor_by_the_keeper_is_not_ready_because_its_predecessor_was() {

@@ -53,7 +53,8 @@ impl Daemon {
 
     fn app_view(&self, name: &Name, app: &App, now: Time) -> AppView {
         let spec = app.spec();
-        let waits = self.waits_for(name, app).unwrap_or_default();
+        let waits = self.waits_for(name, app).or_else(|| self.builds_later(name, app));
+        let waits = waits.unwrap_or_default();
         let instances: Vec<InstanceView> =
             app.slots().iter().map(|slot| self.instance_view(app, slot, &waits, now)).collect();
         let counts = app.counts();
@@ -122,13 +123,17 @@ impl Daemon {
         });
         let online = slot.phase.is_online();
         let (says, about) = self.said(slot.phase.child());
+        // What is to follow a worker that serves on meanwhile.
+        let later =
+            self.builds_later(&app.spec().name, app).filter(|_| slot.phase.child().is_some());
+        let later = later.map(|waits| format!("; its build {waits}")).unwrap_or_default();
         InstanceView {
             id: slot.id.0,
             instance: slot.instance,
             status: status(app, slot),
             explain: format!(
-                "{}{about}{}",
-                if slot.phase == Phase::Waiting { waits } else { explain(app, slot) },
+                "{}{about}{}{later}",
+                if status(app, slot) == Status::Waiting { waits } else { explain(app, slot) },
                 words::ill(slot.healthy)
             ),
             says,
@@ -201,6 +206,11 @@ fn waits_for_its_time(app: &App, slot: &Slot) -> bool {
     app.is_job() && slot.want == Want::Up && slot.phase == Phase::Idle
 }
 
+/// Its build waits for another one in its directory.
+fn waits_to_build(app: &App) -> bool {
+    app.build().is_some_and(|build| build.phase == Phase::Waiting)
+}
+
 fn explain(app: &App, slot: &Slot) -> &'static str {
     match waits_for_its_time(app, slot) {
         true => "a job: waits for its next run",
@@ -209,6 +219,9 @@ fn explain(app: &App, slot: &Slot) -> &'static str {
 }
 
 fn status(app: &App, slot: &Slot) -> Status {
+    if waits_to_build(app) && slot.phase.child().is_none() {
+        return Status::Waiting;
+    }
     if waits_for_its_time(app, slot) {
         return Status::Scheduled;
     }
@@ -228,7 +241,7 @@ fn status_of(app: &App, instances: &[InstanceView]) -> Status {
     if app.build().is_some_and(|build| build.plan.builds)
         && !instances.iter().any(|one| one.status == Status::Online)
     {
-        return Status::Building;
+        return if waits_to_build(app) { Status::Waiting } else { Status::Building };
     }
     let any = |status: Status| instances.iter().any(|one| one.status == status);
     let all = |status: Status| instances.iter().all(|one| one.status == status);

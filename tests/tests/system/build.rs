@@ -238,18 +238,43 @@ fn apps_of_one_directory_build_one_after_another_and_others_at_the_same_time() {
     home.write("ecosystem.toml", &apps.map(|(name, cwd)| one(name, cwd)).concat());
     let start = home.begin(&["start"]);
     let began = |name: &str| home.project().join(format!("{name}-began")).exists();
-    wait_for(PROMPT, "both directories", || {
-        ((began("a") || began("b")) && began("c")).then_some(())
-    });
-    assert!(!(began("a") && began("b")));
+    wait_for(PROMPT, "both directories", || (began("a") && began("c")).then_some(()));
+    home.until("b", "its turn", |app| app.status() == "waiting");
+    assert!(!began("b"));
+    let waits = "waits for the build of `a` in the same directory";
+    for command in [["why", "b"], ["describe", "b"]] {
+        let said = home.ctl(&command).stdout;
+        assert!(said.split_whitespace().collect::<Vec<_>>().join(" ").contains(waits), "{said}");
+    }
     home.write("go", "");
     let said = start.end().ok().stderr;
     assert!(!said.contains("File exists"), "{said}");
+    assert!(said.contains(&format!("b {waits}")), "{said}");
     for (name, _) in apps {
         assert_eq!(home.known(name).status(), "online");
         let log = home.api(&format!("/v1/apps/{name}"))["build_log"].as_str().unwrap().to_owned();
         assert_eq!(std::fs::read_to_string(Path::new(&log)).unwrap(), format!("{name}\n"));
     }
+}
+
+#[test]
+fn a_build_that_is_stopped_has_its_directory_until_it_is_gone() {
+    let home = Home::new();
+    let one = |name: &str, build: &str| {
+        let more = format!("{AT_ONCE}\nkill_timeout = \"500ms\"\n{}", building(build));
+        shell(name, "exec sleep 1000", &more)
+    };
+    // It hears nothing but SIGKILL.
+    let deaf = "trap '' TERM; echo $$ > began; until test -e go; do sleep 0.02; done";
+    home.write("ecosystem.toml", &one("a", deaf));
+    home.ctl(&["start", "--no-wait"]).ok();
+    let build = builder(&home);
+    home.write("b.toml", &one("b", "if kill -0 $(cat began); then touch met; fi"));
+    let start = home.begin(&["start", "b.toml"]);
+    home.until("b", "its turn", |app| app.status() == "waiting");
+    home.ctl(&["stop", "a"]).ok();
+    start.end().ok();
+    assert!(!build.alive() && !home.project().join("met").exists());
 }
 
 #[test]

@@ -241,7 +241,9 @@ pub(crate) fn dismiss(turn: &mut Turn, entry: &Entry) {
     if entry.purpose == Purpose::Build {
         let app = turn.state.apps.get(&entry.app);
         let site = entry.site.clone().or_else(|| app.map(|app| app.spec.cwd.clone()));
-        site.map(|site| stray::holds(turn, entry.child, site));
+        if let Some(site) = site {
+            stray::holds(turn, entry.child, site);
+        }
     }
 }
 

@@ -267,7 +267,9 @@ impl State {
         self.index.moved(&Seat::Build(name.clone()), before, after);
         if from != to {
             from.inspect(|(at, stand)| site::leave(&mut self.index.sites, at, stand));
-            to.map(|(at, stand)| site::come(&mut self.index.sites, at, stand));
+            if let Some((at, stand)) = to {
+                site::come(&mut self.index.sites, at, stand);
+            }
         }
         Some(answer)
     }

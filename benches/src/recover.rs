@@ -3,8 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use nexus_tests::{Home, Process};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nexus_tests::{Home, Process, try_many_files};
 use nix::sys::signal::Signal;
 
 use crate::Fault;
@@ -48,9 +47,8 @@ const VICTIMS: [(Victim, &str); 3] = [
 
 /// Measure.
 pub(crate) fn measure() -> Result<Table, Fault> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|errno| errno.to_string())?;
     // Who may not is told of it by the daemon, and the page says so.
-    let _as_it_was = setrlimit(Resource::RLIMIT_NOFILE, soft.max(FILES), hard.max(FILES));
+    let _as_it_was = try_many_files(FILES);
     let mut cells: Vec<Vec<String>> = vec![Vec::new(); 8];
     for size in SIZES {
         eprintln!("measuring: {size} workers");

@@ -26,7 +26,7 @@ pub use load::{Account, Load};
 pub use machine::{Machine, can_boot};
 pub use port::free_port;
 pub use process::{Process, with_env};
-pub use program::{Output, many_files, program, program_dir, repository, run};
+pub use program::{Output, many_files, program, program_dir, repository, run, try_many_files};
 pub use running::{Foreground, Running};
 pub use schema::misfits;
 pub use spread::{Pace, Spread};

@@ -56,8 +56,17 @@ mod tests {
 
     #[test]
     fn what_another_process_has_marked_is_passed_by() {
+        let mark = |port: u16| {
+            let name = SocketAddr::from_abstract_name(format!("nexus-test-port-{port}"));
+            name.and_then(|name| UnixDatagram::bind_addr(&name))
+        };
         let port = free_port();
-        let name = SocketAddr::from_abstract_name(format!("nexus-test-port-{port}")).unwrap();
-        assert!(UnixDatagram::bind_addr(&name).is_err(), "the mark lasts");
+        assert!(mark(port).is_err(), "the mark lasts");
+        // Those that would be given next.
+        let theirs: Vec<(u16, UnixDatagram)> = (port + 1..port + 4)
+            .filter_map(|next| mark(next).ok().map(|mark| (next, mark)))
+            .collect();
+        let given: Vec<u16> = (0..4).map(|_| free_port()).collect();
+        assert!(theirs.iter().all(|(next, _)| !given.contains(next)), "{given:?} of {theirs:?}");
     }
 }

@@ -98,11 +98,19 @@ pub fn program(name: &str) -> PathBuf {
 /// When it may not, and is not root, who can raise the limit.
 #[track_caller]
 pub fn many_files(count: u64) {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or_else(|e| panic!("{e}"));
-    if soft < count {
-        let raised = setrlimit(Resource::RLIMIT_NOFILE, count, hard.max(count));
-        raised.unwrap_or_else(|errno| panic!("{count} open files, of {hard}: {errno}"));
+    try_many_files(count).unwrap_or_else(|errno| panic!("{count} open files: {errno}"));
+}
+
+/// The same, for whoever can do without.
+///
+/// # Errors
+/// As `setrlimit(2)`.
+pub fn try_many_files(count: u64) -> nix::Result<()> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    if soft >= count {
+        return Ok(());
     }
+    setrlimit(Resource::RLIMIT_NOFILE, count, hard.max(count))
 }
 
 /// Run a program to its end; it gets no standard input unless the command says so.

@@ -251,7 +251,12 @@ impl App {
         }
     }
 
-    /// How often a slot has been looked at: a measure of what turns have cost.
+    /// It is looked at because something that it waits for may have come.
+    pub(crate) fn visit(&self) {
+        self.slots.visit();
+    }
+
+    /// How often it, or a slot of it, has been looked at: a measure of what turns have cost.
     pub fn visits(&self) -> u64 {
         self.slots.visits()
     }

@@ -107,6 +107,7 @@ pub(crate) fn failed(
 pub(crate) fn check(turn: &mut Turn, name: &Name, instance: Option<u16>) {
     build::begin_if_free(turn, name);
     let Some(app) = turn.state.apps.get(name) else { return };
+    app.visit();
     if app.all(app.counts.doomed) && is_down(app) {
         return forget(turn, name);
     }

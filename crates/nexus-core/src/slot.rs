@@ -189,8 +189,8 @@ impl Slot {
     }
 }
 
-/// The slots of one app. Every look at one is counted, so that a test can show that a turn costs
-/// what it touches.
+/// The slots of one app. Every look at one, or at the app for its own sake, is counted, so that a
+/// test can show that a turn costs what it touches.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     all: Vec<Slot>,
@@ -228,6 +228,11 @@ impl Slots {
 
     pub(crate) fn pop(&mut self) -> Option<Slot> {
         self.all.pop()
+    }
+
+    /// A look at the app.
+    pub(crate) fn visit(&self) {
+        self.visits.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn visits(&self) -> u64 {

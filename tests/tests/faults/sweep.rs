@@ -128,8 +128,8 @@ pub(crate) fn run(
         failures.extend(found);
     }
     let text = format!(
-        "{kills} of {whole} points, {halts} more with a halt instead, {} some instructions later; {hit} hit, the others \
-         came too late",
+        "{kills} of {whole} points, {halts} more with a halt instead, {} some instructions later; \
+         {hit} hit, the others came too late",
         later.len()
     );
     if failures.is_empty() { Ok(text) } else { Err(format!("{text}\n{}", failures.join("\n"))) }

@@ -1,13 +1,13 @@
 //! Stories of several apps.
 
 use nexus_core::{
-    Action, Ask, ChildId, Ended, Entry, Event, Exit, Fact, OpId, Pid, Purpose, Roll, State, Time,
+    Action, Ask, ChildId, Ended, Entry, Event, Exit, Fact, OpId, Purpose, Roll, State, Time,
     resume, step,
 };
 use nexus_spec::{AppSpec, Dependencies, Name, Ready, Until};
 
 use crate::effects::effect;
-use crate::tell::{api, number, reported};
+use crate::tell::{api, living, number, reported};
 
 /// An app of that name that depends on others.
 pub(crate) fn on(name: &str, on: &[(&str, Until)]) -> AppSpec {
@@ -107,19 +107,12 @@ impl Fleet {
             let lost = is.strip_prefix("lost@");
             let at = is.strip_prefix("gone@").or(lost).map(|at| at.parse().expect("a time"));
             let slot = self.state.app(app).and_then(|app| app.slot(0)).expect("an app");
+            let purpose = Purpose::Worker { instance: 0, id: slot.id };
             Entry {
-                child: ChildId(number(child)),
-                pid: Some(Pid(1)),
-                app: Name::new(app).unwrap(),
-                purpose: Purpose::Worker { instance: 0, id: slot.id },
-                site: None,
                 generation: slot.generation,
                 ready: is == "ready" || at.is_some() && lost.is_none(),
-                started_at: Time(0),
-                until: None,
-                told: None,
-                respawn_of: None,
                 ended: at.map(|at| Ended { exit: Exit::Unknown, at: Time(at), tree_gone: true }),
+                ..living(ChildId(number(child)), Name::new(app).unwrap(), purpose)
             }
         };
         let cold = words.contains(&"cold");

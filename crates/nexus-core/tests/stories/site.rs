@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use nexus_core::{
-    Action, Ask, ChildId, Entry, Event, Exit, Fact, OpId, Pid, Purpose, Roll, State, Time, resume,
-    step,
+    Action, Ask, ChildId, Entry, Event, Exit, Fact, OpId, Purpose, Roll, State, Time, resume, step,
 };
 use nexus_spec::{AppSpec, Name, Span};
 
-use crate::tell::{built, reported};
+use crate::tell::{self, built, reported};
 
 /// Several apps, and the builds that were begun, in order: whose they are, and their children.
 #[derive(Default)]
@@ -36,19 +35,11 @@ impl Yard {
     /// Whose builds a turn begins.
     fn takes(&mut self, actions: Vec<Action>) -> Vec<String> {
         self.state.check().unwrap();
-        let begun = |action: &Action| match action {
-            Action::Spawn { app, child, purpose: Purpose::Build, .. } => {
-                Some((app.to_string(), *child))
-            }
-            Action::Acknowledge { .. }
-            | Action::Examined { .. }
-            | Action::Keep(_)
-            | Action::Kill { .. }
-            | Action::Note(_)
-            | Action::Reply { .. }
-            | Action::Spawn { .. }
-            | Action::Terminate { .. }
-            | Action::Undertake { .. } => None,
+        let begun = |action: &Action| {
+            let Action::Spawn { app, child, purpose: Purpose::Build, .. } = action else {
+                return None;
+            };
+            Some((app.to_string(), *child))
         };
         let new: Vec<(String, ChildId)> = actions.iter().filter_map(begun).collect();
         self.begun.extend(new.iter().cloned());
@@ -79,18 +70,8 @@ impl Yard {
     /// The daemon dies and comes back, and finds these builds.
     fn resumes(&mut self, at: u64, living: &[(&str, Option<&str>)]) -> Vec<String> {
         let entry = |&(app, site): &(&str, Option<&str>)| Entry {
-            child: self.child(app),
-            pid: Some(Pid(1)),
-            app: name(app),
-            purpose: Purpose::Build,
             site: site.map(PathBuf::from),
-            generation: 1,
-            ready: false,
-            started_at: Time(0),
-            until: None,
-            told: None,
-            respawn_of: None,
-            ended: None,
+            ..tell::living(self.child(app), name(app), Purpose::Build)
         };
         let living = living.iter().map(entry).collect();
         let roll = Roll { living, cold: false, last_child: self.state.last_child() };
@@ -232,17 +213,9 @@ fn the_time_in_the_queue_is_no_time_of_the_build() {
     yard.starts(2, "b", "/x");
     yard.build(60_000, "a", "exits 0");
     yard.build(60_007, "b", "exits 0");
-    let took = yard.last.iter().find_map(|action| match action {
-        Action::Note(Fact::Built { after, .. }) => Some(*after),
-        Action::Acknowledge { .. }
-        | Action::Examined { .. }
-        | Action::Keep(_)
-        | Action::Kill { .. }
-        | Action::Note(_)
-        | Action::Reply { .. }
-        | Action::Spawn { .. }
-        | Action::Terminate { .. }
-        | Action::Undertake { .. } => None,
+    let took = yard.last.iter().find_map(|action| {
+        let Action::Note(Fact::Built { after, .. }) = action else { return None };
+        Some(*after)
     });
     assert_eq!(took, Some(Span(7)));
 }

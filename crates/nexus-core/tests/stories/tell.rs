@@ -266,20 +266,7 @@ impl Stage {
                 Purpose::Worker { instance, id }
             }
         };
-        let mut entry = Entry {
-            child: ChildId(number(child)),
-            pid: Some(Pid(1)),
-            app,
-            purpose,
-            site: None,
-            generation: 1,
-            ready: false,
-            started_at: Time(0),
-            until: None,
-            told: None,
-            respawn_of: None,
-            ended: None,
-        };
+        let mut entry = living(ChildId(number(child)), app, purpose);
         for part in parts {
             if part == "ready" {
                 entry.ready = true;
@@ -366,4 +353,22 @@ pub(crate) fn reported(now: Time, child: u64, words: &[&str]) -> Event {
 
 pub(crate) fn number(word: &str) -> u64 {
     word.strip_prefix('#').and_then(|word| word.parse().ok()).expect("a child is #number")
+}
+
+/// A child that the keeper has, and that runs.
+pub(crate) fn living(child: ChildId, app: Name, purpose: Purpose) -> Entry {
+    Entry {
+        child,
+        pid: Some(Pid(1)),
+        app,
+        purpose,
+        site: None,
+        generation: 1,
+        ready: false,
+        started_at: Time(0),
+        until: None,
+        told: None,
+        respawn_of: None,
+        ended: None,
+    }
 }

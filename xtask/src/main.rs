@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         ["bench", part] if steps::PARTS.contains(part) => steps::bench(&[part]),
         ["faults", args @ ..] => steps::faults("random", args),
         ["soak", args @ ..] => {
-            steps::faults("random", &[&["--seconds", "600", "--kills", "2000"], args].concat())
+            steps::faults("random", &[&["--seconds", "600", "--kills", "1000"], args].concat())
         }
         ["fuzz"] => fuzz::fuzz(None, None),
         ["fuzz", "--seconds", seconds] => fuzz::fuzz(None, seconds.parse().ok()),

@@ -49,6 +49,8 @@ pub enum Exit {
     Code(u8),
     /// This signal ended it.
     Signal(i32),
+    /// The same, and the kernel wrote a core or gave it to a program for that.
+    Core(i32),
     /// It was not ready in time, and we ended it.
     NeverReady,
     /// It never ran.

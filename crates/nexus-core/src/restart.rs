@@ -50,6 +50,7 @@ impl Past {
             Exit::NotSpawned(SpawnError::Permanent(_)) => return Verdict::GiveUp,
             Exit::Code(code) if rule.stop_exit_codes.contains(&code) => return Verdict::Stay,
             Exit::Code(_)
+            | Exit::Core(_)
             | Exit::NeverReady
             | Exit::NotSpawned(SpawnError::Resources(_))
             | Exit::OverLimit(_)

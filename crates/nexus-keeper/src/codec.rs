@@ -278,6 +278,7 @@ pub(crate) fn ended_to_words(ended: Ended) -> (u64, u64) {
         Ended::Code(code) => (1, u64::from(code)),
         Ended::Signal(signal) => (2, u64::from(signal.cast_unsigned())),
         Ended::Unknown => (3, 0),
+        Ended::Core(signal) => (4, u64::from(signal.cast_unsigned())),
     }
 }
 
@@ -286,6 +287,7 @@ pub(crate) fn ended_from_words(how: u64, value: u64) -> Ended {
     match how {
         1 => Ended::Code(value as u8),
         2 => Ended::Signal(value as i32),
+        4 => Ended::Core(value as i32),
         _ => Ended::Unknown,
     }
 }

@@ -102,6 +102,7 @@ fn reports() -> Vec<Report> {
     vec![
         Report::Exited { child, ended: Ended::Code(3), at_ms: 5, tree_gone: true },
         Report::Exited { child, ended: Ended::Signal(9), at_ms: 5, tree_gone: false },
+        Report::Exited { child, ended: Ended::Core(11), at_ms: 5, tree_gone: false },
         Report::Refused { child: Some(child), errno: 28, why: "no such child" },
         Report::Respawned { old: child, new: 9 },
         Report::Running { child },
@@ -122,7 +123,12 @@ fn table() -> Table {
         link: Some(71),
         lock: Some(72),
         peer: Some((9, 73)),
-        limits: Limits { nofile_soft: 1024, nofile_hard: 4096, oom_score_adj: -5 },
+        limits: Limits {
+            nofile_soft: 1024,
+            nofile_hard: 4096,
+            core: Some((0, 8192)),
+            oom_score_adj: -5,
+        },
         cgroup: Some("/sys/fs/cgroup/nexus".into()),
         resumed: true,
         held: vec![(HoldId(1), 74, b"pipe a 0 out r".to_vec())],

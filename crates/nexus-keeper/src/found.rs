@@ -145,7 +145,7 @@ pub fn found(home: &Path) -> Result<Founding, FoundError> {
 pub fn found_with(home: &Path, given: &mut Given) -> Result<Founding, FoundError> {
     let io = |doing| move |error: io::Error| FoundError::Io { doing, error };
     let home = std::path::absolute(home).map_err(io("finding the home directory"))?;
-    let limits = raise_limits()?;
+    let limits = change_limits()?;
     safe_directory(&home)?;
     for name in ["state", "logs"] {
         safe_directory(&home.join(name))?;
@@ -255,10 +255,14 @@ fn bind(home: &Path) -> Result<OwnedFd, FoundError> {
     files::lift(listener.into()).map_err(io)
 }
 
-/// Remember the caller's limits, and raise that of open files: without it there is no lock.
-fn raise_limits() -> Result<Limits, FoundError> {
-    let (nofile_soft, nofile_hard) = getrlimit(Resource::RLIMIT_NOFILE)
-        .map_err(|e| FoundError::Io { doing: "reading our limits", error: e.into() })?;
+/// Remember the caller's limits, and change them for us: more open files, without which there is no
+/// lock, and no core.
+fn change_limits() -> Result<Limits, FoundError> {
+    let read = |resource| {
+        getrlimit(resource)
+            .map_err(|e| FoundError::Io { doing: "reading our limits", error: e.into() })
+    };
+    let (nofile_soft, nofile_hard) = read(Resource::RLIMIT_NOFILE)?;
     // Only root may raise the hard limit; others go on with what there is.
     let most = nofile_hard.max(DESCRIPTORS_WANTED);
     if setrlimit(Resource::RLIMIT_NOFILE, most, most).is_err() {
@@ -267,8 +271,20 @@ fn raise_limits() -> Result<Limits, FoundError> {
         }
         let _ = setrlimit(Resource::RLIMIT_NOFILE, nofile_hard, nofile_hard);
     }
+    let core = read(Resource::RLIMIT_CORE)?;
+    without_core(core.1);
     let oom_score_adj = read_oom_score_adj().unwrap_or(0);
-    Ok(Limits { nofile_soft, nofile_hard, oom_score_adj })
+    Ok(Limits { nofile_soft, nofile_hard, core: Some(core), oom_score_adj })
+}
+
+/// What we have in memory are the apps' secrets, too, and a core is a file of it. A limit of one byte
+/// is too little for a file, and the only one by which the kernel gives nothing to a program that
+/// takes cores either (`do_coredump` in fs/coredump.c; core(5) says that a limit of none does not).
+fn without_core(hard: u64) {
+    if setrlimit(Resource::RLIMIT_CORE, 1, hard.max(1)).is_err() {
+        // The caller had none, and only root may have more.
+        let _ = setrlimit(Resource::RLIMIT_CORE, 0, hard);
+    }
 }
 
 fn lower_oom_score(now: i32) {

@@ -29,6 +29,8 @@ pub struct Limits {
     pub nofile_soft: u64,
     /// Hard RLIMIT_NOFILE.
     pub nofile_hard: u64,
+    /// Soft and hard RLIMIT_CORE; `None` = the founder was of a version that changed neither.
+    pub core: Option<(u64, u64)>,
     /// `/proc/self/oom_score_adj`.
     pub oom_score_adj: i32,
 }
@@ -138,9 +140,11 @@ impl Table {
         if let Some((pid, fd)) = self.peer {
             put(&mut out, PEER, &[u64::from(pid.cast_unsigned()), fd_word(fd)], &[]);
         }
-        let Limits { nofile_soft, nofile_hard, oom_score_adj } = self.limits;
+        let Limits { nofile_soft, nofile_hard, core, oom_score_adj } = self.limits;
         let oom = u64::from(oom_score_adj.cast_unsigned());
-        put(&mut out, LIMITS, &[nofile_soft, nofile_hard, oom], &[]);
+        let mut words = vec![nofile_soft, nofile_hard, oom];
+        words.extend(core.into_iter().flat_map(|(soft, hard)| [soft, hard]));
+        put(&mut out, LIMITS, &words, &[]);
         if let Some(path) = &self.cgroup {
             put(&mut out, CGROUP, &[], path.as_os_str().as_bytes());
         }
@@ -185,6 +189,7 @@ impl Table {
                         nofile_soft: word(entry)?,
                         nofile_hard: word(entry)?,
                         oom_score_adj: (word(entry)? as u32).cast_signed(),
+                        core: word(entry).zip(word(entry)),
                     }
                 }
                 CGROUP => table.cgroup = Some(path(entry)),
@@ -286,7 +291,12 @@ mod tests {
             link: Some(71),
             lock: Some(72),
             peer: Some((9, 73)),
-            limits: Limits { nofile_soft: 1024, nofile_hard: u64::MAX, oom_score_adj: -5 },
+            limits: Limits {
+                nofile_soft: 1024,
+                nofile_hard: u64::MAX,
+                core: Some((0, u64::MAX)),
+                oom_score_adj: -5,
+            },
             cgroup: Some("/c".into()),
             resumed: true,
             held: vec![(HoldId(1), 74, b"pipe".to_vec()), (HoldId(2), 75, vec![])],

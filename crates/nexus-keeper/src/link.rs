@@ -60,6 +60,9 @@ pub struct Link {
     mains: Vec<(u64, i32, OwnedFd)>,
     queue: VecDeque<(Vec<u8>, Option<OwnedFd>)>,
     queued: usize,
+    /// When the first of the queue is tried again, whatever the socket says: see
+    /// [`Link::flush_after`].
+    again_at: Option<u64>,
     unknown: u64,
     patience: Patience,
     /// The file of the program to go back to, while ours is on trial.
@@ -89,6 +92,7 @@ impl Link {
             mains: Vec::new(),
             queue: VecDeque::new(),
             queued: 0,
+            again_at: None,
             unknown: 0,
             patience: Patience::default(),
             old_program: table.old_program.map(handoff::take).transpose()?,

@@ -290,6 +290,8 @@ pub enum Ended {
     Code(u8),
     /// Ended by this signal.
     Signal(i32),
+    /// The same, and the kernel wrote a core or gave it to the program of `core_pattern` (core(5)).
+    Core(i32),
     /// The kernel could not say (it was not our child, and the kernel is older than 6.15).
     Unknown,
 }

@@ -111,7 +111,7 @@ impl Options {
     fn sources(&self, cwd: &Path) -> BTreeMap<String, Source> {
         let absolute = |source: &Source| match source {
             Source::File(path) => Source::File(join(cwd, &path.to_string_lossy())),
-            Source::Credential(name) => Source::Credential(name.clone()),
+            Source::Command(_) | Source::Credential(_) => source.clone(),
         };
         self.secrets.iter().map(|(name, source)| (name.clone(), absolute(source))).collect()
     }

@@ -101,11 +101,13 @@ pub enum Source {
     /// A credential of the service manager's: a file of this name in its directory
     /// (`CREDENTIALS_DIRECTORY`, `systemd.exec(5)`).
     Credential(String),
+    /// A line for `/bin/sh`: what it prints, without the last line break.
+    Command(String),
 }
 
 impl Source {
-    /// A source as users write it: `file:/run/secrets/db`, `credential:db`. A relative path is
-    /// left as it is.
+    /// A source as users write it: `file:/run/secrets/db`, `credential:db`, `command:pass show db`.
+    /// A relative path is left as it is.
     ///
     /// # Errors
     /// A clause that says what is wrong.
@@ -117,8 +119,14 @@ impl Source {
                 false => Ok(Source::File(PathBuf::from(path))),
             };
         }
+        if let Some(command) = text.strip_prefix("command:") {
+            return match command.trim().is_empty() || command.contains('\0') {
+                true => Err("is no command".to_owned()),
+                false => Ok(Source::Command(command.to_owned())),
+            };
+        }
         let Some(name) = text.strip_prefix("credential:") else {
-            return Err("does not begin with `file:` or `credential:`".to_owned());
+            return Err("does not begin with `file:`, `credential:` or `command:`".to_owned());
         };
         match name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
             true => Err("is no name of a credential".to_owned()),
@@ -133,6 +141,7 @@ impl fmt::Display for Source {
         match self {
             Source::File(path) => write!(f, "file:{}", path.display()),
             Source::Credential(name) => write!(f, "credential:{name}"),
+            Source::Command(command) => write!(f, "command:{command}"),
         }
     }
 }
@@ -185,7 +194,9 @@ mod tests {
 
     #[test]
     fn sources_read_back() {
-        for text in ["file:/run/secrets/db", "file:secrets/db", "credential:db"] {
+        for text in
+            ["file:/run/secrets/db", "file:secrets/db", "credential:db", "command:pass show db"]
+        {
             assert_eq!(Source::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Source::parse("file:///x").unwrap(), Source::File("/x".into()));

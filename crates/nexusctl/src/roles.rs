@@ -1,19 +1,22 @@
 //! The doors to the other roles of this program: the keeper, nexusd, and the daemon's start.
 //!
 //! The pair re-executes this program as `nexusctl __keeper …` and `nexusctl __nexusd …`, and before
-//! an upgrade the new one is asked who it is (`nexusctl __identity`); that is
+//! an upgrade the new one is asked who it is (`nexusctl __identity`). A worker whose secrets are what
+//! commands print is this program first (`nexusctl __credentials …`). All of that is
 //! seen before the command line is parsed, so that no flag of ours can get in their way.
 
 mod handover;
 mod living;
 mod stop;
 
+use std::ffi::OsString;
 use std::os::fd::RawFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use nexus_keeper::{ARG_KEEPER, ARG_NEXUSD, FoundError, Founding, Given};
+use nexusd::credentials::{self, ARG_CREDENTIALS};
 
 use crate::exit::Exit;
 use crate::out;
@@ -30,6 +33,7 @@ pub(crate) fn route() -> Option<ExitCode> {
         ARG_KEEPER => Some(keeper(handoff())),
         ARG_NEXUSD => Some(nexusd(handoff())),
         crate::identity::ARG => Some(crate::identity::say()),
+        ARG_CREDENTIALS => Some(with_credentials(&args.collect::<Vec<_>>())),
         _ => None,
     }
 }
@@ -52,6 +56,12 @@ fn nexusd(handoff: Option<RawFd>) -> ExitCode {
             ExitCode::from(Exit::Internal.code())
         }
     }
+}
+
+/// A worker on its way to its own program.
+fn with_credentials(words: &[OsString]) -> ExitCode {
+    out::note(&format!("nexus: not started: {}", credentials::become_program(words)));
+    ExitCode::from(credentials::EXIT)
 }
 
 fn not_for_people() -> ExitCode {

@@ -18,6 +18,7 @@ pub(crate) struct StoredExit {
 pub(crate) enum How {
     Code(u8),
     Signal(i32),
+    Core(i32),
     NeverReady,
     CannotRun(i32),
     NoRoom(i32),
@@ -36,6 +37,7 @@ impl StoredExit {
             how: match exit.exit {
                 Exit::Code(code) => How::Code(code),
                 Exit::Signal(signal) => How::Signal(signal),
+                Exit::Core(signal) => How::Core(signal),
                 Exit::NeverReady => How::NeverReady,
                 Exit::NotSpawned(SpawnError::Permanent(errno)) => How::CannotRun(errno),
                 Exit::NotSpawned(SpawnError::Resources(errno)) => How::NoRoom(errno),
@@ -58,6 +60,7 @@ impl StoredExit {
             exit: match self.how {
                 How::Code(code) => Exit::Code(code),
                 How::Signal(signal) => Exit::Signal(signal),
+                How::Core(signal) => Exit::Core(signal),
                 How::NeverReady => Exit::NeverReady,
                 How::CannotRun(errno) => Exit::NotSpawned(SpawnError::Permanent(errno)),
                 How::NoRoom(errno) => Exit::NotSpawned(SpawnError::Resources(errno)),

@@ -12,6 +12,7 @@ mod clock;
 mod clockwork;
 mod command;
 mod cpus;
+pub mod credentials;
 mod daemon;
 mod dependencies;
 mod door;

@@ -219,6 +219,7 @@ impl Probes {
                 self.findings.get(&child).map(String::as_str)
             }
             Exit::Code(_)
+            | Exit::Core(_)
             | Exit::NotSpawned(_)
             | Exit::OverLimit(Limit::Memory | Limit::TrialMemory | Limit::Watchdog)
             | Exit::Signal(_)

@@ -361,7 +361,7 @@ fn odd_sources(spec: &AppSpec) -> Option<String> {
     }
     let files = spec.secrets.values().filter_map(|source| match source {
         Source::File(path) => Some(path),
-        Source::Credential(_) => None,
+        Source::Command(_) | Source::Credential(_) => None,
     });
     let relative = spec.env_file.iter().chain(files).find(|path| !path.is_absolute());
     relative.map(|path| format!("{} must be an absolute path", path.display()))

@@ -108,6 +108,7 @@ pub(crate) fn exit(ended: Ended) -> nexus_core::Exit {
     match ended {
         Ended::Code(code) => nexus_core::Exit::Code(code),
         Ended::Signal(signal) => nexus_core::Exit::Signal(signal),
+        Ended::Core(signal) => nexus_core::Exit::Core(signal),
         Ended::Unknown => nexus_core::Exit::Unknown,
     }
 }

@@ -192,6 +192,7 @@ async fn turns(
     // An end of file stays ready for ever: waiting for it again would leave no turn for the
     // keeper's pidfd, which is the proof of its death and may come a moment later.
     let mut broken = false;
+    let mut crowded = false;
     loop {
         let mut spoilt = None;
         daemon.tick_service();
@@ -200,6 +201,9 @@ async fn turns(
         let tell = writable(watch.service.as_ref().filter(|_| daemon.holdings.service_waits()));
         let wants_write = daemon.holdings.link.wants_write() && !broken;
         let flush = writable(Some(&watch.link).filter(|_| wants_write));
+        let flush_after = daemon.holdings.link.flush_after().filter(|_| !broken);
+        tell_crowded(&mut crowded, flush_after.is_some());
+        let flush_again = clock::pause(flush_after);
         tokio::select! {
             biased;
             ready = watch.keeper.readable() => {
@@ -216,10 +220,9 @@ async fn turns(
             }
             ready = flush => {
                 ready?.clear_ready();
-                if let Err(error) = daemon.holdings.link.flush() {
-                    broken = is_broken(&error);
-                }
+                broken = !daemon.flushed();
             }
+            () = flush_again => broken = !daemon.flushed(),
             // It has been read: the next turn begins with telling more.
             ready = tell => ready?.clear_ready(),
             ready = watch.timer.readable() => daemon.chime(ready?),
@@ -253,12 +256,29 @@ async fn tick(deadline: Option<nexus_core::Time>) {
     }
 }
 
+/// Say once that descriptors may not travel, and once that they may again.
+fn tell_crowded(was: &mut bool, is: bool) {
+    match (std::mem::replace(was, is), is) {
+        (false, true) => tracing::warn!(
+            "too many descriptors of this user are on their way through sockets \
+             (ETOOMANYREFS): what the keeper is to do waits until there are fewer"
+        ),
+        (true, false) => tracing::info!("descriptors travel again"),
+        (true, true) | (false, false) => {}
+    }
+}
+
 fn is_broken(error: &io::Error) -> bool {
     tracing::warn!(%error, "the link to the keeper is broken");
     true
 }
 
 impl Daemon {
+    /// Send the keeper what waits for it; whether the link is whole.
+    fn flushed(&mut self) -> bool {
+        self.holdings.link.flush().map_err(|error| is_broken(&error)).is_ok()
+    }
+
     /// What the roll says of each child. Births of those that are kept have been told.
     fn know(
         &mut self,

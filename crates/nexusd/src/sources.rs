@@ -10,7 +10,7 @@ use std::path::Path;
 use nexus_spec::{AppSpec, DOTENV_MAX, Source};
 
 /// The longest secret, in bytes: with its siblings it has to fit a template.
-const SECRET_MAX: usize = 64 * 1024;
+pub(crate) const SECRET_MAX: usize = 64 * 1024;
 /// Where the service manager has put credentials (`systemd.exec(5)`).
 pub(crate) const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
@@ -40,6 +40,8 @@ impl Sourced {
         }
         for (name, source) in &spec.secrets {
             let value = match source {
+                // Its worker has it run: see `credentials`.
+                Source::Command(_) => continue,
                 Source::File(path) => text(path, SECRET_MAX),
                 Source::Credential(credential) => match std::env::var_os(CREDENTIALS) {
                     Some(folder) => text(&Path::new(&folder).join(credential), SECRET_MAX),
@@ -47,15 +49,19 @@ impl Sourced {
                 },
             };
             let value = value.map_err(|why| format!("its secret {name} ({source}) {why}"))?;
-            let value = value.strip_suffix('\n').unwrap_or(&value);
-            let value = value.strip_suffix('\r').unwrap_or(value);
-            if value.contains('\0') {
-                return Err(format!("its secret {name} ({source}) has a NUL character"));
-            }
+            let value =
+                secret(&value).map_err(|why| format!("its secret {name} ({source}) {why}"))?;
             sourced.above.insert(name.clone(), value.to_owned());
         }
         Ok(sourced)
     }
+}
+
+/// A secret without the end of its line.
+pub(crate) fn secret(text: &str) -> Result<&str, &'static str> {
+    let value = text.strip_suffix('\n').unwrap_or(text);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.contains('\0') { Err("has a NUL character") } else { Ok(value) }
 }
 
 /// The text of a regular file. A pipe in its place would make us wait.

@@ -9,6 +9,7 @@ use nexus_keeper::{Channel, Grants, HoldId, Template};
 use nexus_spec::{AppSpec, Bound, Check, Limits, Ready, Rlimit, RunAs, Span};
 use nix::unistd::{Gid, Group, Uid, User};
 
+use crate::credentials::Executed;
 use crate::sources::Sourced;
 
 /// The shell that runs a `build` command.
@@ -45,19 +46,25 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) fn worker(spec: &AppSpec, around: &Surroundings<'_>) -> Result<Template, String> {
     let ids = ids(&spec.run_as)?;
     let mut env = variables(spec, around, ids.as_ref(), &[])?;
-    env.insert("name".into(), spec.name.to_string());
-    env.insert("namespace".into(), spec.namespace.clone());
-    env.insert("NEXUS_HOME".into(), around.home.display().to_string());
-    env.insert("NEXUS_APP".into(), spec.name.to_string());
-    env.insert("NEXUS_GENERATION".into(), around.generation.to_string());
-    env.insert("NOTIFY_SOCKET".into(), around.notify.to_owned());
+    let mut ours = ours(spec, around);
+    ours.insert("name".into(), spec.name.to_string());
+    ours.insert("namespace".into(), spec.namespace.clone());
+    ours.insert("NOTIFY_SOCKET".into(), around.notify.to_owned());
     if let Some(Span(period)) = spec.watchdog {
-        env.insert("WATCHDOG_USEC".into(), period.saturating_mul(1_000).to_string());
+        ours.insert("WATCHDOG_USEC".into(), period.saturating_mul(1_000).to_string());
     }
+    env.extend(ours.clone());
     let mut argv: Vec<Vec<u8>> = spec.interpreter.iter().map(|word| word.clone().into()).collect();
     argv.push(spec.script.as_os_str().as_bytes().to_vec());
     argv.extend(spec.args.iter().map(|word| word.clone().into_bytes()));
     let program = look_up(&argv[0], &spec.cwd, env.get("PATH"));
+    let path = spec.cwd.join(OsStr::from_bytes(&program));
+    let mut executed = Executed { program, argv };
+    // What cannot be run is refused under its own name.
+    if is_program(&path) && missing_interpreter(&path).is_none() {
+        executed = executed.after_credentials(&path, spec, |name| is_ours(name, &ours, spec));
+    }
+    let Executed { program, argv } = executed;
     let hearer = around.hearer.filter(|_| holds_hearer(spec, ids.as_ref()));
     Ok(Template {
         program,
@@ -134,12 +141,15 @@ fn shell(
 ) -> Result<Template, String> {
     let ids = ids(&spec.run_as)?;
     let mut env = variables(spec, around, ids.as_ref(), toolchain)?;
-    env.insert("NEXUS_HOME".into(), around.home.display().to_string());
-    env.insert("NEXUS_APP".into(), spec.name.to_string());
-    env.insert("NEXUS_GENERATION".into(), around.generation.to_string());
+    let ours = ours(spec, around);
+    env.extend(ours.clone());
+    let argv = [SHELL, flags, command].map(|word| word.as_bytes().to_vec()).into();
+    let executed = Executed { program: SHELL.into(), argv };
+    let Executed { program, argv } =
+        executed.after_credentials(Path::new(SHELL), spec, |name| is_ours(name, &ours, spec));
     Ok(Template {
-        program: SHELL.into(),
-        argv: [SHELL, flags, command].map(|word| word.as_bytes().to_vec()).into(),
+        program,
+        argv,
         env: assignments(&env),
         cwd: spec.cwd.as_os_str().as_bytes().to_vec(),
         umask: spec.run_as.umask,
@@ -149,6 +159,23 @@ fn shell(
         channel: Channel::None,
         hearer: None,
     })
+}
+
+/// What whatever runs for an app can know it by.
+fn ours(spec: &AppSpec, around: &Surroundings<'_>) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        ("NEXUS_HOME".to_owned(), around.home.display().to_string()),
+        ("NEXUS_APP".to_owned(), spec.name.to_string()),
+        ("NEXUS_GENERATION".to_owned(), around.generation.to_string()),
+    ])
+}
+
+/// Whether a variable is not the app's to give: it is in the environment already when a secret's
+/// command is run, whether by us or by the keeper.
+fn is_ours(name: &str, ours: &BTreeMap<String, String>, spec: &AppSpec) -> bool {
+    let numbers = Some(name) == spec.increment_var.as_deref() || name == spec.instance_var;
+    let keepers = name == "pm_id" || name.starts_with("NEXUS_") || name.starts_with("LISTEN_");
+    numbers || keepers || ours.contains_key(name)
 }
 
 fn grants(limits: &Limits) -> Grants {

@@ -134,6 +134,7 @@ impl Daemon {
         while link.wants_write() {
             tokio::select! {
                 ready = socket.writable() => ready?.clear_ready(),
+                () = clock::pause(link.flush_after()) => {}
                 dead = keeper.readable() => {
                     drop(dead?);
                     break;
@@ -193,7 +194,9 @@ fn why(undone: Undone) -> String {
 fn how(ended: Ended) -> String {
     match ended {
         Ended::Code(code) => format!("exited with code {code}"),
-        Ended::Signal(signal) => format!("was ended by {}", crate::words::signal(signal)),
+        Ended::Core(signal) | Ended::Signal(signal) => {
+            format!("was ended by {}", crate::words::signal(signal))
+        }
         Ended::Unknown => "ended".into(),
     }
 }

@@ -152,7 +152,8 @@ impl Daemon {
             last_lived_ms: exit.map(|exit| exit.lived.0),
             last_exit_code: exit.and_then(|exit| match exit.exit {
                 nexus_core::Exit::Code(code) => Some(code),
-                nexus_core::Exit::NeverReady
+                nexus_core::Exit::Core(_)
+                | nexus_core::Exit::NeverReady
                 | nexus_core::Exit::NotSpawned(_)
                 | nexus_core::Exit::OverLimit(_)
                 | nexus_core::Exit::Signal(_)

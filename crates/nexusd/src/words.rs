@@ -9,11 +9,12 @@ use nix::sys::signal::Signal;
 use crate::note::Proof;
 use crate::rolling;
 
-/// `code 3`, `SIGKILL`, `unknown`.
+/// `code 3`, `SIGKILL`, `SIGSEGV, core dumped`, `unknown`.
 pub(crate) fn exit(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("code {code}"),
         Exit::Signal(number) => signal(number),
+        Exit::Core(number) => format!("{}, core dumped", signal(number)),
         Exit::NeverReady => "never ready".into(),
         Exit::NotSpawned(error) => format!("not started: {}", errno(error)),
         Exit::OverLimit(Limit::Health) => "unhealthy".into(),
@@ -29,7 +30,7 @@ pub(crate) fn exit(exit: Exit) -> String {
 pub(crate) fn ended(exit: Exit) -> String {
     match exit {
         Exit::Code(code) => format!("exited with code {code}"),
-        Exit::Signal(number) => format!("was ended by {}", signal(number)),
+        Exit::Core(_) | Exit::Signal(_) => format!("was ended by {}", self::exit(exit)),
         Exit::NeverReady => "was not ready in time".into(),
         Exit::NotSpawned(error) => format!("could not be started: {}", errno(error)),
         Exit::OverLimit(Limit::Health) => "was replaced because its health check failed".into(),
@@ -50,6 +51,7 @@ pub(crate) fn build_ended(exit: Exit) -> String {
     match exit {
         Exit::NeverReady => "ran for longer than its `build_timeout`, and was ended".into(),
         Exit::Code(_)
+        | Exit::Core(_)
         | Exit::NotSpawned(_)
         | Exit::OverLimit(_)
         | Exit::Signal(_)
@@ -244,12 +246,16 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
                 (Exit::NeverReady, None) => {
                     format!("{app}/{instance} was not ready after {}{again}", span(*after))
                 }
-                (Exit::Code(_) | Exit::OverLimit(_) | Exit::Signal(_) | Exit::Unknown, None) => {
-                    format!(
-                        "{app}/{instance} {} after {}, before it was ready{again}",
-                        ended(*exit),
-                        span(*after)
-                    )
+                (
+                    Exit::Code(_)
+                    | Exit::Core(_)
+                    | Exit::OverLimit(_)
+                    | Exit::Signal(_)
+                    | Exit::Unknown,
+                    None,
+                ) => {
+                    let (ended, after) = (ended(*exit), span(*after));
+                    format!("{app}/{instance} {ended} after {after}, before it was ready{again}")
                 }
             };
             (Verdict::StartFailed, Some(*instance), message)

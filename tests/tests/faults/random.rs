@@ -22,6 +22,9 @@ const BACK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(
 /// Between the beginning of changes and a kill.
 const PAUSE_MAX: Duration = Duration::from_millis(60);
 
+/// After so many kills it is said how many there were.
+const PROGRESS: usize = 100;
+
 /// What became of a run.
 #[derive(Default)]
 struct Tally {
@@ -81,7 +84,11 @@ fn attack(stage: &mut Stage, seed: u64, time: Duration, kills: usize) -> Result<
             tally.changes += 1;
         }
         std::thread::sleep(chance.pause(PAUSE_MAX));
+        let before = tally.kills();
         kill(stage, &mut chance, &mut tally)?;
+        if before / PROGRESS != tally.kills() / PROGRESS {
+            println!("{} kills in {} s", tally.kills(), begin.elapsed().as_secs());
+        }
         judge(stage, &mut told, &mut pending, false)?;
     }
     judge(stage, &mut told, &mut pending, true)?;

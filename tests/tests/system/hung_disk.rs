@@ -10,17 +10,33 @@ use nix::sys::signal::Signal;
 use crate::worker;
 
 /// A small file system of its own. Dropping it thaws and unmounts it.
-struct Disk(PathBuf);
+pub(crate) struct Disk(PathBuf);
 
 impl Disk {
     fn new(dir: &Path) -> Disk {
-        let (image, mount) = (dir.join("disk.img"), dir.join("disk"));
-        std::fs::create_dir(&mount).unwrap();
+        Disk::at(dir, &dir.join("disk"))
+    }
+
+    /// Its image is in `dir`. It is read-only once there is an error, as most disks are.
+    pub(crate) fn at(dir: &Path, mount: &Path) -> Disk {
+        let image = dir.join("disk.img");
+        std::fs::create_dir_all(mount).unwrap();
         let file = std::fs::File::create(&image).unwrap();
         file.set_len(32 << 20).unwrap();
         run("mkfs.ext4", &["-q", image.to_str().unwrap()]);
-        run("mount", &["-o", "loop", image.to_str().unwrap(), mount.to_str().unwrap()]);
-        Disk(mount)
+        let how = "loop,errors=remount-ro";
+        run("mount", &["-o", how, image.to_str().unwrap(), mount.to_str().unwrap()]);
+        Disk(mount.to_owned())
+    }
+
+    /// Have an error, as sysfs lets one be made (Documentation/ABI/testing/sysfs-fs-ext4); `None` =
+    /// this machine does not let us.
+    pub(crate) fn fail(&self) -> Option<()> {
+        let found = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&self.0).output().ok()?;
+        let device = String::from_utf8(found.stdout).ok()?;
+        let name = Path::new(device.trim()).file_name()?.to_owned();
+        let trigger = Path::new("/sys/fs/ext4").join(name).join("trigger_fs_error");
+        std::fs::write(trigger, "a test").ok()
     }
 
     fn hang(&self) {

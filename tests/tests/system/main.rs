@@ -13,6 +13,7 @@ mod build;
 mod channels;
 mod cold;
 mod crash;
+mod credentials;
 mod cron;
 mod daemon;
 mod default_ready;
@@ -75,6 +76,7 @@ mod systemd;
 mod tree;
 mod trial;
 mod upgrade;
+mod user_limits;
 mod watch;
 
 use nexus_tests::program;

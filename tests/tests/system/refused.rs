@@ -30,15 +30,17 @@ assert libc.prctl(22, 2, prog, 0, 0) == 0, os.strerror(ctypes.get_errno())
 os.execvp(sys.argv[1], sys.argv[1:])
 ";
 
-/// A home of uid 1000, with the programs in its reach; `None` = only root can become another user.
-struct Plain {
-    home: Home,
-    ctl: PathBuf,
-    worker: PathBuf,
+/// A home of a plain user, with the programs in its reach.
+pub(crate) struct Plain {
+    pub(crate) home: Home,
+    user: u32,
+    pub(crate) ctl: PathBuf,
+    pub(crate) worker: PathBuf,
 }
 
 impl Plain {
-    fn new() -> Option<Plain> {
+    /// `None` = only root can become another user.
+    pub(crate) fn new(user: u32) -> Option<Plain> {
         if !Uid::effective().is_root() {
             eprintln!("LEFT OUT: only root can become another user; run the tests as root");
             return None;
@@ -52,23 +54,39 @@ impl Plain {
         let (ctl, worker) = (copy("nexusctl"), copy("nexus-test-worker"));
         let project = home.project();
         for path in [project.parent().unwrap(), &project] {
-            chown(path, Some(Uid::from_raw(USER)), Some(Gid::from_raw(USER))).unwrap();
+            chown(path, Some(Uid::from_raw(user)), Some(Gid::from_raw(user))).unwrap();
         }
-        Some(Plain { home, ctl, worker })
+        Some(Plain { home, user, ctl, worker })
     }
 
-    fn command(&self, first: &str) -> Command {
+    /// A directory of the user's.
+    pub(crate) fn dir(&self, name: &str) -> PathBuf {
+        let dir = self.home.project().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        chown(&dir, Some(Uid::from_raw(self.user)), None).unwrap();
+        dir
+    }
+
+    pub(crate) fn command(&self, first: &str) -> Command {
         let mut command = self.home.command(Path::new(first));
         command.env("HOME", self.home.project());
         command
     }
 
-    fn user(&self) -> Vec<String> {
-        let words = format!("setpriv --reuid {USER} --regid {USER} --clear-groups");
-        words.split(' ').map(str::to_owned).chain([self.ctl.display().to_string()]).collect()
+    /// The words before a program that make it the user's.
+    pub(crate) fn become_user(&self) -> Vec<String> {
+        let user = self.user;
+        let words = format!("setpriv --reuid {user} --regid {user} --clear-groups");
+        words.split(' ').map(str::to_owned).collect()
     }
 
-    fn ctl(&self, args: &[&str]) -> Output {
+    fn user(&self) -> Vec<String> {
+        let mut words = self.become_user();
+        words.push(self.ctl.display().to_string());
+        words
+    }
+
+    pub(crate) fn ctl(&self, args: &[&str]) -> Output {
         let user = self.user();
         run(self.command(&user[0]).args(&user[1..]).args(args), COMMAND)
     }
@@ -79,7 +97,7 @@ impl Plain {
         run(command.args(["-c", FILTER]).args(self.user()).args(args), COMMAND)
     }
 
-    fn kill_both(&self) {
+    pub(crate) fn kill_both(&self) {
         let pair = [self.home.keeper().unwrap(), self.home.daemon().unwrap()];
         pair.iter().for_each(|process| process.signal(Signal::SIGSTOP));
         pair.iter().for_each(|process| process.signal(Signal::SIGKILL));
@@ -91,12 +109,10 @@ impl Plain {
 
 #[test]
 fn sockets_that_cannot_be_fetched_are_told_of_and_bound_anew_by_the_next_reload() {
-    let Some(plain) = Plain::new() else { return };
+    let Some(plain) = Plain::new(USER) else { return };
     let home = &plain.home;
     let (port, path) = (free_port(), home.project().join("api.sock"));
-    let truth = home.project().join("truth");
-    std::fs::create_dir(&truth).unwrap();
-    chown(&truth, Some(Uid::from_raw(USER)), None).unwrap();
+    let truth = plain.dir("truth");
     let truth_dir = truth.display().to_string();
     let args = ["--lines", "300", "--truth", &truth_dir, "--serve", "--ready-after", "0"];
     let listen = format!("tcp://127.0.0.1:{port}");
@@ -153,7 +169,7 @@ fn sockets_that_cannot_be_fetched_are_told_of_and_bound_anew_by_the_next_reload(
 /// A mark is no proof: who is of another user keeps running, and is told of.
 #[test]
 fn a_stranger_with_our_mark_is_listed_and_left_alone() {
-    let Some(plain) = Plain::new() else { return };
+    let Some(plain) = Plain::new(USER) else { return };
     // The home is root's here.
     let home = Home::new();
     home.ctl(&["start", "--name", "calm", "--ready", "delay:0s", "--", "sleep", "1000"]).ok();

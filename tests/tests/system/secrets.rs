@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nexus_tests::http::request;
 use nexus_tests::{Home, PROMPT, Process, program, run, wait_for};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::signal::Signal;
 
 use crate::{AT_ONCE, shell};
@@ -166,6 +167,47 @@ fn secrets_come_back_after_the_death_of_both_and_from_the_saved_list() {
     for file in files(&home.path()) {
         has_none(&file.display().to_string(), &std::fs::read(&file).unwrap());
     }
+}
+
+/// The pair has the secrets in memory, and its memory is written nowhere; a worker's is, if the
+/// caller wanted that.
+#[test]
+fn who_keeps_secrets_leaves_no_core_and_workers_do_as_the_caller_may() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE).unwrap();
+    if hard != RLIM_INFINITY {
+        eprintln!("LEFT OUT: nobody may have a core here");
+        return;
+    }
+    let home = started();
+    let mut start = home.command(Path::new("prlimit"));
+    start.arg("--core=unlimited").arg(program("nexusctl")).arg("start");
+    run(start.env("PASSPHRASE", PLANTED[4]), PROMPT).ok();
+    let worker = has_all(&home);
+    let limit = |process: Process| {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", process.0)).unwrap();
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max core file size"));
+        line.unwrap().split_whitespace().next().unwrap().to_owned()
+    };
+    assert_eq!(limit(worker), "unlimited");
+    for find in [Home::daemon, Home::keeper] {
+        let process = find(&home).unwrap();
+        assert_eq!(limit(process), "1");
+        let place = std::fs::read_link(format!("/proc/{}/cwd", process.0)).unwrap();
+        process.signal(Signal::SIGABRT);
+        wait_for(PROMPT, "its successor", || find(&home).filter(|now| *now != process));
+        for dir in [place.as_path(), &home.path(), &home.project()] {
+            let left: Vec<_> = std::fs::read_dir(dir).unwrap().flatten().collect();
+            let core = left.iter().find(|file| {
+                let name = file.file_name().to_string_lossy().into_owned();
+                name == "core"
+                    || name.strip_prefix("core.").is_some_and(|pid| *pid == process.0.to_string())
+            });
+            assert!(core.is_none(), "{core:?} in {}", dir.display());
+        }
+        // Those who come after it are as silent.
+        assert_eq!(limit(find(&home).unwrap()), "1");
+    }
+    assert!(worker.alive());
 }
 
 #[test]

@@ -282,6 +282,33 @@ fn a_broken_program_is_undone_under_load() {
     assert!(rolled_back.contains("rolled_back"), "{rolled_back}");
 }
 
+/// The new nexusd hangs in opening its log, and has a long deadline: who set a shorter time is told
+/// so when it is over.
+#[test]
+fn the_time_limit_of_an_upgrade_holds_while_nobody_answers() {
+    let home = Home::new();
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let fifo = home.path().join("nexusd.fif");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let file = altered(&home, "hangs", &[("nexusd.log", "nexusd.fif")]);
+    let to = file.display().to_string();
+    let limits = ["--timeout", "1s", "--deadline", "10m"];
+    let said = home.ctl(&[["daemon", "upgrade", "--to", &to].as_slice(), &limits].concat());
+    let said = said.expect_code(124).stderr;
+    assert!(said.contains("not done after 1s: upgrade"), "{said}");
+    // It goes on, until the new one answers, or, as here, ends.
+    let mut new = home.processes();
+    new.retain(|process| exe(process.0) == file && process.comm().as_deref() == Some("nexusd"));
+    assert_eq!(new.len(), 1, "{new:?}");
+    new[0].signal(Signal::SIGKILL);
+    wait_for(PROMPT, "the way back", || {
+        let told = home.ask("GET", "/v1/events", "", "").ok()?.json()["events"].to_string();
+        told.contains("rolled_back").then_some(())
+    });
+    assert_eq!(home.known("calm").restarts(), [0]);
+}
+
 /// Past the questions that the command asks of the file first.
 fn upgrade_unasked(home: &Home, file: &Path, deadline_ms: u64) -> Value {
     let name = file.file_name().unwrap().to_str().unwrap();

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use super::image::Image;
+use super::image::{Image, LossyDisk};
 
 /// Memory of the machine.
 const MEMORY: &str = "3G";
@@ -37,6 +37,28 @@ pub(super) enum Said {
 impl Guest {
     /// Turn it on, with a script as its step.
     pub(super) fn boot(image: &Image, script: &str) -> Result<Guest, String> {
+        // What is in the machine's memory only is lost with it; what its disk was given is not.
+        let disk = format!("file={},if=virtio,format=raw,cache=writeback", image.disk.display());
+        Guest::boot_with(image, script, &["-drive", &disk])
+    }
+
+    /// The same with a disk that keeps what it was told to flush and nothing else, once the machine is
+    /// off: see [`lossy`].
+    ///
+    /// [`lossy`]: super::lossy
+    pub(super) fn boot_lossy(image: &Image, script: &str) -> Result<Guest, String> {
+        let LossyDisk { copy, log } = image.lossy_disk()?;
+        let disk = format!(
+            "driver=blklogwrites,node-name=disk,file.driver=file,file.filename={},\
+             log.driver=file,log.filename={}",
+            copy.display(),
+            log.display()
+        );
+        let device = "virtio-blk-pci,drive=disk,write-cache=on,discard=off,write-zeroes=off";
+        Guest::boot_with(image, script, &["-blockdev", &disk, "-device", device])
+    }
+
+    fn boot_with(image: &Image, script: &str, disk: &[&str]) -> Result<Guest, String> {
         let first_root = image.with_step(script)?;
         let socket = image.dir.join("files.sock");
         let mut files = serve_files(image, &socket)?;
@@ -50,9 +72,7 @@ impl Guest {
         guest.args(["-numa", "node,memdev=mem"]);
         guest.args(["-chardev", &format!("socket,id=files,path={}", socket.display())]);
         guest.args(["-device", "vhost-user-fs-pci,chardev=files,tag=host"]);
-        // What is in the machine's memory only is lost with it; what its disk was given is not.
-        let disk = format!("file={},if=virtio,format=raw,cache=writeback", image.disk.display());
-        guest.args(["-drive", &disk]);
+        guest.args(disk);
         guest.args(["-serial", &format!("file:{}", image.dir.join("console").display())]);
         guest.args(["-serial", "stdio"]);
         let started = guest.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();

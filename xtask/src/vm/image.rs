@@ -39,6 +39,12 @@ pub(super) struct Image {
     pub(super) disk: PathBuf,
 }
 
+/// What a machine writes to in place of its disk, and what is written down of it.
+pub(super) struct LossyDisk {
+    pub(super) copy: PathBuf,
+    pub(super) log: PathBuf,
+}
+
 impl Image {
     /// Fetch and make what is missing below `dir`, with a fresh disk.
     pub(super) fn make(dir: &Path) -> Result<Image, String> {
@@ -57,6 +63,19 @@ impl Image {
         run(Command::new("truncate").args(["-s", DISK]).arg(&image.disk))?;
         run(Command::new("mke2fs").args(["-q", "-F", "-t", "ext4"]).arg(&image.disk))?;
         Ok(image)
+    }
+
+    /// A copy of the disk and an empty log, for one boot.
+    pub(super) fn lossy_disk(&self) -> Result<LossyDisk, String> {
+        let (copy, log) = (self.dir.join("disk.copy"), self.log());
+        run(Command::new("cp").args(["--sparse=always"]).arg(&self.disk).arg(&copy))?;
+        fs::File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+        Ok(LossyDisk { copy, log })
+    }
+
+    /// What was written down of a lossy disk.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("disk.log")
     }
 
     /// The directory that becomes the first root.

@@ -88,6 +88,7 @@ fn ended(exit: Exit) -> nexus_keeper::Ended {
     match exit {
         Exit::Code(code) => nexus_keeper::Ended::Code(code),
         Exit::Signal(signal) => nexus_keeper::Ended::Signal(signal),
+        Exit::Core(signal) => nexus_keeper::Ended::Core(signal),
         _ => nexus_keeper::Ended::Unknown,
     }
 }

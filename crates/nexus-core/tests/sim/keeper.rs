@@ -347,6 +347,7 @@ impl Keeper {
                 self.report(rng, now, Event::SpawnFailed { child, error });
             }
             Exit::Code(_)
+            | Exit::Core(_)
             | Exit::NeverReady
             | Exit::OverLimit(_)
             | Exit::Signal(_)
@@ -381,6 +382,7 @@ impl Keeper {
             Exit::Code(code) if stay_codes.contains(&code) => return,
             Exit::NotSpawned(_) => return,
             Exit::Code(_)
+            | Exit::Core(_)
             | Exit::NeverReady
             | Exit::OverLimit(_)
             | Exit::Signal(_)

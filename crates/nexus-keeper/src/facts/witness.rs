@@ -71,6 +71,7 @@ enum Stage {
 enum EndedOrd {
     Code(u8),
     Signal(i32),
+    Core(i32),
     Unknown,
 }
 
@@ -79,6 +80,7 @@ impl From<Ended> for EndedOrd {
         match ended {
             Ended::Code(code) => EndedOrd::Code(code),
             Ended::Signal(signal) => EndedOrd::Signal(signal),
+            Ended::Core(signal) => EndedOrd::Core(signal),
             Ended::Unknown => EndedOrd::Unknown,
         }
     }
@@ -275,7 +277,7 @@ impl Witness {
         };
         let stays = match ended {
             EndedOrd::Code(code) => life.stay_codes.contains(&code),
-            EndedOrd::Signal(_) | EndedOrd::Unknown => false,
+            EndedOrd::Core(_) | EndedOrd::Signal(_) | EndedOrd::Unknown => false,
         };
         ensure(!stays && !life.surely_stopped, fact)?;
         ensure(read_ms >= at_ms.saturating_add(life.delay_ms), fact)?;

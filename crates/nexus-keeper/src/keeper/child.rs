@@ -248,10 +248,13 @@ fn environment(birth: &Birth<'_>, template: &Template) -> Vec<Vec<u8>> {
     env
 }
 
-/// The limits that the caller had before we raised ours.
+/// The limits that the caller had before we changed ours.
 fn caller_limits(birth: &Birth<'_>) -> Result<(), Errno> {
-    let Limits { nofile_soft, nofile_hard, oom_score_adj } = birth.limits;
+    let Limits { nofile_soft, nofile_hard, core, oom_score_adj } = birth.limits;
     setrlimit(Resource::RLIMIT_NOFILE, nofile_soft, nofile_hard)?;
+    if let Some((soft, hard)) = core {
+        setrlimit(Resource::RLIMIT_CORE, soft, hard)?;
+    }
     // Raising it back is always permitted; where it never changed this is a write of the same.
     let _ = crate::found::write_oom_score_adj(oom_score_adj);
     Ok(())

@@ -21,7 +21,7 @@ impl Keeper {
         let Fixed { next, delay_ms, .. } = self.arena.fixed(record);
         let stays = match now.ended {
             Ended::Code(code) => self.arena.stays_after(record, code),
-            Ended::Signal(_) | Ended::Unknown => false,
+            Ended::Core(_) | Ended::Signal(_) | Ended::Unknown => false,
         };
         let void = now.asked || now.settled || stays || next == 0 || self.arena.stopping();
         // A number that is in use already was given out by nexusd: it has decided.

@@ -73,7 +73,7 @@ impl Link {
     fn drain(&mut self) {
         while let Ok(Some(_)) = self.recv() {}
         self.queue.clear();
-        self.queued = 0;
+        (self.queued, self.again_at) = (0, None);
         self.take_mains();
     }
 

@@ -173,18 +173,21 @@ fn wait_id(
     if pid == 0 {
         return Ok(None);
     }
-    let ended = if info.si_code == libc::CLD_EXITED {
-        Ended::Code(status as u8)
-    } else {
-        Ended::Signal(status)
+    let ended = match info.si_code {
+        libc::CLD_EXITED => Ended::Code(status as u8),
+        libc::CLD_DUMPED => Ended::Core(status),
+        _ => Ended::Signal(status),
     };
     Ok(Some((pid, ended)))
 }
 
 /// What `wait(2)` calls a status, in our words.
 pub(crate) fn ended_from_status(status: i32) -> Ended {
-    let signal = status & 0x7f;
-    if signal == 0 { Ended::Code((status >> 8) as u8) } else { Ended::Signal(signal) }
+    match (status & 0x7f, status & 0x80 != 0) {
+        (0, _) => Ended::Code((status >> 8) as u8),
+        (signal, true) => Ended::Core(signal),
+        (signal, false) => Ended::Signal(signal),
+    }
 }
 
 /// The kernel's `struct pidfd_info`, first published size.

@@ -148,6 +148,7 @@ fn render_end(ended: Ended) -> String {
     match ended {
         Ended::Code(code) => format!("c{code}"),
         Ended::Signal(signal) => format!("s{signal}"),
+        Ended::Core(signal) => format!("d{signal}"),
         Ended::Unknown => "u0".to_owned(),
     }
 }
@@ -207,6 +208,7 @@ fn parse_end(word: &str) -> Ended {
     match &word[..1] {
         "c" => Ended::Code(number as u8),
         "s" => Ended::Signal(number),
+        "d" => Ended::Core(number),
         _ => Ended::Unknown,
     }
 }

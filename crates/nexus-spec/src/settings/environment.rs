@@ -64,9 +64,10 @@ pub(super) static ROWS: [Setting; 10] = [
     ),
     Setting::new(
         "secrets",
-        "a table of sources: `{ DB_PASS = \"file:/run/secrets/db\", KEY = \"credential:key\" }`",
-        "Variables on top of all others, read from a file or from a credential of systemd's at \
-         each start; only the source is kept.",
+        "a table of sources: `{ DB_PASS = \"file:/run/secrets/db\", KEY = \"credential:key\", \
+         PIN = \"command:pass show pin\" }`",
+        "Variables on top of all others, read at each start from a file, from a credential of \
+         systemd's, or from what a command prints; only the source is kept.",
         |options, given| {
             options.secrets.extend(secrets(given)?);
             Ok(())
@@ -211,7 +212,7 @@ fn paths(given: &Given) -> Result<Vec<String>, Wrongs> {
 /// Sources, never quoted in a flaw: who writes the secret itself here must not find it on the
 /// screen.
 fn secrets(given: &Given) -> Result<BTreeMap<String, Source>, Wrongs> {
-    let remedy = "write \"file:/run/secrets/name\" or \"credential:name\"";
+    let remedy = "write \"file:/run/secrets/name\", \"credential:name\" or \"command:…\"";
     let mut wrongs = Wrongs::default();
     let mut sources = BTreeMap::new();
     for (name, text) in read::variables(given)? {

@@ -185,6 +185,7 @@ fn sources() -> impl Strategy<Value = BTreeMap<String, Source>> {
     let source = prop_oneof![
         path().prop_map(Source::File),
         "[a-z][a-z0-9.-]{0,8}".prop_map(Source::Credential),
+        "[a-z][a-z0-9. -]{0,8}".prop_map(Source::Command),
     ];
     btree_map("[A-Z_]{1,8}", source, 0..3)
 }

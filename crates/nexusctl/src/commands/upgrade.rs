@@ -54,10 +54,25 @@ pub(super) fn run(context: &Context, args: &Upgrade) -> Result<ExitCode, Failure
     let begun = client.upgrade_daemon(&key, &asked)?;
     let wait = args.change.timeout.map(|time| Duration::from_millis(time.0));
     let operation = match begun.state {
-        OpState::Running if !args.change.no_wait => client.settle(&key, wait)?,
+        OpState::Running if !args.change.no_wait => outcome(context, &client, wait, begun)?,
         OpState::Running | OpState::Ended => begun,
     };
     ended(context, &shown, &operation, &args.change)
+}
+
+/// How it ended, or how far it is known to be when the time is over, in which nobody may answer.
+fn outcome(
+    context: &Context,
+    patient: &client::Client,
+    wait: Option<Duration>,
+    begun: Operation,
+) -> Result<Operation, Failure> {
+    let Some(wait) = wait else { return Ok(patient.settle(&begun.key, None)?) };
+    let client = context.client.clone().with_patience(client::ANSWER, wait);
+    match client.settle(&begun.key, Some(wait)) {
+        Err(client::Failure::TimedOut | client::Failure::NoDaemon { .. }) => Ok(begun),
+        known => Ok(known?),
+    }
 }
 
 /// The file that is to take over, by its true path.

@@ -1,0 +1,170 @@
+//! What the kernel counts for a user, or for all of them, and not for a process: descriptors on their
+//! way through sockets, pages of pipes, open files. Somebody else uses them up.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use nexus_tests::{Home, PROMPT, run, truth, wait_for};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::signal::Signal;
+
+use crate::refused::Plain;
+use crate::{AT_ONCE, app};
+
+/// Open files that each of the pair may have; `ETOOMANYREFS` comes where its user has more of them on
+/// their way than that (unix(7)).
+const FILES: u64 = 512;
+
+/// Sends twice as many descriptors as that, and leaves them unread until its input ends.
+const IN_FLIGHT: &str = "
+import array, resource, socket, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+kept = []
+for _ in range(8):
+    pair = socket.socketpair()
+    for _ in range(32):
+        fds = array.array('i', [0] * 4)
+        pair[0].sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+    kept.append(pair)
+print('full', flush=True)
+sys.stdin.read()
+";
+
+/// Makes pipes of 1 MiB until one is refused: the user has no more pages, and the next pipes have two
+/// (pipe(7), pipe-user-pages-soft).
+const PIPES: &str = "
+import fcntl, os, sys
+kept = []
+while True:
+    kept.append(os.pipe())
+    try:
+        fcntl.fcntl(kept[-1][0], 1031, 1 << 20)
+    except PermissionError:
+        break
+while fcntl.fcntl(kept[-1][0], 1032) > 8192:
+    kept.append(os.pipe())
+print('full', flush=True)
+sys.stdin.read()
+";
+
+/// A process of the user's that has used up what there is. Dropping it gives it back.
+struct Hoarder(Child);
+
+impl Hoarder {
+    fn of(plain: &Plain, program: &str) -> Hoarder {
+        let words = plain.become_user();
+        let mut command = plain.command("prlimit");
+        command.arg("--nofile=4096").args(words).args(["python3", "-c", program]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "full\n");
+        Hoarder(child)
+    }
+}
+
+impl Drop for Hoarder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn descriptors_that_may_not_travel_do_so_as_soon_as_they_may() {
+    let Some(plain) = Plain::new(20_056) else { return };
+    let home = &plain.home;
+    home.write("ecosystem.toml", &app("first", "/bin/sleep", &["1000"], AT_ONCE));
+    let words = plain.become_user();
+    let mut start = plain.command("prlimit");
+    start.arg(format!("--nofile={FILES}:{FILES}")).args(words).arg(&plain.ctl).arg("start");
+    run(&mut start, PROMPT).ok();
+    let first = home.known("first").main();
+    let hoarder = Hoarder::of(&plain, IN_FLIGHT);
+    // A new app has pipes that both of the pair hold, a new worker a pidfd that both know.
+    home.write("second.toml", &app("second", "/bin/sleep", &["1000"], AT_ONCE));
+    let starting = home.begin(&["start", "second.toml"]);
+    wait_for(PROMPT, "the refusal", || said(home, "ETOOMANYREFS"));
+    first.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "its end", || home.events_of("first", "exit").pop());
+    // It waits, and others are answered.
+    home.ctl(&["list"]).ok();
+    assert!(!starting.ended());
+    drop(hoarder);
+    starting.end().ok();
+    home.until("first", "its successor", |app| app.statuses() == ["online"] && app.main() != first);
+    wait_for(PROMPT, "the good news", || said(home, "descriptors travel again"));
+}
+
+/// Open files of the whole machine: root has some even then, so that it is tried as another user.
+#[test]
+fn without_open_files_on_the_whole_machine_a_spawn_is_tried_again() {
+    // It would end whatever else runs on a machine that is not made for it.
+    if std::env::var_os("NEXUS_OWN_MACHINE").is_none() {
+        println!("LEFT OUT: this takes a machine of its own: cargo xtask vm");
+        return;
+    }
+    let plain = Plain::new(20_055).unwrap();
+    let home = &plain.home;
+    let eager = format!("{AT_ONCE}\nmin_uptime = 0\nmax_restarts = 100000");
+    let sleeps = |name: &str, more: &str| app(name, "/bin/sleep", &["1000"], more);
+    home.write("ecosystem.toml", &(sleeps("calm", AT_ONCE) + &sleeps("eager", &eager)));
+    plain.ctl(&["start"]).ok();
+    let (calm, first) = (home.known("calm").main(), home.known("eager").main());
+    let pair = (home.keeper(), home.daemon());
+    let limit = Path::new("/proc/sys/fs/file-max");
+    let before = std::fs::read_to_string(limit).unwrap();
+    std::fs::write(limit, "1").unwrap();
+    first.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "a spawn that fails", || said(home, "Too many open files in system"));
+    std::fs::write(limit, before).unwrap();
+    home.until("eager", "its successor", |app| app.statuses() == ["online"] && app.main() != first);
+    assert_eq!((home.known("calm").main(), home.keeper(), home.daemon()), (calm, pair.0, pair.1));
+    plain.ctl(&["kill", "--yes"]).ok();
+}
+
+/// Whether the daemon's log has it.
+fn said(home: &Home, words: &str) -> Option<()> {
+    let log = std::fs::read_to_string(home.path().join("nexusd.log")).ok()?;
+    log.contains(words).then_some(())
+}
+
+#[test]
+fn with_pipes_of_two_pages_every_line_is_there_once() {
+    let Some(plain) = Plain::new(20_045) else { return };
+    let home = &plain.home;
+    let hoarder = Hoarder::of(&plain, PIPES);
+    let truth = plain.dir("truth");
+    let args = ["--lines", "2000", "--truth", &truth.display().to_string(), "--ready-after", "0"];
+    let script = plain.worker.display().to_string();
+    home.write("ecosystem.toml", &app("talks", &script, &args, "ready = \"notify\""));
+    plain.ctl(&["start"]).ok();
+    let output = format!("/proc/{}/fd/1", home.known("talks").main().0);
+    let pipe = std::fs::File::open(output).unwrap();
+    assert_eq!(fcntl(&pipe, FcntlArg::F_GETPIPE_SZ), Ok(8_192));
+    drop(pipe);
+    let log = home.path().join("logs/talks-out.log");
+    let some_more = || {
+        let size = || std::fs::metadata(&log).map_or(0, |log| log.len());
+        let now = size();
+        wait_for(PROMPT, "more lines", || (size() > now + 20_000).then_some(()));
+    };
+    // Each of the pair, then both: what the pipe cannot hold meanwhile, the worker waits with.
+    for process in [home.daemon().unwrap(), home.keeper().unwrap()] {
+        some_more();
+        process.signal(Signal::SIGKILL);
+    }
+    wait_for(PROMPT, "another pair", || home.keeper().and(home.daemon()));
+    some_more();
+    plain.kill_both();
+    plain.ctl(&["list"]).ok();
+    some_more();
+    plain.ctl(&["restart", "talks"]).ok();
+    some_more();
+    plain.ctl(&["stop", "talks"]).ok();
+    let lines = truth::compare(&[log], &truth).unwrap_or_else(|flaw| panic!("{flaw}"));
+    assert!(lines > 1_000, "{lines} lines");
+    drop(hoarder);
+    plain.ctl(&["kill", "--yes"]).ok();
+}

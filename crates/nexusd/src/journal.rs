@@ -1,11 +1,12 @@
 //! The journal of events: what happened, when, and who asked; append-only.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use nexus_proto::EventView;
 
-use crate::lines::Lines;
+use crate::lines::{Lines, newest_first};
 
 /// Events kept in memory, for those who follow.
 const RECENT_MAX: usize = 256;
@@ -39,7 +40,10 @@ impl Journal {
         // A new file may be empty: the numbers go on from the older one.
         let next = match loaded.entries.last() {
             Some(event) => event.id + 1,
-            None => Journal::read(folder)?.last().map_or(1, |event| event.id + 1),
+            None => {
+                let last = Journal::read(folder, 0, 1, |_| true)?;
+                last.last().map_or(1, |event| event.id + 1)
+            }
         };
         let skip = loaded.entries.len().saturating_sub(RECENT_MAX);
         let recent = loaded.entries.into_iter().skip(skip).collect();
@@ -104,12 +108,28 @@ impl Journal {
         self.recent.iter().skip(skip)
     }
 
-    /// All events on disk, oldest first. Blocks: not for the runtime's thread.
+    /// Of the events on disk with a higher number than `after`, those that `takes`, the last `most`
+    /// of them, oldest first. Blocks: not for the runtime's thread.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub(crate) fn read(folder: &Path) -> io::Result<Vec<EventView>> {
-        crate::lines::read_all(folder, STEM)
+    pub(crate) fn read(
+        folder: &Path,
+        after: u64,
+        most: usize,
+        takes: impl Fn(&EventView) -> bool,
+    ) -> io::Result<Vec<EventView>> {
+        let mut events = Vec::new();
+        let take = |event: EventView| {
+            if events.len() == most || event.id <= after {
+                return ControlFlow::Break(());
+            }
+            events.extend(Some(event).filter(&takes));
+            ControlFlow::Continue(())
+        };
+        newest_first(folder, STEM, take)?;
+        events.reverse();
+        Ok(events)
     }
 
     /// The newest event's number; 0 when there is none.
@@ -132,7 +152,7 @@ mod tests {
     }
 
     fn told(folder: &Path) -> Vec<(u64, String)> {
-        let all = Journal::read(folder).unwrap();
+        let all = Journal::read(folder, 0, usize::MAX, |_| true).unwrap();
         all.into_iter().map(|event| (event.id, event.detail)).collect()
     }
 
@@ -159,6 +179,23 @@ mod tests {
         journal.tell(event("two 299", None));
         journal.write();
         assert_eq!(told(home.path()).last(), Some(&(302, "two 299".to_owned())));
+    }
+
+    #[test]
+    fn the_last_that_are_wanted_are_read() {
+        let home = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(home.path(), Vec::new()).unwrap();
+        (1..=9).for_each(|number| journal.tell(event(&number.to_string(), None)));
+        journal.write();
+        let read = |after, most, odd: bool| -> Vec<u64> {
+            let takes = |event: &EventView| !odd || event.id % 2 == 1;
+            let events = Journal::read(home.path(), after, most, takes).unwrap();
+            events.into_iter().map(|event| event.id).collect()
+        };
+        assert_eq!(read(0, 2, false), [8, 9]);
+        assert_eq!(read(0, 3, true), [5, 7, 9]);
+        assert_eq!(read(6, 10, true), [7, 9]);
+        assert_eq!(read(9, 10, false), [] as [u64; 0]);
     }
 
     #[test]

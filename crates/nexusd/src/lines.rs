@@ -6,6 +6,8 @@
 //! power cut tore off at the end is dropped. Lines in the middle that cannot be read are left out of
 //! a new file, and the old one is kept; a file of another format is moved aside, never overwritten.
 
+mod backwards;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use backwards::newest_first;
 
 /// Older files kept beside the present one.
 const OLDER: u64 = 2;
@@ -226,15 +230,6 @@ impl Lines {
     }
 }
 
-/// All entries of the present file and of the older ones, oldest first; what cannot be read is
-/// left out.
-pub(crate) fn read_all<T: DeserializeOwned>(folder: &Path, stem: &str) -> io::Result<Vec<T>> {
-    let files = numbers(folder, stem)?;
-    let files = files.into_iter().map(|number| path_of(folder, stem, number));
-    let read = files.filter_map(|path| read(&path, u64::MAX).ok());
-    Ok(read.flat_map(|read| read.entries).collect())
-}
-
 fn path_of(folder: &Path, stem: &str, number: u64) -> PathBuf {
     folder.join(format!("{stem}.{number}.jsonl"))
 }
@@ -269,15 +264,10 @@ struct Read<T> {
 
 /// The entries of a file, or of about its last `bytes`.
 fn read<T: DeserializeOwned>(path: &Path, bytes: u64) -> io::Result<Read<T>> {
-    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
+    let (file, version, first) = open_known(path)?;
     let length = file.metadata()?.len();
     if length > FILE_MAX {
         return Err(io::Error::other(format!("it is longer than {FILE_MAX} bytes")));
-    }
-    let unknown = || io::Error::other("its first line is not one that this version knows");
-    let (version, first) = format_of(&file)?.ok_or_else(unknown)?;
-    if !(OLDEST..=VERSION).contains(&version) {
-        return Err(unknown());
     }
     let begin = length.saturating_sub(bytes).max(first);
     let mut text = vec![0; usize::try_from(length - begin).unwrap_or(0)];
@@ -302,6 +292,17 @@ fn read<T: DeserializeOwned>(path: &Path, bytes: u64) -> io::Result<Read<T>> {
         }
     }
     Ok(read)
+}
+
+/// A file whose first line this version knows: its version, and where the second line begins.
+fn open_known(path: &Path) -> io::Result<(File, u32, u64)> {
+    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
+    let unknown = || io::Error::other("its first line is not one that this version knows");
+    let (version, first) = format_of(&file)?.ok_or_else(unknown)?;
+    if !(OLDEST..=VERSION).contains(&version) {
+        return Err(unknown());
+    }
+    Ok((file, version, first))
 }
 
 /// The version in a file's first line, and the length of that.

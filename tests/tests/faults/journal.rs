@@ -16,9 +16,7 @@ impl Told {
     /// # Errors
     /// A number is missing, or there twice: an event was lost, or told as another.
     pub(crate) fn read(&mut self, stage: &Stage) -> Result<(), String> {
-        let since = self.events.last().and_then(|event| event["at"].as_str()).and_then(unix_ms);
-        let path = format!("/v1/events?since_unix_ms={}", since.unwrap_or(0));
-        let answer = stage.home.api(&path);
+        let answer = stage.home.api(&format!("/v1/events?after={}", self.last()));
         for event in answer["events"].as_array().into_iter().flatten() {
             let (id, last) = (number(event, "id"), self.last());
             if id <= last {
@@ -48,8 +46,4 @@ impl Told {
         let of_it = |event: &&Value| event["app"] == app && number(event, "id") > since;
         self.events.iter().filter(of_it).cloned().collect()
     }
-}
-
-fn unix_ms(at: &str) -> Option<i64> {
-    at.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }

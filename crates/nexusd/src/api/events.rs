@@ -20,6 +20,8 @@ const QUEUE_MAX: usize = 256;
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Wanted {
     app: Option<String>,
+    #[serde(default)]
+    after: u64,
     since_unix_ms: Option<u64>,
     last: Option<usize>,
     #[serde(default)]
@@ -34,7 +36,7 @@ impl Wanted {
             .is_none_or(|app| event.app.as_ref().is_some_and(|name| name.as_str() == app.as_str()));
         // RFC 3339 in UTC with fixed width sorts as time does.
         let since = self.since_unix_ms.map(crate::clock::rfc3339);
-        of_app && since.is_none_or(|since| event.at >= since)
+        of_app && event.id > self.after && since.is_none_or(|since| event.at >= since)
     }
 }
 
@@ -47,11 +49,8 @@ pub(super) async fn events(
     let state = front.state.clone();
     let filter = wanted.clone();
     let read = tokio::task::spawn_blocking(move || {
-        let mut events = Journal::read(&state)?;
-        events.retain(|event| filter.takes(event));
         let last = filter.last.unwrap_or(LAST_MAX).min(LAST_MAX);
-        events.drain(..events.len().saturating_sub(last));
-        Ok::<_, std::io::Error>(events)
+        Journal::read(&state, filter.after, last, |event| filter.takes(event))
     });
     match read.await {
         Ok(Ok(events)) if wanted.follow => match peer.seat(&front) {

@@ -84,6 +84,11 @@ const WORDS: Parameter =
 const EVENTS: &[Parameter] = &[
     Parameter { name: "app", kind: "string", says: "Only of this app." },
     Parameter {
+        name: "after",
+        kind: "integer",
+        says: "Only those with a higher `id`: what came since the last one that was read.",
+    },
+    Parameter {
         name: "since_unix_ms",
         kind: "integer",
         says: "Only from then on, in milliseconds of Unix time.",

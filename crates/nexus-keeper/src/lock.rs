@@ -18,8 +18,20 @@ use crate::sys::files;
 const KEEPER: i64 = 0;
 const NEXUSD: i64 = 1;
 
-/// A new description of the lock file, with no lock.
+/// A new description of the lock file, with no lock. On a disk that has become read-only it can only
+/// be read, which is enough for who goes on: a lock for reading keeps founders out, too.
 pub(crate) fn open(home: &Path) -> io::Result<OwnedFd> {
+    match open_to_write(home) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+            let mut options = OpenOptions::new();
+            let options = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC);
+            files::lift(options.open(path(home))?.into())
+        }
+        opened => opened,
+    }
+}
+
+fn open_to_write(home: &Path) -> io::Result<OwnedFd> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC).open(path(home))?;
@@ -37,7 +49,7 @@ pub(crate) enum Taken {
 /// Become keeper of a home that has none, without waiting.
 pub(crate) fn found(home: &Path) -> Result<OwnedFd, Taken> {
     loop {
-        let lock = open(home).map_err(Taken::Error)?;
+        let lock = open_to_write(home).map_err(Taken::Error)?;
         for byte in [KEEPER, NEXUSD] {
             if let Err(e) = set(&lock, byte, libc::F_WRLCK, false) {
                 return Err(match e.raw_os_error() {
@@ -60,10 +72,19 @@ pub(crate) fn found(home: &Path) -> Result<OwnedFd, Taken> {
 
 /// Become keeper after the last one's death: waits until the kernel has released its lock.
 pub(crate) fn succeed(lock: &OwnedFd) -> io::Result<()> {
-    set(lock, KEEPER, libc::F_WRLCK, true)?;
+    match set(lock, KEEPER, libc::F_WRLCK, true) {
+        // It can only be read.
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
+            set(lock, KEEPER, libc::F_RDLCK, true)?;
+            return set(lock, NEXUSD, libc::F_UNLCK, false);
+        }
+        locked => locked?,
+    }
     // What a nexusd that has become keeper held as nexusd.
     set(lock, NEXUSD, libc::F_UNLCK, false)?;
-    write_pid(lock)
+    // For people: that it cannot be written costs nobody anything else.
+    let _ = write_pid(lock);
+    Ok(())
 }
 
 /// The lock that a nexusd holds through its life, by a description of its own.

@@ -45,6 +45,8 @@ pub(crate) struct Lines {
     base: u64,
     /// Its first line is an older version's, who would not know every line of ours behind it.
     older: bool,
+    /// It is on a disk that is read-only: open for reading, and each append tries anew.
+    read_only: bool,
 }
 
 /// What was read.
@@ -80,10 +82,7 @@ impl Lines {
                     return Ok((lines, Loaded { entries, aside }));
                 }
                 Ok(Read { entries, whole, older, .. }) => {
-                    let file = append_to(&path)?;
-                    // A torn last line would swallow the next one.
-                    file.set_len(whole)?;
-                    let lines = Lines { older, ..Lines::of(folder, stem, number, file, whole) };
+                    let lines = Lines::go_on(folder, stem, number, whole, older)?;
                     return Ok((lines, Loaded { entries, aside }));
                 }
                 Err(error) => {
@@ -101,7 +100,27 @@ impl Lines {
     /// What it grew to before us is not known: one that is long is rewritten soon.
     fn of(folder: &Path, stem: &'static str, number: u64, file: File, length: u64) -> Lines {
         let base = FORMAT.len() as u64;
-        Lines { folder: folder.to_owned(), stem, number, file, length, base, older: false }
+        let folder = folder.to_owned();
+        Lines { folder, stem, number, file, length, base, older: false, read_only: false }
+    }
+
+    /// A file that is there, of which `whole` bytes are whole lines. Who cannot write it can still say
+    /// what is in it, and must: what is wanted and what runs.
+    fn go_on(
+        folder: &Path,
+        stem: &'static str,
+        number: u64,
+        whole: u64,
+        older: bool,
+    ) -> io::Result<Lines> {
+        let path = path_of(folder, stem, number);
+        let (file, read_only) = match append_to(&path, whole) {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                (look_at(&path)?, true)
+            }
+            file => (file?, false),
+        };
+        Ok(Lines { older, read_only, ..Lines::of(folder, stem, number, file, whole) })
     }
 
     /// Go on writing the present file, of which only the last entries are read: about `bytes` of
@@ -123,9 +142,7 @@ impl Lines {
             && let path = path_of(folder, stem, number)
             && let Ok(Read { entries, whole, bad, older, .. }) = read(&path, bytes)
         {
-            let file = append_to(&path)?;
-            file.set_len(whole)?;
-            let lines = Lines { older, ..Lines::of(folder, stem, number, file, whole) };
+            let lines = Lines::go_on(folder, stem, number, whole, older)?;
             return Ok((lines, Loaded { entries, aside: bad }));
         }
         Lines::open(folder, stem)
@@ -151,6 +168,10 @@ impl Lines {
     /// # Errors
     /// When the disk is full or broken; the file is then as it was.
     pub(crate) fn append<T: Serialize>(&mut self, entry: &T) -> io::Result<()> {
+        if self.read_only {
+            self.file = append_to(&self.path(), self.length)?;
+            self.read_only = false;
+        }
         if self.older {
             self.renew()?;
         }
@@ -207,7 +228,7 @@ impl Lines {
         self.file = create(&self.folder, self.stem, self.number + 1, text)?;
         self.number += 1;
         self.length = text.len() as u64;
-        self.older = false;
+        (self.older, self.read_only) = (false, false);
         for number in numbers(&self.folder, self.stem)? {
             if number + OLDER < self.number {
                 fs::remove_file(path_of(&self.folder, self.stem, number))?;
@@ -296,7 +317,7 @@ fn read<T: DeserializeOwned>(path: &Path, bytes: u64) -> io::Result<Read<T>> {
 
 /// A file whose first line this version knows: its version, and where the second line begins.
 fn open_known(path: &Path) -> io::Result<(File, u32, u64)> {
-    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
+    let file = look_at(path)?;
     let unknown = || io::Error::other("its first line is not one that this version knows");
     let (version, first) = format_of(&file)?.ok_or_else(unknown)?;
     if !(OLDEST..=VERSION).contains(&version) {
@@ -322,8 +343,15 @@ fn format_of(file: &File) -> io::Result<Option<(u32, u64)>> {
     Ok(lines.map(|format| (format.version, end as u64 + 1)))
 }
 
-fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)
+/// Open at the end of its whole lines: a torn last one would swallow the next.
+fn append_to(path: &Path, whole: u64) -> io::Result<File> {
+    let file = OpenOptions::new().append(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
+    file.set_len(whole)?;
+    Ok(file)
+}
+
+fn look_at(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)
 }
 
 /// A whole new file, durable under its name before this returns.

@@ -18,7 +18,12 @@ const LENGTH_MAX: u64 = 8 << 20;
 /// When the file cannot be opened.
 pub(crate) fn start(path: &Path) -> io::Result<()> {
     let filter = EnvFilter::try_from_env("NEXUS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = Log { state: Mutex::new(Open::new(path)?) };
+    let open = match open(path) {
+        // Better a daemon without a log than none.
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => None,
+        file => Some(file?),
+    };
+    let log = Log { state: Mutex::new(Open { path: path.to_owned(), open }) };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
@@ -47,28 +52,34 @@ struct Log {
 
 struct Open {
     path: PathBuf,
-    file: File,
-    length: u64,
+    /// The file and its length; `None` = it could not be opened so far.
+    open: Option<(File, u64)>,
+}
+
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let file = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(nix::libc::O_NOFOLLOW)
+        .open(path)?;
+    let length = file.metadata()?.size();
+    Ok((file, length))
 }
 
 impl Open {
-    fn new(path: &Path) -> io::Result<Open> {
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(nix::libc::O_NOFOLLOW)
-            .open(path)?;
-        let length = file.metadata()?.size();
-        Ok(Open { path: path.to_owned(), file, length })
-    }
-
-    fn rotate(&mut self) -> io::Result<()> {
-        let mut older = self.path.clone().into_os_string();
-        older.push(".1");
-        fs::rename(&self.path, older)?;
-        *self = Open::new(&self.path)?;
-        Ok(())
+    /// The file, with room in it.
+    fn file(&mut self) -> io::Result<&mut (File, u64)> {
+        if self.open.as_ref().is_some_and(|(_, length)| *length > LENGTH_MAX) {
+            let mut older = self.path.clone().into_os_string();
+            older.push(".1");
+            fs::rename(&self.path, older)?;
+            self.open = None;
+        }
+        match &mut self.open {
+            Some(open) => Ok(open),
+            none => Ok(none.insert(open(&self.path)?)),
+        }
     }
 }
 
@@ -78,11 +89,9 @@ struct Line<'a>(&'a Mutex<Open>);
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.length > LENGTH_MAX {
-            open.rotate()?;
-        }
-        let written = open.file.write(bytes)?;
-        open.length += written as u64;
+        let (file, length) = open.file()?;
+        let written = file.write(bytes)?;
+        *length += written as u64;
         Ok(written)
     }
 
@@ -107,8 +116,9 @@ mod tests {
     fn a_full_file_becomes_the_older_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("nexusd.log");
-        let log = Log { state: Mutex::new(Open::new(&path).unwrap()) };
-        log.state.lock().unwrap().length = LENGTH_MAX + 1;
+        let (file, _) = open(&path).unwrap();
+        let open = Some((file, LENGTH_MAX + 1));
+        let log = Log { state: Mutex::new(Open { path: path.clone(), open }) };
         log.make_writer().write_all(b"first in the new one\n").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "first in the new one\n");
         assert!(folder.path().join("nexusd.log.1").exists());

@@ -33,7 +33,7 @@ os.execvp(sys.argv[1], sys.argv[1:])
 /// A home of a plain user, with the programs in its reach.
 pub(crate) struct Plain {
     pub(crate) home: Home,
-    user: u32,
+    pub(crate) user: u32,
     pub(crate) ctl: PathBuf,
     pub(crate) worker: PathBuf,
 }

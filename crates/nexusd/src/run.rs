@@ -191,19 +191,16 @@ async fn turns(
 ) -> io::Result<End> {
     // An end of file stays ready for ever: waiting for it again would leave no turn for the
     // keeper's pidfd, which is the proof of its death and may come a moment later.
-    let mut broken = false;
-    let mut crowded = false;
+    let (mut broken, mut crowded) = (false, false);
     loop {
         let mut spoilt = None;
         daemon.tick_service();
         let tick = tick(daemon.next_deadline());
         let look = clock::pause(daemon.holdings.link.end_keeper_if_hung());
         let tell = writable(watch.service.as_ref().filter(|_| daemon.holdings.service_waits()));
-        let wants_write = daemon.holdings.link.wants_write() && !broken;
-        let flush = writable(Some(&watch.link).filter(|_| wants_write));
-        let flush_after = daemon.holdings.link.flush_after().filter(|_| !broken);
-        tell_crowded(&mut crowded, flush_after.is_some());
-        let flush_again = clock::pause(flush_after);
+        let waits = daemon.holdings.link.wants_write() && !broken;
+        let flush = writable(Some(&watch.link).filter(|_| waits));
+        let flush_again = clock::pause(daemon.flush_after(broken, &mut crowded));
         tokio::select! {
             biased;
             ready = watch.keeper.readable() => {
@@ -257,8 +254,8 @@ async fn tick(deadline: Option<nexus_core::Time>) {
 }
 
 /// Say once that descriptors may not travel, and once that they may again.
-fn tell_crowded(was: &mut bool, is: bool) {
-    match (std::mem::replace(was, is), is) {
+fn tell_crowded(was: bool, is: bool) {
+    match (was, is) {
         (false, true) => tracing::warn!(
             "too many descriptors of this user are on their way through sockets \
              (ETOOMANYREFS): what the keeper is to do waits until there are fewer"
@@ -274,6 +271,13 @@ fn is_broken(error: &io::Error) -> bool {
 }
 
 impl Daemon {
+    /// After how long the keeper is to be sent again what could not travel.
+    fn flush_after(&self, broken: bool, crowded: &mut bool) -> Option<std::time::Duration> {
+        let after = self.holdings.link.flush_after().filter(|_| !broken);
+        tell_crowded(std::mem::replace(crowded, after.is_some()), after.is_some());
+        after
+    }
+
     /// Send the keeper what waits for it; whether the link is whole.
     fn flushed(&mut self) -> bool {
         self.holdings.link.flush().map_err(|error| is_broken(&error)).is_ok()

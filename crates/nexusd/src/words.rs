@@ -239,30 +239,24 @@ pub(crate) fn result(app: Name, outcome: &Outcome, now: Time, excuse: Option<&st
         Outcome::Spared { on } => (Verdict::Spared, None, spared(&app, on)),
         Outcome::Waits { on, until } => (Verdict::Waits, None, waits(&app, on, *until, excuse)),
         Outcome::StartFailed { instance, exit, after, again_at, .. } => {
-            let again = again(*again_at, now);
-            let message = match (exit, excuse) {
-                (_, Some(excuse)) => format!("{app}/{instance} {excuse}{again}"),
-                (Exit::NotSpawned(_), None) => format!("{app}/{instance} {}{again}", ended(*exit)),
-                (Exit::NeverReady, None) => {
-                    format!("{app}/{instance} was not ready after {}{again}", span(*after))
-                }
-                (
-                    Exit::Code(_)
-                    | Exit::Core(_)
-                    | Exit::OverLimit(_)
-                    | Exit::Signal(_)
-                    | Exit::Unknown,
-                    None,
-                ) => {
-                    let (ended, after) = (ended(*exit), span(*after));
-                    format!("{app}/{instance} {ended} after {after}, before it was ready{again}")
-                }
-            };
+            let how = excuse.map_or_else(|| start_failed(*exit, *after), str::to_owned);
+            let message = format!("{app}/{instance} {how}{}", again(*again_at, now));
             (Verdict::StartFailed, Some(*instance), message)
         }
     };
     let (old_serves, last_lines) = (old_serves(outcome), Vec::new());
     AppResult { app, instance, verdict, message, old_serves, last_lines, log: None }
+}
+
+/// Why it is not ready, as the rest of a sentence that begins with the worker.
+fn start_failed(exit: Exit, after: Span) -> String {
+    match exit {
+        Exit::NotSpawned(_) => ended(exit),
+        Exit::NeverReady => format!("was not ready after {}", span(after)),
+        Exit::Code(_) | Exit::Core(_) | Exit::OverLimit(_) | Exit::Signal(_) | Exit::Unknown => {
+            format!("{} after {}, before it was ready", ended(exit), span(after))
+        }
+    }
 }
 
 fn unbuilt(app: &Name, how: &str, old_serves: bool) -> String {

@@ -258,11 +258,12 @@ pub(crate) fn variables(given: &Given) -> Result<BTreeMap<String, String>, Wrong
     wrongs.unless(variables)
 }
 
-/// Why `name` cannot name a variable (`environ(7)`).
+/// Why `name` cannot name a variable (`environ(7)`), or may not: an end of a line in it would look like
+/// two variables wherever they are shown, and an escape would be obeyed there.
 fn variable_name(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         Err("is empty, which is no name of a variable")
-    } else if name.contains(['=', '\0']) {
+    } else if name.contains(|c: char| c == '=' || c.is_control()) {
         Err("has a character that the name of a variable may not have")
     } else {
         Ok(())

@@ -161,24 +161,29 @@ fn a_worker_that_closes_its_output_costs_nothing_and_its_errors_still_come() {
     unimpressed(&home, &before);
 }
 
+/// A child that outlives its worker, deaf to SIGTERM, and keeps its output; it speaks when there is a
+/// file `go`, and says `end` if it is still there when there is `end`.
+fn parent(kill_timeout: &str) -> String {
+    let line = "(trap '' TERM HUP; while [ ! -e go ]; do sleep 0.02; done; echo late; \
+                while [ ! -e end ]; do sleep 0.02; done; echo end) & echo early; exit 0";
+    let more = format!("{AT_ONCE}\nautorestart = false\nkill_timeout = \"{kill_timeout}\"");
+    shell("parent", line, &more)
+}
+
 #[test]
 fn a_child_that_keeps_the_pipe_open_holds_up_nothing_and_is_still_heard() {
     let home = Home::new();
-    // Its own session and no environment of ours, so that without a cgroup nobody would know it.
-    let line = "(trap '' TERM HUP; sleep 0.3; echo late) & echo early; exit 0";
-    let more = "ready = \"delay:0s\"\nautorestart = false";
-    home.write("ecosystem.toml", &(calm() + &shell("parent", line, more)));
+    home.write("ecosystem.toml", &(calm() + &parent("60s")));
     home.ctl(&["start", "-q"]);
+    let log = || std::fs::read_to_string(home.path().join("logs/parent-out.log")).unwrap();
+    wait_for(PROMPT, "the exit", || home.events_of("parent", "exit").pop());
+    println!("{:?}", home.known("parent"));
     let asked = Instant::now();
     home.ctl(&["wait", "parent", "--for", "stopped", "--timeout", "10s", "-q"]).ok();
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
-    let text = std::fs::read_to_string(home.path().join("logs/parent-out.log")).unwrap();
-    assert!(text.starts_with("early\n"), "{text:?}");
-    home.ctl(&["start", "parent", "--no-wait", "-q"]);
-    let lines = || std::fs::read_to_string(home.path().join("logs/parent-out.log")).unwrap();
-    wait_for(PROMPT, "the next one's line", || {
-        (lines().matches("early").count() == 2).then_some(())
-    });
+    assert_eq!(log(), "early\n");
+    home.write("go", "");
+    wait_for(PROMPT, "the child's line", || (log() == "early\nlate\n").then_some(()));
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod figures;
 mod flooded;
 mod guide;
 mod health;
+mod hostile;
 mod hung;
 mod hung_disk;
 mod hung_fuse;

@@ -230,7 +230,8 @@ fn secrets(given: &Given) -> Result<BTreeMap<String, Source>, Wrongs> {
 
 fn variable(given: &Given) -> Result<String, Wrong> {
     let text = read::some_text(given)?;
-    match text.contains(['=', '\0']) || text.len() > VARIABLE_MAX {
+    let odd = |c: char| c == '=' || c.is_control();
+    match text.contains(odd) || text.len() > VARIABLE_MAX {
         true => Err(Wrong::value(given, "cannot name a variable", "")),
         false => Ok(text.to_owned()),
     }

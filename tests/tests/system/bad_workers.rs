@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nexus_tests::{Home, PROMPT, Process, wait_for};
 use nix::sys::signal::Signal;
 
+use crate::tree::{Means, ctl};
 use crate::{AT_ONCE, shell};
 
 /// A neighbour that must not notice.
@@ -161,29 +162,72 @@ fn a_worker_that_closes_its_output_costs_nothing_and_its_errors_still_come() {
     unimpressed(&home, &before);
 }
 
-/// A child that outlives its worker, deaf to SIGTERM, and keeps its output; it speaks when there is a
-/// file `go`, and says `end` if it is still there when there is `end`.
-fn parent(kill_timeout: &str) -> String {
-    let line = "(trap '' TERM HUP; while [ ! -e go ]; do sleep 0.02; done; echo late; \
-                while [ ! -e end ]; do sleep 0.02; done; echo end) & echo early; exit 0";
-    let more = format!("{AT_ONCE}\nautorestart = false\nkill_timeout = \"{kill_timeout}\"");
-    shell("parent", line, &more)
+/// A worker that leaves a child behind, once that is hidden: it is deaf to SIGTERM, keeps the pipe of the
+/// log open, and speaks once there is a file `go`.
+fn leaves_a_child(home: &Home, hides: &str) {
+    let child = "echo $$ > half; mv half child; while [ ! -e go ]; do sleep 0.02; done; echo late; \
+                 exec sleep 1000";
+    let child = home.write("child.sh", child).display().to_string();
+    let line = format!(
+        "rm -f child; (trap '' TERM HUP; exec setsid {hides} sh {child}) & \
+         while [ ! -e child ]; do sleep 0.02; done; echo early"
+    );
+    let more = format!("{AT_ONCE}\nautorestart = false");
+    home.write("ecosystem.toml", &(calm() + &shell("parent", &line, &more)));
 }
 
+fn left_behind(home: &Home) -> Process {
+    let text = std::fs::read_to_string(home.project().join("child")).unwrap();
+    Process(text.trim().parse().unwrap())
+}
+
+/// Nobody but a cgroup knows a child in a session of its own that has dropped its environment.
 #[test]
 fn a_child_that_keeps_the_pipe_open_holds_up_nothing_and_is_still_heard() {
     let home = Home::new();
-    home.write("ecosystem.toml", &(calm() + &parent("60s")));
-    home.ctl(&["start", "-q"]);
+    leaves_a_child(&home, "env -i");
+    ctl(&home, Means::Sweep, &["start", "-q"]);
     let log = || std::fs::read_to_string(home.path().join("logs/parent-out.log")).unwrap();
-    wait_for(PROMPT, "the exit", || home.events_of("parent", "exit").pop());
-    println!("{:?}", home.known("parent"));
+    // An end of file would not come before the child's end.
     let asked = Instant::now();
     home.ctl(&["wait", "parent", "--for", "stopped", "--timeout", "10s", "-q"]).ok();
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
-    assert_eq!(log(), "early\n");
+    let child = left_behind(&home);
+    assert!(child.alive(), "it has not been waited for");
+    wait_for(PROMPT, "the worker's line", || (log() == "early\n").then_some(()));
+    // The next one is started beside it, and both are heard.
+    home.ctl(&["start", "parent", "--no-wait", "-q"]);
+    wait_for(PROMPT, "the next one's line", || (log() == "early\nearly\n").then_some(()));
+    let second = left_behind(&home);
+    assert_ne!(second, child);
+    home.daemon().unwrap().signal(Signal::SIGKILL);
     home.write("go", "");
-    wait_for(PROMPT, "the child's line", || (log() == "early\nlate\n").then_some(()));
+    wait_for(PROMPT, "the children's lines", || {
+        (log() == "early\nearly\nlate\nlate\n").then_some(())
+    });
+    [child, second].iter().for_each(|child| child.signal(Signal::SIGKILL));
+}
+
+fn ends_with_its_worker(means: Means) {
+    let home = Home::new();
+    leaves_a_child(&home, "");
+    ctl(&home, means, &["start", "-q"]);
+    home.ctl(&["wait", "parent", "--for", "stopped", "--timeout", "10s", "-q"]).ok();
+    wait_for(PROMPT, "the end of the child", || (!left_behind(&home).alive()).then_some(()));
+    assert_eq!(
+        std::fs::read_to_string(home.path().join("logs/parent-out.log")).unwrap(),
+        "early\n"
+    );
+}
+
+#[test]
+fn a_child_that_keeps_the_pipe_open_ends_with_its_worker_in_a_cgroup() {
+    ends_with_its_worker(Means::Cgroup);
+}
+
+#[test]
+fn a_child_that_keeps_the_pipe_open_ends_with_its_worker_without_a_cgroup() {
+    ends_with_its_worker(Means::Sweep);
 }
 
 #[test]

@@ -44,6 +44,7 @@ mod logs_chosen;
 mod mainpid;
 mod manual;
 mod metrics;
+mod midway;
 mod monit;
 mod names;
 mod openapi;

@@ -1,9 +1,10 @@
 //! The control socket against clients that are rude, slow, huge or not allowed.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nexus_tests::http::request;
 use nexus_tests::{Home, Output, PROMPT, many_files, run, wait_for};
@@ -42,6 +43,15 @@ fn status(home: &Home, bytes: &[u8], wanted: u16) {
     assert!(answer.starts_with(&format!("HTTP/1.1 {wanted} ")), "{answer:?}");
 }
 
+/// One answer, that says who is to blame, or none.
+#[track_caller]
+fn blamed_or_cut(home: &Home, bytes: &[u8]) {
+    let answer = send(home, bytes);
+    let answers = answer.matches("HTTP/1.1 ").count();
+    let blamed = answers == 1 && answer.starts_with("HTTP/1.1 4");
+    assert!(blamed || answer.is_empty(), "{answer:?}");
+}
+
 /// It is the same daemon, it answers, and it has not grown much.
 #[track_caller]
 fn unimpressed(home: &Home, pid: i32, before: u64) {
@@ -60,11 +70,14 @@ fn garbage_and_wrong_requests_are_answered_or_cut() {
     let deep = "[".repeat(100_000);
     let deep_object = "{\"apps\":".repeat(50_000);
     for _ in 0..20 {
-        send(&home, b"\x00\xff\x16\x03\x01 what \r\n\r\n");
-        send(&home, b"GET\r\n\r\n");
-        send(&home, b"GET / HTTP/9.9\r\n\r\n");
-        send(&home, b"");
-        send(&home, &[b'a'; 256 * 1024]);
+        status(&home, b"\x00\xff\x16\x03\x01 what \r\n\r\n", 400);
+        status(&home, b"GET\r\n\r\n", 400);
+        status(&home, b"GET / HTTP/9.9\r\n\r\n", 400);
+        assert_eq!(send(&home, b""), "");
+        blamed_or_cut(&home, &[b'a'; 256 * 1024]);
+        // What follows garbage on the same connection is not obeyed.
+        let stop = request("POST", "/v1/apps/stop", key, r#"{"targets":["calm"],"specs":null}"#);
+        blamed_or_cut(&home, format!("\x16\x03 what\r\n\r\n{stop}").as_bytes());
         status(&home, request("GET", "/v1/nothing", "", "").as_bytes(), 404);
         status(&home, request("PUT", "/v1/apps", "", "").as_bytes(), 405);
         status(&home, request("POST", "/v1/apps", key, &deep).as_bytes(), 400);
@@ -76,6 +89,55 @@ fn garbage_and_wrong_requests_are_answered_or_cut() {
         status(&home, request("POST", "/v1/apps/stop", &long, stop).as_bytes(), 400);
     }
     unimpressed(&home, daemon.0, before);
+}
+
+/// A request with these bytes in the place of `~`; `Content-Length` counts them.
+fn with(text: &str, bytes: &[u8]) -> Vec<u8> {
+    let length = text.split_once("\r\n\r\n").unwrap().1.len() + bytes.len() - 1;
+    let text = text.replace("LENGTH", &length.to_string());
+    let (before, after) = text.split_once('~').unwrap();
+    [before.as_bytes(), bytes, after.as_bytes()].concat()
+}
+
+#[test]
+fn what_is_no_utf8_is_refused_wherever_it_stands() {
+    let home = calm();
+    let daemon = home.daemon().unwrap();
+    let before = home.known("calm").identity();
+    let last = home.api("/v1/events")["events"].as_array().unwrap().len();
+    // No text at all, the half of a letter, a surrogate, one that is longer than it may be.
+    for odd in [&b"\xff\xfe"[..], b"\xe2\x82", b"\xed\xa0\x80", b"\xc0\xaf"] {
+        let post = |body: &str| {
+            let head = "POST /v1/apps/stop HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\
+                        Idempotency-Key: k\r\nContent-Length: LENGTH\r\n\r\n";
+            with(&format!("{head}{body}"), odd)
+        };
+        status(&home, &post(r#"{"targets":["calm~"],"specs":null}"#), 400);
+        status(&home, &post(r#"{"targets":["calm"],"specs":null,"~":1}"#), 400);
+        status(&home, &post(r#"~{"targets":["calm"],"specs":null}"#), 400);
+        let get = |path: &str| {
+            let escaped: String = odd.iter().map(|byte| format!("%{byte:02x}")).collect();
+            let text = format!("GET {path} HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n");
+            [with(&text, odd), text.replace('~', &escaped).into_bytes()]
+        };
+        for path in ["/v1/apps/~", "/v1/apps/calm~/env", "/v1/operations/~", "/v1/targets?t=~"] {
+            for request in get(path) {
+                let answer = send(&home, &request);
+                assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+                assert!(!answer.contains("\u{fffd}"), "{path}: {answer}");
+            }
+        }
+        let stop = r#"{"targets":["calm"],"specs":null}"#;
+        let key = request("POST", "/v1/apps/stop", "Idempotency-Key: ~\r\n", stop);
+        status(&home, &with(&key, odd), 400);
+    }
+    assert_eq!(home.known("calm").identity(), before);
+    assert_eq!(
+        home.api("/v1/events")["events"].as_array().unwrap().len(),
+        last,
+        "nothing is begun"
+    );
+    assert_eq!(home.daemon().unwrap(), daemon);
 }
 
 #[test]
@@ -116,20 +178,60 @@ fn half_and_slow_requests_hold_nobody_up_and_are_cut() {
     }
     unimpressed(&home, daemon.0, before);
     home.ctl(&["list"]).ok();
-    // One byte at a time is not faster.
-    let mut slow = home.connect().unwrap();
-    let mut text = b"GET /v1/version HTTP/1.1\r\nX-Slow: ".iter().chain(std::iter::repeat(&b'z'));
-    wait_for(PROMPT, "the slow one being cut", || {
-        let byte = text.next().copied().unwrap_or(b'z');
-        slow.write_all(&[byte]).is_err().then_some(())
-    });
+    // Each of them is cut.
+    let begun = Instant::now();
     for stream in &mut open {
         stream.set_read_timeout(Some(PROMPT)).unwrap();
         let mut rest = Vec::new();
-        let _reset = stream.read_to_end(&mut rest);
+        match stream.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "it is kept"),
+        }
         assert!(!rest.starts_with(b"HTTP/1.1 2"), "{}", String::from_utf8_lossy(&rest));
     }
+    assert!(begun.elapsed() < CUT_BODY.1, "{:?}", begun.elapsed());
     unimpressed(&home, daemon.0, before);
+}
+
+/// When the half of a head is cut: after five seconds, and when a loaded machine comes to it.
+const CUT: (Duration, Duration) = (Duration::from_secs(4), Duration::from_secs(20));
+/// The same of a body.
+const CUT_BODY: (Duration, Duration) = (Duration::from_secs(9), Duration::from_secs(25));
+
+/// Begin like this, go on with a byte every twenty milliseconds; what is answered before it is cut.
+fn slowly(home: &Home, begin: &str, cut: (Duration, Duration)) -> String {
+    let mut slow = home.connect().unwrap();
+    let since = Instant::now();
+    slow.write_all(begin.as_bytes()).unwrap();
+    slow.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut answer = Vec::new();
+    wait_for(cut.1, "the slow one being cut", || {
+        let sent = slow.write_all(b"z");
+        let mut some = [0; 1024];
+        match slow.read(&mut some) {
+            Ok(0) => Some(()),
+            Ok(read) => {
+                answer.extend_from_slice(&some[..read]);
+                None
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => sent.is_err().then_some(()),
+            Err(_) => Some(()),
+        }
+    });
+    assert!(since.elapsed() > cut.0, "{:?}", since.elapsed());
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_byte_at_a_time_is_cut_in_time_in_the_head_and_in_the_body() {
+    let home = calm();
+    let head = "GET /v1/version HTTP/1.1\r\nX-Slow: ";
+    assert_eq!(slowly(&home, head, CUT), "");
+    let body = "POST /v1/apps/stop HTTP/1.1\r\nHost: n\r\nIdempotency-Key: k\r\n\
+                Content-Length: 100000\r\n\r\n{\"targets\":[\"";
+    let said = slowly(&home, body, CUT_BODY);
+    assert!(said.starts_with("HTTP/1.1 408 ") && said.contains("NX0502"), "{said}");
+    assert_eq!(home.known("calm").status(), "online");
 }
 
 #[test]
@@ -143,7 +245,7 @@ fn ten_thousand_clients_that_say_nothing_keep_nobody_out() {
         idle.push(home.connect().unwrap());
     }
     // Behind all of them in the queue, and answered at once.
-    let asked = std::time::Instant::now();
+    let asked = Instant::now();
     home.ctl(&["list"]).ok();
     assert!(asked.elapsed() < PROMPT / 4, "{:?}", asked.elapsed());
     unimpressed(&home, daemon.0, before);
@@ -175,7 +277,7 @@ fn a_thousand_clients_that_never_read_cost_little_and_keep_nobody_out() {
     asked_last.set_read_timeout(Some(3 * PROMPT)).unwrap();
     let _cut = asked_last.read_to_string(&mut last);
     assert!(last.contains("NX0502") && last.contains("384"), "{last}");
-    let asked = std::time::Instant::now();
+    let asked = Instant::now();
     home.ctl(&["restart", "calm", "-q"]).ok();
     home.ctl(&["logs", "talk", "-n", "3"]).ok();
     assert!(asked.elapsed() < PROMPT / 2, "{:?}", asked.elapsed());

@@ -22,6 +22,7 @@ use std::time::Duration;
 use axum::body::Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nexus_proto::{Code, Problem};
 use tokio::net::{UnixListener, UnixStream};
 use tower_service::Service;
 
@@ -130,7 +131,7 @@ async fn connection(stream: UnixStream, routes: axum::Router, front: Front, requ
         let mut routes = routes.clone();
         let asked = requests.one();
         async move {
-            let answer = match peer {
+            let answer = match peer.and_then(|peer| text_only(request.uri()).map(|()| peer)) {
                 Ok(peer) => {
                     let mut request = request.map(Body::new);
                     request.extensions_mut().insert(peer);
@@ -155,6 +156,30 @@ async fn connection(stream: UnixStream, routes: axum::Router, front: Front, requ
     };
     if let Err(error) = served {
         tracing::debug!(%error, "a client's connection ended");
+    }
+}
+
+/// A query that is no text is refused, as a path is: what is looked for would be another word.
+fn text_only(uri: &axum::http::Uri) -> Result<(), Problem> {
+    let mut rest = uri.query().unwrap_or_default().as_bytes().iter();
+    let mut plain = Vec::new();
+    while let Some(byte) = rest.next() {
+        let digits = rest.as_slice().get(..2).filter(|_| *byte == b'%');
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(escaped) => {
+                plain.push(escaped);
+                rest.nth(1);
+            }
+            None => plain.push(*byte),
+        }
+    }
+    match std::str::from_utf8(&plain) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let title = "the query is no valid UTF-8".into();
+            Err(Problem::new(Code::BadRequest, title).cause(error.to_string()))
+        }
     }
 }
 

@@ -364,7 +364,7 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, Problem> 
         }
         Err(_) => {
             let title = format!("the request's body took longer than {BODY_PATIENCE:?}");
-            return Err(Problem::new(Code::TooMuch, title));
+            return Err(Problem { status: 408, ..Problem::new(Code::TooMuch, title) });
         }
     };
     serde_json::from_slice(&bytes).map_err(|error| {

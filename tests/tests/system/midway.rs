@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 
 use nexus_tests::http::request;
-use nexus_tests::{Home, Load, PROMPT, Process, free_port, wait_for};
+use nexus_tests::{App, Home, Load, PROMPT, Process, free_port, wait_for};
 use nix::sys::signal::Signal;
 
 use crate::reload::passed;
@@ -115,37 +115,67 @@ fn a_file_that_is_written_anew_in_the_middle_of_a_reload_is_not_read_by_it() {
     assert_eq!(words(&home), ["third"; 3]);
 }
 
+/// The instances of `api` whenever one looks: no number is another instance's.
+struct Watched<'a> {
+    home: &'a Home,
+    ids: BTreeMap<u64, usize>,
+}
+
+impl Watched<'_> {
+    fn look(&mut self) -> App {
+        let app = self.home.known("api");
+        for (instance, id) in app.ids().into_iter().enumerate() {
+            assert_eq!(*self.ids.entry(id).or_insert(instance), instance, "{id} is another's");
+        }
+        app
+    }
+
+    /// Only so many are left, which stay, and each child has been one only.
+    fn settles(&mut self, count: usize) {
+        wait_for(3 * PROMPT, "as many as were asked for last", || {
+            (self.look().statuses() == vec!["online"; count]).then_some(())
+        });
+        let last = self.look();
+        // Beside them and the pair, nothing.
+        let left = || (self.home.processes().len() == count + 2).then_some(());
+        wait_for(PROMPT, "the end of the others", left);
+        assert_eq!(self.look().pids(), last.pids());
+        let mut children = BTreeSet::new();
+        for start in self.home.events_of("api", "start") {
+            assert!(children.insert(start["child"].as_u64().unwrap()), "twice: {start}");
+        }
+        let exits = self.home.events_of("api", "exit").len();
+        assert_eq!(exits, children.len() - count, "each has ended but those");
+    }
+}
+
 #[test]
 fn many_more_and_many_fewer_at_once_end_with_the_last_that_was_asked_for() {
     let home = Home::new();
-    let more = "ready = \"delay:0s\"\ninstances = 4\nkill_timeout = \"20s\"";
-    home.write("ecosystem.toml", &worker("api", &[], more));
+    let text =
+        |count: u16| worker("api", &[], &format!("ready = \"delay:20ms\"\ninstances = {count}"));
+    home.write("ecosystem.toml", &text(4));
     home.ctl(&["start", "-q"]).ok();
     let first = home.known("api");
-    let mut ids: BTreeMap<u64, usize> = first.ids().into_iter().zip(0..).collect();
-    let mut look = || {
-        let app = home.known("api");
-        for (instance, id) in app.ids().into_iter().enumerate() {
-            assert_eq!(*ids.entry(id).or_insert(instance), instance, "{id} is another's");
-        }
-        app
-    };
-    home.ctl(&["scale", "api", "0", "--no-wait", "-q"]).ok();
-    home.ctl(&["scale", "api", "40", "-q"]).ok();
-    assert_eq!(look().statuses(), ["online"; 40]);
-    for count in ["2", "0", "40", "0", "40", "2"] {
-        home.ctl(&["scale", "api", count, "--no-wait", "-q"]).ok();
-        look();
+    let mut watched = Watched { home: &home, ids: BTreeMap::new() };
+    watched.look();
+    for count in ["0", "40", "2", "0", "40", "2"] {
+        // While one is under way the next is refused, changes nothing, and can be asked for again.
+        wait_for(3 * PROMPT, "it to be taken", || {
+            watched.look();
+            let said = home.ctl(&["scale", "api", count, "--no-wait", "-q"]);
+            assert!(said.code == 0 || said.code == 5 && said.stderr.contains("scaled"), "{said:?}");
+            (said.code == 0).then_some(())
+        });
     }
-    let settled = || Some(look()).filter(|app| app.statuses() == ["online"; 2]);
-    let last = wait_for(3 * PROMPT, "two of them", settled);
-    // What is on its way out has gone when nothing is left but those two and the pair.
-    wait_for(PROMPT, "the end of the others", || (home.processes().len() == 4).then_some(()));
-    assert_eq!(home.known("api").pids(), last.pids());
-    assert_eq!(last.ids()[0], first.ids()[0]);
-    let mut children = BTreeSet::new();
-    for start in home.events_of("api", "start") {
-        assert!(children.insert(start["child"].as_u64().unwrap()), "twice: {start}");
+    watched.settles(2);
+    // A file takes over from what is under way.
+    for count in [40, 1, 40, 3] {
+        home.write("ecosystem.toml", &text(count));
+        let words = ["reload", "ecosystem.toml", "--replace", "--no-wait", "-q"];
+        home.ctl(&words).ok();
+        watched.look();
     }
-    assert_eq!(home.events_of("api", "exit").len(), children.len() - 2, "each has ended but two");
+    watched.settles(3);
+    assert_eq!(watched.look().ids()[0], first.ids()[0]);
 }

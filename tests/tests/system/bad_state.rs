@@ -191,15 +191,21 @@ fn a_disk_that_becomes_read_only_under_the_home_refuses_changes_and_ends_nobody(
 }
 
 /// A small file system. Dropping it unmounts it.
-struct Small(std::path::PathBuf);
+pub(crate) struct Small(pub(crate) std::path::PathBuf);
 
 impl Small {
-    fn mount(path: &Path, limit: &str) -> Small {
+    pub(crate) fn mount(path: &Path, limit: &str) -> Small {
         std::fs::create_dir_all(path).unwrap();
         let args = ["-t", "tmpfs", "-o", &format!("{limit},mode=0700"), "tmpfs"];
         let mounted = Command::new("mount").args(args).arg(path).status().unwrap();
         assert!(mounted.success());
         Small(path.to_owned())
+    }
+
+    pub(crate) fn resize(&self, limit: &str) {
+        let how = format!("remount,{limit}");
+        let mounted = Command::new("mount").args(["-o", &how]).arg(&self.0).status().unwrap();
+        assert!(mounted.success());
     }
 }
 

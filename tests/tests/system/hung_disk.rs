@@ -13,7 +13,7 @@ use crate::worker;
 pub(crate) struct Disk(PathBuf);
 
 impl Disk {
-    fn new(dir: &Path) -> Disk {
+    pub(crate) fn new(dir: &Path) -> Disk {
         Disk::at(dir, &dir.join("disk"))
     }
 
@@ -29,6 +29,10 @@ impl Disk {
         Disk(mount.to_owned())
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Have an error, as sysfs lets one be made (Documentation/ABI/testing/sysfs-fs-ext4); `None` =
     /// this machine does not let us.
     pub(crate) fn fail(&self) -> Option<()> {
@@ -39,11 +43,11 @@ impl Disk {
         std::fs::write(trigger, "a test").ok()
     }
 
-    fn hang(&self) {
+    pub(crate) fn hang(&self) {
         run("fsfreeze", &["--freeze", self.0.to_str().unwrap()]);
     }
 
-    fn answer(&self) {
+    pub(crate) fn answer(&self) {
         run("fsfreeze", &["--unfreeze", self.0.to_str().unwrap()]);
     }
 }

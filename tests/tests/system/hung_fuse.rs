@@ -7,10 +7,11 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::Duration;
 
 use nexus_tests::{Home, PROMPT, truth, wait_for};
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, poll};
 
@@ -24,23 +25,32 @@ struct Files {
 }
 
 /// A mounted file system. Dropping it ends it: whoever waits for it gets an error.
-struct Served {
-    at: PathBuf,
+pub(crate) struct Served {
+    pub(crate) at: PathBuf,
     hangs: Arc<AtomicBool>,
+    /// What every write is answered with, unless it is 0.
+    errno: Arc<AtomicI32>,
     over: Arc<AtomicBool>,
 }
 
 impl Served {
-    fn new(at: PathBuf) -> Served {
+    pub(crate) fn new(at: PathBuf) -> Served {
         std::fs::create_dir(&at).unwrap();
         let device = File::options().read(true).write(true).open("/dev/fuse").unwrap();
         let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", device.as_raw_fd());
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
         mount(Some("nexus-test"), &at, Some("fuse"), flags, Some(options.as_str())).unwrap();
-        let served = Served { at, hangs: Arc::default(), over: Arc::default() };
+        let served =
+            Served { at, hangs: Arc::default(), errno: Arc::default(), over: Arc::default() };
         let (hangs, over) = (Arc::clone(&served.hangs), Arc::clone(&served.over));
-        std::thread::spawn(move || serve(&device, &hangs, &over));
+        let errno = Arc::clone(&served.errno);
+        std::thread::spawn(move || serve(&device, &hangs, &errno, &over));
         served
+    }
+
+    /// Answer every write with this; `None` = well again.
+    pub(crate) fn fail(&self, errno: Option<Errno>) {
+        self.errno.store(errno.map_or(0, |errno| errno as i32), Ordering::SeqCst);
     }
 }
 
@@ -52,13 +62,13 @@ impl Drop for Served {
 }
 
 /// Answer until it is over; writes wait while it hangs.
-fn serve(device: &File, hangs: &AtomicBool, over: &AtomicBool) {
+fn serve(device: &File, hangs: &AtomicBool, errno: &AtomicI32, over: &AtomicBool) {
     let (mut files, mut waiting) = (Files::default(), Vec::new());
     let mut buffer = vec![0; 1 << 20];
     while !over.load(Ordering::SeqCst) {
         if !hangs.load(Ordering::SeqCst) {
             for request in waiting.drain(..) {
-                answer(device, &mut files, request);
+                answer(device, &mut files, request, 0);
             }
         }
         let mut ready = [PollFd::new(device.as_fd(), PollFlags::POLLIN)];
@@ -70,7 +80,8 @@ fn serve(device: &File, hangs: &AtomicBool, over: &AtomicBool) {
         if number(&request, 4, 4) == 16 && hangs.load(Ordering::SeqCst) {
             waiting.push(request);
         } else {
-            answer(device, &mut files, request);
+            let failed = errno.load(Ordering::SeqCst);
+            answer(device, &mut files, request, failed);
         }
     }
 }
@@ -79,8 +90,8 @@ fn number(bytes: &[u8], at: usize, len: usize) -> u64 {
     bytes[at..at + len].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// One request (linux/fuse.h, protocol 7.31).
-fn answer(mut device: &File, files: &mut Files, request: Vec<u8>) {
+/// One request, and what it fails with if it is a write and that is not 0 (linux/fuse.h, protocol 7.31).
+fn answer(mut device: &File, files: &mut Files, request: Vec<u8>, failed: i32) {
     let (opcode, unique, node) =
         (number(&request, 4, 4), number(&request, 8, 8), number(&request, 16, 8));
     let body = &request[40..];
@@ -108,6 +119,7 @@ fn answer(mut device: &File, files: &mut Files, request: Vec<u8>) {
             let begin = at.min(bytes.len());
             out = bytes[begin..bytes.len().min(begin + len)].to_vec();
         }
+        16 if failed != 0 => errno = failed,
         16 => {
             let (at, len) = (number(body, 8, 8) as usize, number(body, 16, 4) as usize);
             let bytes = files.bytes.entry(node).or_default();
@@ -159,7 +171,7 @@ impl Files {
     }
 }
 
-fn written(truth: &Path) -> u64 {
+pub(crate) fn written(truth: &Path) -> u64 {
     let entries = std::fs::read_dir(truth).unwrap().flatten();
     let numbers = entries.filter_map(|entry| std::fs::read(entry.path()).ok()?.try_into().ok());
     numbers.map(u64::from_le_bytes).sum()

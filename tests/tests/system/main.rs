@@ -18,6 +18,7 @@ mod cron;
 mod daemon;
 mod default_ready;
 mod depends;
+mod disk_errors;
 mod doctor;
 mod doors;
 mod draining;

@@ -1,6 +1,6 @@
 //! Facts of the core become lines of the journal, for people.
 
-use nexus_core::{Breach, ChildId, Exit, Fact, Failure, Limit, Milestone, Time};
+use nexus_core::{Action, Breach, ChildId, Exit, Fact, Failure, Limit, Milestone, Time};
 use nexus_keeper::Order;
 use nexus_proto::{Actor, EventView};
 use nexus_spec::{Name, Span, Until};
@@ -328,13 +328,25 @@ impl Daemon {
         Some(Line::of(kind, note.app.clone(), instance, detail, NOBODY))
     }
 
-    /// A worker that held no place any more has ended: replaced, or one too many. The core has
-    /// nothing to say about that, but nobody who was told to live ends untold.
-    pub(crate) fn tell_end(&mut self, note: Option<Note>, child: u64, exit: Exit) {
-        let Some(Note { app, worker: Some((instance, _)), .. }) = note else { return };
-        let detail = format!("{} (as asked)", words::ended(exit));
-        let line = Line::of("exit", app, Some(instance), detail, NOBODY);
-        // The journal tells the end of a child once: what the core has said of it stands.
+    /// A worker has ended of which the core says nothing among these actions: replaced, one too many,
+    /// or the new one of a reload that failed. Nobody who was told to live ends untold. To be called
+    /// before the actions are performed: the keeper forgets the child by one of them.
+    pub(crate) fn tell_end(
+        &mut self,
+        actions: &[Action],
+        note: Option<&Note>,
+        child: u64,
+        exit: Exit,
+    ) {
+        let Some(note @ Note { app, worker: Some((instance, _)), .. }) = note else { return };
+        let says = |action: &Action| matches!(action, Action::Note(Fact::Exited { child: of, .. }) if of.0 == child);
+        if actions.iter().any(says) {
+            return;
+        }
+        let asked = if note.said(child).told.is_some() { " (as asked)" } else { "" };
+        let detail = format!("{}{asked}", words::ended(exit));
+        let line = Line::of("exit", app.clone(), Some(*instance), detail, NOBODY);
+        // The journal tells the end of a child once: what was said of it before stands.
         self.log(Line { exit: Some(words::exit(exit)), ..self.about(ChildId(child), line) });
     }
 

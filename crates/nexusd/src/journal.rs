@@ -1,5 +1,6 @@
 //! The journal of events: what happened, when, and who asked; append-only.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -15,12 +16,16 @@ const FILE_MAX: u64 = 16 << 20;
 /// So much of its end is read at the start: [`RECENT_MAX`] events and more.
 const END: u64 = 512 << 10;
 const STEM: &str = "events";
+/// The kinds of events that tell the beginning and the end of a child.
+const LIFE: [&str; 2] = ["start", "exit"];
 
 /// The journal.
 #[derive(Debug)]
 pub(crate) struct Journal {
     lines: Lines,
     recent: std::collections::VecDeque<EventView>,
+    /// Whose beginning or end is told further back than that, in what was read at the start.
+    before: HashSet<(u64, String)>,
     /// Told, and not in the file so far.
     pending: Vec<EventView>,
     next: u64,
@@ -45,9 +50,11 @@ impl Journal {
                 last.last().map_or(1, |event| event.id + 1)
             }
         };
+        let lives = loaded.entries.iter().filter(|event| LIFE.contains(&event.kind.as_str()));
+        let before = lives.filter_map(|event| Some((event.child?, event.kind.clone()))).collect();
         let skip = loaded.entries.len().saturating_sub(RECENT_MAX);
         let recent = loaded.entries.into_iter().skip(skip).collect();
-        let mut journal = Journal { lines, recent, pending: Vec::new(), next };
+        let mut journal = Journal { lines, recent, before, pending: Vec::new(), next };
         kept.into_iter().filter(|event| event.id >= next).for_each(|event| journal.take(event));
         journal.write();
         Ok(journal)
@@ -60,7 +67,8 @@ impl Journal {
         let told = |old: &EventView| {
             old.child == event.child && old.kind == event.kind && old.app == event.app
         };
-        if event.child.is_some() && self.recent.iter().rev().any(told) {
+        let before = |child| self.before.contains(&(child, event.kind.clone()));
+        if event.child.is_some_and(|child| self.recent.iter().rev().any(told) || before(child)) {
             return;
         }
         event.schema = "nexus.event/1".into();

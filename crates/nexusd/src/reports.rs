@@ -4,10 +4,11 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
-use nexus_core::{Allowed, App, ChildId, Event, Pid, Time};
+use nexus_core::{Allowed, App, ChildId, Event, Pid, Time, step};
 use nexus_keeper::{Order, Report};
 use nexus_spec::{Instances, Name};
 
+use crate::clock;
 use crate::daemon::{Course, Daemon};
 use crate::facts::NOBODY;
 use crate::notify::Said;
@@ -49,8 +50,11 @@ impl Daemon {
                 let (exit, at) = (exit(ended), Time(at_ms));
                 let note = self.notes.get(&child).cloned();
                 self.runs_its_program(child);
-                self.turn(Event::Exited { child: ChildId(child), exit, at, tree_gone }, NOBODY);
-                self.tell_end(note, child, exit);
+                let event = Event::Exited { child: ChildId(child), exit, at, tree_gone };
+                let actions = step(&mut self.state, clock::now(), event);
+                self.tell_end(&actions, note.as_ref(), child, exit);
+                self.perform(actions, NOBODY);
+                self.turn_together(std::iter::empty(), NOBODY);
                 self.dies(child);
             }
             Report::Main { child, pid, errno } => self.main_is_set(ChildId(child), pid, errno),

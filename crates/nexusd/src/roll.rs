@@ -19,8 +19,6 @@ pub(crate) struct Reading {
     pub(crate) failed: Vec<(u64, nexus_keeper::Stage, i32)>,
     /// Children whose note is not ours to read: ended, and forgotten.
     pub(crate) strange: Vec<u64>,
-    /// Those whom the keeper put in the place of others, and who have ended since.
-    pub(crate) brief: Vec<u64>,
 }
 
 /// The main process of a child that lives.
@@ -38,7 +36,6 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
         notes: Vec::new(),
         failed: Vec::new(),
         strange: Vec::new(),
-        brief: Vec::new(),
     };
     for kept in children {
         let Some(note) = Note::parse(&kept.note) else {
@@ -61,9 +58,6 @@ pub(crate) fn read(children: Vec<Kept>, last_child: u64) -> Reading {
         // Who has said that it is ready runs its program, though the keeper may not have seen it.
         let runs = kept.runs || is_ready;
         let main = (kept.pid > 0).then_some(Main { pid: kept.pid, runs });
-        if kept.respawn_of.is_some() && matches!(kept.state, KeptState::Exited { .. }) {
-            reading.brief.push(kept.child);
-        }
         reading.roll.living.push(Entry {
             child: ChildId(kept.child),
             pid: main.filter(|main| main.runs || ended.is_some()).map(|main| Pid(main.pid)),

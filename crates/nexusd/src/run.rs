@@ -288,7 +288,6 @@ impl Daemon {
         &mut self,
         notes: Vec<(u64, Note, Option<Main>)>,
         failed: Vec<(u64, Stage, i32)>,
-        brief: &[u64],
         kept: &BTreeMap<u64, Run>,
     ) {
         for (child, note, main) in notes {
@@ -307,7 +306,6 @@ impl Daemon {
         for (child, stage, errno) in failed {
             self.excuse(child, stage, errno);
         }
-        brief.iter().filter(|child| !kept.contains_key(child)).for_each(|&c| self.tell_birth(c));
         self.keep_runs(kept);
     }
 

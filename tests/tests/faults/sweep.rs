@@ -58,6 +58,9 @@ const LATER: usize = 8;
 /// Instructions are drawn from below a power of two, the power from below this.
 const STEPS_BITS: usize = 18;
 
+/// From so many points on some must have been hit.
+const FEW: usize = 20;
+
 /// Points that are tried every time: there something was found once.
 const FOUND: &[(Victim, Change, usize)] = &[(Victim::NewNexusd, Change::Upgrade, 1)];
 
@@ -111,8 +114,7 @@ pub(crate) fn run(
         chosen.push(all.remove(index));
     }
     let kills = chosen.len();
-    let halted = |point: &Point| Point { blow: Blow::Halt, ..*point };
-    chosen.extend(chosen.clone().iter().rev().take(halts).map(halted));
+    chosen.extend(halted(&chosen, halts, &mut chance));
     let halts = chosen.len() - kills;
     chosen.extend(&later);
     let (mut hit, mut failures) = (0, Vec::new());
@@ -132,7 +134,28 @@ pub(crate) fn run(
          {hit} hit, the others came too late",
         later.len()
     );
-    if failures.is_empty() { Ok(text) } else { Err(format!("{text}\n{}", failures.join("\n"))) }
+    if !failures.is_empty() {
+        return Err(format!("{text}\n{}", failures.join("\n")));
+    }
+    // One or two may always come too late; when most do, nothing is tried.
+    if kills >= FEW && hit * 2 < kills {
+        return Err(format!("too few were hit: {text}"));
+    }
+    Ok(text)
+}
+
+/// The same points with a halt, so many for each victim in turn.
+fn halted(points: &[Point], halts: usize, chance: &mut Chance) -> Vec<Point> {
+    let mut halted = Vec::new();
+    for _ in 0..halts {
+        for victim in [Victim::Keeper, Victim::Nexusd, Victim::NewNexusd] {
+            let its: Vec<&Point> = points.iter().filter(|point| point.victim == victim).collect();
+            if !its.is_empty() {
+                halted.push(Point { blow: Blow::Halt, ..**chance.one_of(&its) });
+            }
+        }
+    }
+    halted
 }
 
 /// How many calls each victim makes in each change.

@@ -126,7 +126,8 @@ fn sockets_that_cannot_be_fetched_are_told_of_and_bound_anew_by_the_next_reload(
     // It is said beforehand.
     let said = plain.refused(&["doctor"]).stdout;
     assert!(said.contains("listening sockets cannot be taken back"), "{said}");
-    let load = Load::start(port, 2, 1);
+    // Not as fast as it goes: a machine that is emulated would have time for nothing else.
+    let load = Load::every(Duration::from_millis(20), port, 2, 1, "/word");
     plain.kill_both();
     let list = plain.refused(&["list"]).ok();
     assert!(list.stdout.contains("sockets not adopted"), "{list:?}");

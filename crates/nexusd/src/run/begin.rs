@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 
-use nexus_core::{ChildId, Intents};
+use nexus_core::{Action, ChildId, Entry, Exit, Intents};
 use nexus_keeper::{Counters, Handoff, Link, Order};
 use tokio::sync::mpsc;
 
@@ -36,16 +36,16 @@ pub(super) fn begin(
     home: Home,
     own: mpsc::Sender<Command>,
 ) -> io::Result<Daemon> {
-    let keeper_pid = link.keeper_pid();
-    let mut holdings = Holdings::new(link, handoff.held)?;
+    let (keeper_pid, mut holdings) = (link.keeper_pid(), Holdings::new(link, handoff.held)?);
     let (store, mut image) = Store::open(&home.state())?;
     let journal = Journal::open(&home.state(), std::mem::take(&mut image.told))?;
     let notify = notify_socket(&mut holdings, &home.state())?;
     let (intents, origins, history) = image.intents();
-    let (home_id, counters) = (home.id(), handoff.counters);
+    let (home_id, counters, trees) = (home.id(), handoff.counters, handoff.trees);
     let mut reading = roll::read(handoff.children, handoff.last_child.max(image.last_child));
     let unread = reading.make_ready(&image.runs);
     let alone = take_back(&mut holdings, &mut reading, &image, &intents, (&home_id, counters))?;
+    let ended = ends(&reading.roll);
     let (state, actions) = nexus_core::resume(intents, reading.roll, clock::now());
     let mut daemon = Daemon {
         home,
@@ -76,18 +76,70 @@ pub(super) fn begin(
         gate: Gate::default(),
         published: Published::new(),
         own,
-        facts: Standing::new(keeper_pid, counters, handoff.trees, home_id, notify),
+        facts: Standing::new(keeper_pid, counters, trees, home_id, notify),
     };
-    daemon.know(reading.notes, reading.failed, &reading.brief, &image.runs);
+    daemon.know(reading.notes, reading.failed, &image.runs);
+    daemon.tell_births_of(&ended, &image);
     daemon.tell_found(alone);
-    unread.into_iter().for_each(|(child, note)| daemon.order(&Order::Note { child, note }));
-    reading.strange.into_iter().for_each(|child| daemon.order(&Order::Kill { child }));
+    daemon.mend_roll(unread, reading.strange);
     daemon.resume_outputs();
     if !daemon.holdings.link.stopping() {
         daemon.look_at_all();
-        daemon.perform(actions, NOBODY);
+        daemon.tell_ends_and_perform(&ended, actions);
     }
     Ok(daemon)
+}
+
+/// A child that has ended and was not acknowledged.
+struct Dead {
+    child: u64,
+    pid: Option<i32>,
+    exit: Exit,
+}
+
+fn ends(roll: &nexus_core::Roll) -> Vec<Dead> {
+    let dead = |entry: &Entry| {
+        let (child, pid) = (entry.child.0, entry.pid.map(|pid| pid.0));
+        entry.ended.map(|ended| Dead { child, pid, exit: ended.exit })
+    };
+    roll.living.iter().filter_map(dead).collect()
+}
+
+impl Daemon {
+    /// Have the keeper know what it could not read, and end whom nobody knows.
+    fn mend_roll(&mut self, unread: Vec<(u64, Vec<u8>)>, strange: Vec<u64>) {
+        unread.into_iter().for_each(|(child, note)| self.order(&Order::Note { child, note }));
+        strange.into_iter().for_each(|child| self.order(&Order::Kill { child }));
+    }
+
+    /// Who has ended before anybody told that it lives.
+    fn tell_births_of(&mut self, dead: &[Dead], image: &Image) {
+        let untold = dead.iter().filter(|dead| !image.runs.contains_key(&dead.child));
+        self.with_the_dead(dead, |daemon| {
+            untold.for_each(|dead| daemon.tell_birth(dead.child));
+        });
+    }
+
+    fn tell_ends_and_perform(&mut self, dead: &[Dead], actions: Vec<Action>) {
+        self.with_the_dead(dead, |daemon| {
+            for Dead { child, exit, .. } in dead {
+                let note = daemon.notes.get(child).cloned();
+                daemon.tell_end(&actions, note.as_ref(), *child, *exit);
+            }
+            daemon.perform(actions, NOBODY);
+        });
+    }
+
+    /// Do something that tells of the dead, who had their pids as long as they lived.
+    fn with_the_dead(&mut self, dead: &[Dead], tell: impl FnOnce(&mut Daemon)) {
+        for Dead { child, pid, .. } in dead {
+            pid.and_then(|pid| self.pid_by_child.insert(*child, pid));
+        }
+        tell(self);
+        for Dead { child, .. } in dead {
+            self.pid_by_child.remove(child);
+        }
+    }
 }
 
 /// An app is forgotten only when nothing of it lives: whoever is left of one has lost its place on

@@ -42,6 +42,7 @@ pub use upgrade::{PROTOCOL, Step, Undone, Upgrade};
 pub use wire::{
     CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Channel, Ended, Grants, HoldId, Kept, KeptState,
     LISTEN_MAX, NOTE_MAX, OnExit, Order, Report, Stage, TAG_MAX, TEMPLATE_MAX, Template, Trees,
+    UNASKED,
 };
 
 /// Give back memory that this process need not keep while it has nothing to do: code that it has

@@ -65,6 +65,9 @@ pub struct Link {
     again_at: Option<u64>,
     unknown: u64,
     patience: Patience,
+    /// The keeper has said something since we last looked; when we last knew that it had.
+    heard: bool,
+    heard_at: u64,
     /// The file of the program to go back to, while ours is on trial.
     old_program: Option<OwnedFd>,
 }
@@ -95,6 +98,8 @@ impl Link {
             again_at: None,
             unknown: 0,
             patience: Patience::default(),
+            heard: false,
+            heard_at: 0,
             old_program: table.old_program.map(handoff::take).transpose()?,
         };
         for (id, fd, note) in table.held {
@@ -335,6 +340,7 @@ impl Link {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
                 Err(e) => return Err(e),
             };
+            self.heard = true;
             match codec::decode_report(&bytes[..got.len]) {
                 Ok(report) => {
                     let [fd] = fds;

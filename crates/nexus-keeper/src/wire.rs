@@ -98,6 +98,10 @@ pub struct OnExit {
     pub stay_codes: Vec<u8>,
 }
 
+/// The number of a `Report::Pong` that nobody has asked for. The keeper says it each second or two:
+/// a nexusd that hangs leaves it unread.
+pub const UNASKED: u64 = 0;
+
 /// nexusd to keeper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -146,7 +150,7 @@ pub enum Order {
     },
     /// Answer with `Report::Pong` and the same number.
     Ping {
-        /// Any.
+        /// Any; with [`UNASKED`] the answer says nothing about the orders before.
         number: u64,
     },
     /// The roll has been read and joined with the intents: from here on nexusd decides what
@@ -271,9 +275,9 @@ pub enum Report {
         /// Which.
         child: u64,
     },
-    /// Answer to `Ping`.
+    /// Answer to `Ping`; or a sign of life, to be read.
     Pong {
-        /// The same.
+        /// The same, or [`UNASKED`].
         number: u64,
     },
     /// The keeper was told to end (SIGTERM or SIGINT): stop all apps, then order `Leave`. Told

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
 use nexus_core::{Allowed, App, ChildId, Event, Pid, Time, step};
-use nexus_keeper::{Order, Report};
+use nexus_keeper::{Order, Report, UNASKED};
 use nexus_spec::{Instances, Name};
 
 use crate::clock;
@@ -36,7 +36,9 @@ fn allowed(app: &App, generation: u64) -> Allowed {
 impl Daemon {
     /// One report.
     pub(crate) fn report(&mut self, report: Report) {
-        if let (Report::Pong { .. }, Some(service)) = (&report, &mut self.holdings.service) {
+        if let (Report::Pong { number }, Some(service)) = (&report, &mut self.holdings.service)
+            && *number != UNASKED
+        {
             service.alive();
         }
         if matches!(report, Report::Upgrade) {
@@ -139,7 +141,7 @@ impl Daemon {
     /// Somebody waits for us: see whether the keeper is there. One that hangs leaves this unread.
     pub(crate) fn ask_keeper(&mut self) {
         if self.course == Course::Serve && self.shutdown.is_none() {
-            self.order(&Order::Ping { number: 0 });
+            self.order(&Order::Ping { number: UNASKED });
         }
     }
 

@@ -196,7 +196,7 @@ async fn turns(
         let mut spoilt = None;
         daemon.tick_service();
         let tick = tick(daemon.next_deadline());
-        let look = clock::pause(daemon.holdings.link.end_keeper_if_hung());
+        let look = tokio::time::sleep(daemon.holdings.link.end_keeper_if_hung());
         let tell = writable(watch.service.as_ref().filter(|_| daemon.holdings.service_waits()));
         let waits = daemon.holdings.link.wants_write() && !broken;
         let flush = writable(Some(&watch.link).filter(|_| waits));

@@ -70,7 +70,7 @@ fn lines(log: &Path) -> usize {
     std::fs::read(log).map_or(0, |bytes| bytes.iter().filter(|&&byte| byte == b'\n').count())
 }
 
-fn some_more(log: &Path) {
+pub(crate) fn some_more(log: &Path) {
     let now = lines(log);
     wait_for(PROMPT, "a hundred lines more", || (lines(log) > now + 100).then_some(()));
 }

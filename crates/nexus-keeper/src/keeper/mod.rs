@@ -2,7 +2,7 @@
 //!
 //! One thread, one epoll, no waiting anywhere else. A turn handles what is readable: orders,
 //! exits, gates, trees, the timer; then it looks at trees without a cgroup, reaps strays, and sets
-//! the timer. An idle keeper is not woken.
+//! the timer. An idle keeper is woken to tell nexusd something that a hung one leaves unread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -80,7 +80,6 @@ enum Source {
     Pidfd = 4,
     Gate = 5,
     Tree = 6,
-    Control = 7,
 }
 
 struct Keeper {
@@ -106,8 +105,6 @@ struct Keeper {
     resumed: bool,
     /// When a new nexusd is due; 0 = not by time.
     nexusd_at: u64,
-    /// When to look whether clients wait; 0 = none has come lately.
-    knock_at: u64,
     /// How many in a row lived for less than a second, whatever they had got done by then.
     short_lives: u32,
     /// Records with something to tell, and reports that belong to no record.
@@ -208,7 +205,6 @@ impl Keeper {
             outgoing: None,
             resumed: false,
             nexusd_at: 0,
-            knock_at: 0,
             short_lives: 0,
             tell_queue: VecDeque::with_capacity(CHILDREN_MAX),
             say_queue: VecDeque::with_capacity(tell::SAY_MAX),
@@ -282,13 +278,6 @@ fn token(source: Source, record: u32, child: u64) -> u64 {
 /// memory: its event then comes by the other ways (SIGCHLD, the timer).
 fn watch(epoll: &Epoll, fd: BorrowedFd<'_>, data: u64) {
     let added = epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, data));
-    debug_assert!(added.is_ok(), "a descriptor of ours can be watched");
-}
-
-/// Watch for new clients: nexusd accepts them, we are told once of each.
-fn watch_arrivals(epoll: &Epoll, control: BorrowedFd<'_>) {
-    let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
-    let added = epoll.add(control, EpollEvent::new(flags, Source::Control as u64));
     debug_assert!(added.is_ok(), "a descriptor of ours can be watched");
 }
 

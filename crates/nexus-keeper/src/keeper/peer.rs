@@ -8,13 +8,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::socket::{Shutdown, shutdown};
 
-use super::{Keeper, Source, tell, watch};
+use super::{Keeper, Source, proc, tell, watch};
 use crate::arena::Phase;
 use crate::handoff::{self, Table};
 use crate::lock;
-use crate::patience::Patience;
+use crate::patience::{self, BEAT_MS, Patience};
 use crate::sys::{self, files, process, socket};
-use crate::wire::{Ended, HoldId, Report};
+use crate::wire::{Ended, Report, UNASKED};
 
 /// nexusd.
 pub(super) struct Peer {
@@ -27,18 +27,16 @@ pub(super) struct Peer {
     /// When to try again where no event tells; 0 = an event does.
     retry_at: u64,
     patience: Patience,
+    /// When it is told something again that it has to read.
+    beat_at: u64,
     /// It is of the program before ours, and gives way.
     pub(super) outgoing: bool,
 }
 
 /// A nexusd that lets reports wait for so long without reading is replaced.
 const STUCK_MS: u64 = 5_000;
-/// How often, while something lies unread, we look whether nexusd reads, and after how many looks
-/// in vain it is replaced: as long as it reads its state, it has more time.
-const LOOK_MS: u64 = 1_000;
-const LOOKS: (u32, u32) = (5, 60);
-/// How long a client may wait to be accepted before nexusd is asked whether it lives.
-const KNOCK_MS: u64 = 1_000;
+/// After so many looks in vain a nexusd that reads its state is replaced.
+const LOOKS_BEGINNING: u32 = 48;
 /// How soon a send that met a limit of the user's is tried again.
 const RETRY_MS: u64 = 100;
 /// One that has begun has the roll as it was at its fork, and is about to decide by it: until it
@@ -65,6 +63,7 @@ impl Peer {
             full_since: 0,
             retry_at: 0,
             patience: Patience::default(),
+            beat_at: sys::now_ms() + BEAT_MS,
             outgoing: false,
         }
     }
@@ -132,7 +131,23 @@ impl Peer {
             (since, 0) => Some(since + STUCK_MS),
             (_, at) => Some(at),
         };
-        full.into_iter().chain(self.patience.next_look()).min()
+        // While something lies unread there is no need of more.
+        let look = self.patience.next_look().unwrap_or(self.beat_at);
+        full.into_iter().chain([look]).min()
+    }
+
+    fn unread(&self) -> usize {
+        socket::unread(self.link.as_fd())
+    }
+
+    fn is_given_up(&mut self, unread: usize, resumed: bool, now: u64) -> bool {
+        let pid = self.pid;
+        self.patience.look(unread, now, || {
+            match (proc::stat(pid).map(|stat| stat.state), resumed) {
+                (state @ Some(b'T'), _) | (state, true) => patience::looks(state),
+                (_, false) => LOOKS_BEGINNING,
+            }
+        })
     }
 
     /// Until when what is due is left to it.
@@ -150,8 +165,6 @@ impl Keeper {
     /// Start a nexusd that gets everything. Where that fails it is tried again by time.
     pub(super) fn start_nexusd(&mut self) {
         self.nexusd_at = 0;
-        // Who waited for the last one waits for this one, and no event will tell of it.
-        self.on_client();
         if self.fork_nexusd().is_err() {
             self.short_lives += 1;
             self.nexusd_at = sys::now_ms() + WAIT_MS.1;
@@ -275,28 +288,24 @@ impl Keeper {
         }
     }
 
-    /// A client has connected to the control socket: in a while, look whether it was accepted.
-    pub(super) fn on_client(&mut self) {
-        if self.knock_at == 0 {
-            self.knock_at = sys::now_ms() + KNOCK_MS;
-        }
-    }
-
-    /// A nexusd that leaves reports unread, or clients waiting, is replaced if it hangs. It may have
-    /// its reasons to let clients wait; what is said to it, it reads.
+    /// A nexusd that leaves unread what it was told is replaced; it is told something now and then.
     pub(super) fn end_nexusd_if_hung(&mut self, now: u64) {
-        if self.knock_at > 0 && now >= self.knock_at {
-            self.knock_at = 0;
-            let control = self.held.get(&HoldId::CONTROL);
-            if control.is_some_and(|control| super::is_readable(control.fd.as_fd())) {
-                self.say(Report::Pong { number: 0 });
-            }
-        }
-        let looks = if self.resumed { LOOKS.0 } else { LOOKS.1 };
+        let resumed = self.resumed;
         let Some(peer) = &mut self.peer else { return };
-        let unread = socket::unread(peer.link.as_fd());
-        if peer.patience.look(unread, now, LOOK_MS, looks) {
+        let unread = peer.unread();
+        if peer.is_given_up(unread, resumed, now) {
             peer.kill();
+        }
+        if unread > 0 || now < peer.beat_at {
+            return;
+        }
+        peer.beat_at = now + BEAT_MS;
+        if self.say_queue.is_empty() {
+            self.say(Report::Pong { number: UNASKED });
+        }
+        if let Some(peer) = &mut self.peer {
+            // From here on it waits to be read.
+            peer.is_given_up(peer.unread(), resumed, now);
         }
     }
 

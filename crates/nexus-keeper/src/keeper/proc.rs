@@ -10,10 +10,10 @@ use crate::wire::Ended;
 
 /// The fields of `/proc/PID/stat` that we use; proc(5) numbers them from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(crate) struct Stat {
     pub(super) pid: i32,
     /// Field 3.
-    pub(super) state: u8,
+    pub(crate) state: u8,
     /// Field 4.
     pub(super) ppid: i32,
     /// Field 5.
@@ -33,7 +33,7 @@ impl Stat {
 }
 
 /// A process's stat; `None` = there is none.
-pub(super) fn stat(pid: i32) -> Option<Stat> {
+pub(crate) fn stat(pid: i32) -> Option<Stat> {
     let mut bytes = [0; 1024];
     let got = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut bytes).ok()?;
     parse(pid, bytes.get(..got)?)

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use nix::sys::epoll::{EpollEvent, EpollFlags};
@@ -11,7 +10,7 @@ use nix::sys::timerfd::{Expiration, TimerSetTimeFlags};
 
 use super::{FOREVER, Keeper, Source};
 use crate::sys::{self, process};
-use crate::wire::{HoldId, Report};
+use crate::wire::Report;
 
 /// Events of one turn: more wait for the next.
 const EVENTS_MAX: usize = 256;
@@ -20,9 +19,6 @@ impl Keeper {
     /// Turn for ever.
     pub(super) fn turns(mut self) -> io::Result<Infallible> {
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
-        if let Some(control) = self.held.get(&HoldId::CONTROL) {
-            super::watch_arrivals(&self.epoll, control.fd.as_fd());
-        }
         self.end_turn(true);
         sys::spare::let_go();
         loop {
@@ -54,7 +50,6 @@ impl Keeper {
                 self.timer_at = 0;
             }
             Some(Source::Nexusd) => self.on_nexusd_death(),
-            Some(Source::Control) => self.on_client(),
             Some(source @ (Source::Pidfd | Source::Gate | Source::Tree))
                 if self.token(source, record) == token =>
             {
@@ -74,7 +69,7 @@ impl Keeper {
                 self.on_cgroup_event(record);
                 self.on_member_event(record);
             }
-            Source::Control | Source::Link | Source::Signals | Source::Timer | Source::Nexusd => {}
+            Source::Link | Source::Signals | Source::Timer | Source::Nexusd => {}
         }
     }
 
@@ -137,7 +132,6 @@ impl Keeper {
             self.next_unsure(),
             self.next_look_at_gates(now),
             Some(self.nexusd_at).filter(|at| *at > 0),
-            Some(self.knock_at).filter(|at| *at > 0),
             self.upgrade_until(),
             self.peer.as_ref().and_then(|peer| peer.look_again_at()),
         ];
@@ -168,7 +162,6 @@ fn source_of(token: u64) -> Option<Source> {
         Source::Pidfd,
         Source::Gate,
         Source::Tree,
-        Source::Control,
     ]
     .into_iter()
     .find(|source| *source as u64 == token & 0xff)

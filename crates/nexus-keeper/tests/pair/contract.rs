@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::Path;
 
 use nexus_keeper::facts::{InRoll, InRollStage, Seen, Witness};
-use nexus_keeper::{Ended, Handoff, KeptState, Order, Report};
+use nexus_keeper::{Ended, Handoff, KeptState, Order, Report, UNASKED};
 use nix::time::{ClockId, clock_gettime};
 
 pub(crate) struct Contract {
@@ -81,7 +81,7 @@ impl Contract {
             Report::Exited { child, ended, at_ms, tree_gone } => {
                 Seen::Exited { child: *child, ended: *ended, at_ms: *at_ms, tree_gone: *tree_gone }
             }
-            Report::Pong { .. } => Seen::Settled,
+            Report::Pong { number } if *number != UNASKED => Seen::Settled,
             // A second order by a number in use: nexusd's fault, and the child lives on.
             Report::Refused { errno: libc::EEXIST, .. } => return,
             Report::Refused { child: Some(child), .. } | Report::SpawnFailed { child, .. } => {
@@ -94,6 +94,7 @@ impl Contract {
             Report::Spawned { child, .. } => Seen::Spawned(*child),
             Report::TreeGone { child } => Seen::TreeGone(*child),
             Report::Main { .. }
+            | Report::Pong { .. }
             | Report::Refused { child: None, .. }
             | Report::Stop
             | Report::Upgrade => return,

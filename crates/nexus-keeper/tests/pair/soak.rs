@@ -88,7 +88,7 @@ impl Brain {
             return brain;
         }
         let _ = puppet.try_send(&Order::Ping { number: 1 });
-        while !puppet.reports.iter().any(|r| matches!(r, Report::Pong { .. })) {
+        while !puppet.reports.iter().any(|r| matches!(r, Report::Pong { number: 1 })) {
             brain.wait(puppet);
         }
         brain.join(puppet);

@@ -5,6 +5,7 @@
 mod facts;
 mod judge;
 mod pair;
+mod pipes;
 mod processes;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -12,17 +13,29 @@ use crate::template::Ids;
 
 /// What a pipe may hold: enough that a worker does not wait while a daemon is replaced.
 const PIPE_SIZE: i32 = 1 << 20;
+/// Pages of one of that size.
+const PIPE_PAGES: usize = PIPE_SIZE as usize / 4_096;
 
-/// A pipe for a worker's output: read end, write end. The worker opens it anew by its path, so it
-/// must be the owner of it.
+/// How many may be of that size: they take half of the pages that pipes of a plain user may have
+/// (`pipe(7)`). Beyond all of them new pipes have two, ours and those of the user's other programs.
+static PIPES_LARGE: LazyLock<usize> = LazyLock::new(|| {
+    let limit = std::fs::read_to_string("/proc/sys/fs/pipe-user-pages-soft");
+    let pages = limit.ok().and_then(|text| text.trim().parse::<usize>().ok()).unwrap_or(0);
+    if pages == 0 || Uid::effective().is_root() { usize::MAX } else { pages / 2 / PIPE_PAGES }
+});
+
+/// A pipe for a worker's output, beside so many others: read end, write end. The worker opens it anew
+/// by its path, so it must be the owner of it.
 ///
 /// # Errors
 /// When no descriptor is left.
-pub(crate) fn pipe(owner: Option<&Ids>) -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pipe(owner: Option<&Ids>, beside: usize) -> io::Result<(OwnedFd, OwnedFd)> {
     let (read, write) = pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&read, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-    // A smaller one than asked for (a non-root's quota) loses nothing.
-    let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
+    if beside < *PIPES_LARGE {
+        // A smaller one than asked for (a non-root's quota) loses nothing.
+        let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(PIPE_SIZE));
+    }
     if let Some((uid, gid, _)) = owner {
         for end in [&read, &write] {
             fchown(end, Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)))?;

@@ -125,7 +125,7 @@ impl Outputs {
         }
         if holdings.id(read).is_none() || holdings.id(write).is_none() {
             self.stop(app, line, stream);
-            let (read_end, write_end) = files::pipe(owner)?;
+            let (read_end, write_end) = files::pipe(owner, self.lines.len())?;
             holdings.hold(read.clone(), read_end)?;
             holdings.hold(write.clone(), write_end)?;
         }
@@ -331,7 +331,7 @@ fn digest(of: &impl Hash) -> u64 {
 }
 
 fn hold_stage(holdings: &mut Holdings, (app, line, stream): &Key) -> io::Result<()> {
-    let (out, into) = files::pipe(None)?;
+    let (out, into) = files::pipe(None, 0)?;
     holdings.hold(Held::Stage(app.clone(), *line, *stream, End::Read), out)?;
     holdings.hold(Held::Stage(app.clone(), *line, *stream, End::Write), into)?;
     Ok(())

@@ -11,6 +11,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 
 use super::pair::{self, Pair};
+use super::pipes::{self, Pipes};
 use super::processes::{self, Worker};
 use crate::context::Context;
 use crate::service;
@@ -43,8 +44,7 @@ pub(crate) struct Facts {
     pub(crate) inotify: Option<(u64, u64)>,
     /// Most pids, and how many there are.
     pub(crate) pids: (u64, u64),
-    /// Of a pipe's pages that one user may have; 0 = no bound.
-    pub(crate) pipe_pages: u64,
+    pub(crate) pipes: Pipes,
     pub(crate) disks: Vec<Disk>,
     pub(crate) unit: Unit,
     /// A PM2 of this user that runs.
@@ -130,7 +130,7 @@ impl Facts {
             inotify: number("/proc/sys/fs/inotify/max_user_watches")
                 .zip(number("/proc/sys/fs/inotify/max_user_instances")),
             pids: (number("/proc/sys/kernel/pid_max").unwrap_or(0), processes::count()),
-            pipe_pages: number("/proc/sys/fs/pipe-user-pages-soft").unwrap_or(0),
+            pipes: pipes::of(number("/proc/sys/fs/pipe-user-pages-soft").unwrap_or(0)),
             disks: [home.clone(), home.join("logs")].iter().filter_map(|at| disk(at)).collect(),
             unit: unit(context),
             pm2: std::env::var_os("HOME")

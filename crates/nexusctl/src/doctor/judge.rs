@@ -2,6 +2,7 @@
 
 use super::Finding;
 use super::facts::{Daemon, Disk, Facts, Unit};
+use super::pipes::{Pipes, WHOLE};
 use crate::human::{count, size};
 
 /// The oldest kernel that we run on.
@@ -15,7 +16,7 @@ const WORKERS_FEW: u64 = 500;
 /// Below: too few for watching a project of some size.
 const WATCHES_FEW: u64 = 65_536;
 const WATCHERS_FEW: u64 = 128;
-/// Pages of a worker's two pipes.
+/// Pages of a worker's two pipes, once half of what there is has gone to larger ones.
 const PIPE_PAGES_A_WORKER: u64 = 32;
 /// Of a disk, in percent: little room, and none.
 const DISK_LITTLE: u64 = 10;
@@ -261,19 +262,22 @@ fn pids(facts: &Facts) -> Finding {
 fn pipes(facts: &Facts) -> Option<Finding> {
     let workers: u64 =
         facts.snapshot.iter().flat_map(|s| &s.apps).map(|app| app.instances.len() as u64).sum();
-    let wanted = workers * PIPE_PAGES_A_WORKER;
-    if facts.uid == 0 || facts.pipe_pages == 0 || wanted <= facts.pipe_pages {
-        return None;
-    }
-    Some(Finding::warn(
-        "pipes",
-        format!(
-            "{} have more pipes than {} pages: new ones hold 8 KiB, and writers wait sooner",
-            count(workers, "worker"),
-            facts.pipe_pages
+    let wanted = 2 * workers * PIPE_PAGES_A_WORKER;
+    let Pipes { pages, new } = facts.pipes;
+    let says = match () {
+        () if new < WHOLE => format!(
+            "this user's pipes have more than {pages} pages: new ones hold {}, and workers wait              sooner",
+            size(new)
         ),
-        format!("sysctl fs.pipe-user-pages-soft={}", wanted.next_power_of_two()),
-    ))
+        () if facts.uid != 0 && pages != 0 && wanted > pages => format!(
+            "{} have more pipes than {pages} pages: new ones hold 8 KiB, and they wait sooner",
+            count(workers, "worker")
+        ),
+        () => return None,
+    };
+    // Somebody else of the user has the rest: how much is not to be known.
+    let enough = wanted.max(pages.saturating_mul(2)).next_power_of_two();
+    Some(Finding::warn("pipes", says, format!("sysctl fs.pipe-user-pages-soft={enough}")))
 }
 
 fn disks(facts: &Facts) -> Vec<Finding> {

@@ -2,6 +2,7 @@
 
 use super::facts::{Daemon, Disk, Facts, File, Unit};
 use super::pair::Pair;
+use super::pipes::Pipes;
 use super::processes::Worker;
 use super::{Finding, Level, judge, page};
 use crate::look::Look;
@@ -19,7 +20,7 @@ fn well() -> Facts {
         files: (20_000, None),
         inotify: Some((524_288, 1_024)),
         pids: (4_194_304, 300),
-        pipe_pages: 16_384,
+        pipes: Pipes { pages: 16_384, ..Pipes::default() },
         disks: vec![Disk {
             path: "/h".into(),
             total: 100 << 30,
@@ -76,6 +77,7 @@ fn each_thing_that_is_wrong_is_told_with_its_remedy() {
     only(|f| f.disks[0].free = 5 << 30, warn, "disk", "5%", "flush");
     only(|f| f.disks[0].free = 1 << 30, fail, "disk", "1%", "flush");
     only(|f| f.disks[0].files.0 = 5, fail, "disk", "0% of its files", "flush");
+    only(|f| f.pipes.new = 8_192, warn, "pipes", "new ones hold 8.00 KiB", "pages-soft=32768");
     only(|f| f.pm2 = Some(77), warn, "pm2", "pid 77", "pm2 kill");
     let left = || vec![Worker { pid: 9, place: "api/0".into(), child: 3 }];
     only(|f| f.workers = left(), warn, "leftovers", "api/0 (pid 9)", "takes them back");

@@ -53,10 +53,11 @@ pub const FACTS: &[Fact] = &[
     },
     Fact {
         name: "on-exit-in-absence-once",
-        says: "Between the death of a nexusd and the next Resumed, an unacknowledged exit with a \
-               successor, that nobody asked for and whose code is no stay code, is followed by \
-               one spawn, not before exit time plus delay, not before its tree has gone, and not \
-               in the first two seconds of a nexusd that may be about to decide.",
+        says: "Between the death of a nexusd, or its absence while it waits for a disk, and the \
+               next Resumed, an unacknowledged exit with a successor, that nobody asked for and \
+               whose code is no stay code, is followed by one spawn, not before exit time plus \
+               delay, not before its tree has gone, and not in the first two seconds of a nexusd \
+               that may be about to decide.",
     },
     Fact {
         name: "respawned-before-spawned",

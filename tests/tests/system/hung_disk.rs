@@ -1,13 +1,18 @@
 //! A disk that does not answer: a file system on a loop device, frozen (`fsfreeze(8)`), so that
 //! every write to it waits in the kernel, where no signal reaches it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nexus_tests::{Home, PROMPT, truth, wait_for};
 use nix::sys::signal::Signal;
 
-use crate::worker;
+use crate::{AT_ONCE, shell, worker};
+
+/// How long it may take until crashes are mended without a nexusd that waits for its disk.
+const HUNG_MAX: Duration = Duration::from_secs(40);
 
 /// A small file system of its own. Dropping it thaws and unmounts it.
 pub(crate) struct Disk(PathBuf);
@@ -161,11 +166,56 @@ fn a_worker_whose_disk_hangs_again_and_again_can_be_stopped_meanwhile() {
     wait_for(PROMPT, "more lines than are logged", || {
         (written(&truth) > before + 1_000).then_some(())
     });
-    home.ctl_within(std::time::Duration::from_secs(20), &["stop", "stuck"]).ok();
+    home.ctl_within(Duration::from_secs(20), &["stop", "stuck"]).ok();
     // Its last lines are in a pipe, and survive the daemon.
     disk.answer();
     home.daemon().unwrap().signal(Signal::SIGKILL);
     wait_for(PROMPT, "all lines", || truth::compare(std::slice::from_ref(&log), &truth).ok());
+}
+
+/// The disk that the home is on: nexusd's loop itself waits, in the middle of a change.
+#[test]
+fn while_the_disk_of_the_state_hangs_workers_run_on_and_a_crash_is_mended_once() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("mounting needs root: nothing to try");
+        return;
+    }
+    let home = Home::new();
+    let disk = Disk::at(&home.project(), &home.path());
+    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let (truth, lives) = (home.project().join("truth"), home.project().join("lives"));
+    std::fs::create_dir(&truth).unwrap();
+    let args = ["--lines", "200", "--truth", truth.to_str().unwrap(), "--ready-after", "0"];
+    let log = home.project().join("talk.log");
+    let talk = worker("talk", &args, &format!("ready = \"notify\"\nout_file = {log:?}"));
+    let mortal = format!("echo $$ >> {}; exec sleep 1000", lives.display());
+    let calm = shell("calm", "exec sleep 1000", AT_ONCE);
+    home.write("ecosystem.toml", &(talk + &shell("mortal", &mortal, AT_ONCE) + &calm));
+    home.ctl(&["start"]).ok();
+    some_more(&log);
+    let before = [home.known("talk").identity(), home.known("calm").identity()];
+    let (main, daemon) = (home.known("mortal").main(), home.daemon().unwrap());
+
+    disk.hang();
+    let restart = home.begin(&["restart", "calm"]);
+    wait_for(PROMPT, "nexusd waits for its disk", || (daemon.state() == Some('D')).then_some(()));
+    main.signal(Signal::SIGKILL);
+    wait_for(HUNG_MAX, "a successor", || (lines(&lives) == 2).then_some(()));
+    some_more(&log);
+    assert!(daemon.alive() && !restart.ended(), "nothing is over as long as it hangs");
+
+    disk.answer();
+    restart.end().ok();
+    let mended = home.until("mortal", "its successor", |app| app.status() == "online");
+    assert_eq!((mended.restarts(), lines(&lives)), (vec![1], 2), "mended once");
+    assert_eq!(home.events_of("mortal", "exit").len(), 1);
+    assert_ne!(home.known("calm").identity(), before[1], "the restart is true");
+    assert_eq!(home.known("talk").identity(), before[0]);
+    home.ctl(&["stop", "talk"]).ok();
+    wait_for(PROMPT, "all lines, once each", || {
+        truth::compare(std::slice::from_ref(&log), &truth).ok().map(drop)
+    });
+    home.ctl(&["kill"]).ok();
 }
 
 fn written(truth: &Path) -> u64 {

@@ -27,6 +27,7 @@ use crate::wire::{CHILDREN_MAX, HoldId, Report};
 pub(crate) mod cgroup;
 pub(crate) mod child;
 mod exits;
+mod hung;
 mod index;
 mod orders;
 mod peer;

@@ -8,13 +8,13 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use nix::sys::socket::{Shutdown, shutdown};
 
-use super::{Keeper, Source, proc, tell, watch};
+use super::{Keeper, Source, tell, watch};
 use crate::arena::Phase;
 use crate::handoff::{self, Table};
 use crate::lock;
-use crate::patience::{self, BEAT_MS, Patience};
+use crate::patience::{BEAT_MS, Patience};
 use crate::sys::{self, files, process, socket};
-use crate::wire::{Ended, Report, UNASKED};
+use crate::wire::{Ended, Report};
 
 /// nexusd.
 pub(super) struct Peer {
@@ -25,20 +25,20 @@ pub(super) struct Peer {
     /// Since when the socket takes no more; 0 = it does.
     full_since: u64,
     /// When to try again where no event tells; 0 = an event does.
-    retry_at: u64,
-    patience: Patience,
+    pub(super) retry_at: u64,
+    pub(super) patience: Patience,
     /// When it is told something again that it has to read.
-    beat_at: u64,
+    pub(super) beat_at: u64,
+    /// It waits for a disk: see [`Keeper::do_without_nexusd`]. When to look whether it is back.
+    pub(super) absent: Option<u64>,
     /// It is of the program before ours, and gives way.
     pub(super) outgoing: bool,
 }
 
 /// A nexusd that lets reports wait for so long without reading is replaced.
 const STUCK_MS: u64 = 5_000;
-/// After so many looks in vain a nexusd that reads its state is replaced.
-const LOOKS_BEGINNING: u32 = 48;
 /// How soon a send that met a limit of the user's is tried again.
-const RETRY_MS: u64 = 100;
+pub(super) const RETRY_MS: u64 = 100;
 /// One that has begun has the roll as it was at its fork, and is about to decide by it: until it
 /// has, or for so long, no successor is spawned that it does not know of.
 const BEGINNING_MS: u64 = 2_000;
@@ -64,6 +64,7 @@ impl Peer {
             retry_at: 0,
             patience: Patience::default(),
             beat_at: sys::now_ms() + BEAT_MS,
+            absent: None,
             outgoing: false,
         }
     }
@@ -101,6 +102,8 @@ impl Peer {
     }
 
     pub(super) fn set_full(&mut self, epoll: &Epoll, now: u64, event_follows: bool) {
+        // We are deaf to one that is absent.
+        let event_follows = event_follows && self.absent.is_none();
         self.full_since = now;
         self.retry_at = if event_follows { 0 } else { now + RETRY_MS };
         if event_follows {
@@ -110,7 +113,9 @@ impl Peer {
 
     pub(super) fn set_writable(&mut self, epoll: &Epoll) {
         (self.full_since, self.retry_at) = (0, 0);
-        self.interest(epoll, EpollFlags::EPOLLIN);
+        if self.absent.is_none() {
+            self.interest(epoll, EpollFlags::EPOLLIN);
+        }
     }
 
     fn interest(&self, epoll: &Epoll, flags: EpollFlags) {
@@ -133,21 +138,7 @@ impl Peer {
         };
         // While something lies unread there is no need of more.
         let look = self.patience.next_look().unwrap_or(self.beat_at);
-        full.into_iter().chain([look]).min()
-    }
-
-    fn unread(&self) -> usize {
-        socket::unread(self.link.as_fd())
-    }
-
-    fn is_given_up(&mut self, unread: usize, resumed: bool, now: u64) -> bool {
-        let pid = self.pid;
-        self.patience.look(unread, now, || {
-            match (proc::stat(pid).map(|stat| stat.state), resumed) {
-                (state @ Some(b'T'), _) | (state, true) => patience::looks(state),
-                (_, false) => LOOKS_BEGINNING,
-            }
-        })
+        full.into_iter().chain([look]).chain(self.absent).min()
     }
 
     /// Until when what is due is left to it.
@@ -288,27 +279,6 @@ impl Keeper {
         }
     }
 
-    /// A nexusd that leaves unread what it was told is replaced; it is told something now and then.
-    pub(super) fn end_nexusd_if_hung(&mut self, now: u64) {
-        let resumed = self.resumed;
-        let Some(peer) = &mut self.peer else { return };
-        let unread = peer.unread();
-        if peer.is_given_up(unread, resumed, now) {
-            peer.kill();
-        }
-        if unread > 0 || now < peer.beat_at {
-            return;
-        }
-        peer.beat_at = now + BEAT_MS;
-        if self.say_queue.is_empty() {
-            self.say(Report::Pong { number: UNASKED });
-        }
-        if let Some(peer) = &mut self.peer {
-            // From here on it waits to be read.
-            peer.is_given_up(peer.unread(), resumed, now);
-        }
-    }
-
     /// Its pidfd says that nexusd has ended.
     pub(super) fn on_nexusd_death(&mut self) {
         let Some(peer) = &self.peer else { return };
@@ -345,7 +315,7 @@ impl Keeper {
             self.start_nexusd();
         }
         let Some(peer) = &mut self.peer else { return };
-        if peer.is_full() && now >= peer.full_since + STUCK_MS {
+        if peer.is_full() && peer.absent.is_none() && now >= peer.full_since + STUCK_MS {
             // Killed, not asked: it does not listen. Its end comes by its pidfd.
             peer.kill();
             (peer.full_since, peer.retry_at) = (now, 0);

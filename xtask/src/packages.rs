@@ -10,9 +10,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("gzip", "gzip"),           // reads rotated logs back
     ("mkfs.ext4", "e2fsprogs"), // the file system on it
     ("mount", "mount"),
-    ("node", "nodejs"), // a worker that speaks over its channel, as PM2's do
+    ("node", "nodejs"),    // a worker that speaks over its channel, as PM2's do
+    ("perl", "perl-base"), // a fork bomb
     ("prlimit", "util-linux"), // fewer descriptors for one that runs
-    ("ps", "procps"),   // the names that an operator sees
+    ("ps", "procps"),      // the names that an operator sees
     ("promtool", "prometheus"), // reads our metrics as Prometheus does
     ("python3", "python3"), // a worker that is not ours
     // A machine of its own, booted in namespaces, for the unit.

@@ -145,16 +145,21 @@ fn what_hangs_is_replaced_and_no_worker_notices() {
     let Some(machine) = with_apps() else { return };
     let workers = [pid(&machine, "web"), pid(&machine, "count")];
     for hangs in [daemon_pid, main_pid] {
-        let main = main_pid(&machine);
-        kill(&machine, "STOP", &[hangs(&machine)]);
-        moved(&machine, main);
-        assert_eq!([pid(&machine, "web"), pid(&machine, "count")], workers);
+        let hung = hangs(&machine);
+        kill(&machine, "STOP", &[hung]);
+        // By the other one, or by systemd's watchdog, which then ends the other one, too.
+        wait_for(3 * PROMPT, "the end of who hangs", || {
+            let said = machine.sh(&format!("kill -0 {hung} 2>/dev/null || echo gone"));
+            (said == "gone").then_some(())
+        });
+        machine.wait_show(UNIT, "MainPID", |pid| pid != "0" && pid != hung.to_string());
         machine.wait_show(UNIT, "SubState", |state| state == "running");
+        wait_for(PROMPT, "the next one's answer", || {
+            (machine.try_run(&["nexusctl", "daemon", "status"]).code == 0).then_some(())
+        });
+        assert_eq!([pid(&machine, "web"), pid(&machine, "count")], workers);
     }
     counted(&machine, 300);
-    // The hung nexusd had to be ended after its keeper: both had died then.
-    let journal = machine.run(&["journalctl", "-u", UNIT, "-o", "cat"]);
-    assert!(journal.contains("it goes on with what systemd kept"), "{journal}");
 }
 
 #[test]

@@ -315,7 +315,14 @@ const KILLED: i32 = Errno::ECANCELED as i32;
 
 /// Whether another try may help.
 pub(crate) fn spawn_error(errno: i32) -> SpawnError {
-    let resources = [Errno::EAGAIN, Errno::ENOMEM, Errno::EMFILE, Errno::ENFILE, Errno::ENOSPC];
+    let resources = [
+        Errno::EAGAIN,
+        Errno::ENOMEM,
+        Errno::EMFILE,
+        Errno::ENFILE,
+        Errno::ENOSPC,
+        Errno::ETOOMANYREFS,
+    ];
     if resources.contains(&Errno::from_raw(errno)) || errno == KILLED {
         SpawnError::Resources(errno)
     } else {

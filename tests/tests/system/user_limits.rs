@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
 
 use nexus_tests::{Home, PROMPT, run, truth, wait_for};
 use nix::fcntl::{FcntlArg, fcntl};
@@ -127,6 +128,33 @@ fn without_open_files_on_the_whole_machine_a_spawn_is_tried_again() {
     home.until("eager", "its successor", |app| app.statuses() == ["online"] && app.main() != first);
     assert_eq!((home.known("calm").main(), home.keeper(), home.daemon()), (calm, pair.0, pair.1));
     plain.ctl(&["kill", "--yes"]).ok();
+}
+
+/// The other way: what the keeper tells nexusd, and what it gives a child. Nobody is taken for hung.
+#[test]
+fn a_worker_whose_descriptors_may_not_travel_is_started_as_soon_as_they_may() {
+    let Some(plain) = Plain::new(20_057) else { return };
+    let home = &plain.home;
+    let eager = format!("{AT_ONCE}\nmin_uptime = 0\nmax_restarts = 100000");
+    home.write("ecosystem.toml", &app("first", "/bin/sleep", &["1000"], &eager));
+    let words = plain.become_user();
+    let mut start = plain.command("prlimit");
+    start.arg(format!("--nofile={FILES}:{FILES}")).args(words).arg(&plain.ctl).arg("start");
+    run(&mut start, PROMPT).ok();
+    let (first, pair) = (home.known("first").main(), (home.keeper(), home.daemon()));
+    let hoarder = Hoarder::of(&plain, IN_FLIGHT);
+    first.signal(Signal::SIGKILL);
+    wait_for(PROMPT, "its end", || home.events_of("first", "exit").pop());
+    // Longer than nexusd may leave reports unread.
+    let until = Instant::now() + Duration::from_secs(7);
+    wait_for(PROMPT, "some seconds", || {
+        assert_eq!((home.keeper(), home.daemon()), pair);
+        (Instant::now() > until).then_some(())
+    });
+    home.ctl(&["list"]).ok();
+    drop(hoarder);
+    home.until("first", "its successor", |app| app.statuses() == ["online"] && app.main() != first);
+    assert_eq!((home.keeper(), home.daemon()), pair);
 }
 
 /// Whether the daemon's log has it.

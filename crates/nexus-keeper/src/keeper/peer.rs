@@ -315,17 +315,16 @@ impl Keeper {
             self.start_nexusd();
         }
         let Some(peer) = &mut self.peer else { return };
-        if peer.is_full() && peer.absent.is_none() && now >= peer.full_since + STUCK_MS {
+        if peer.retry_at > 0 {
+            // Not its fault: whether it reads is judged by what it has.
+            if now >= peer.retry_at {
+                (peer.full_since, peer.retry_at) = (0, 0);
+                self.flush();
+            }
+        } else if peer.is_full() && peer.absent.is_none() && now >= peer.full_since + STUCK_MS {
             // Killed, not asked: it does not listen. Its end comes by its pidfd.
             peer.kill();
-            (peer.full_since, peer.retry_at) = (now, 0);
-        } else if peer.retry_at > 0 && now >= peer.retry_at {
-            let since = peer.full_since;
-            (peer.full_since, peer.retry_at) = (0, 0);
-            self.flush();
-            if let Some(peer) = self.peer.as_mut().filter(|peer| peer.is_full()) {
-                peer.full_since = since;
-            }
+            peer.full_since = now;
         }
     }
 }

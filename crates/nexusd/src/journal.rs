@@ -31,6 +31,15 @@ pub(crate) struct Journal {
     next: u64,
 }
 
+/// What is on disk.
+#[derive(Debug)]
+pub(crate) struct Past {
+    /// Those that were wanted, oldest first.
+    pub(crate) events: Vec<EventView>,
+    /// The number up to which it was looked at: whoever goes on asks for what is above.
+    pub(crate) newest: u64,
+}
+
 impl Journal {
     /// Go on with the journal. `kept` was told last by the daemon before us, who was perhaps killed
     /// before it was written here.
@@ -45,10 +54,7 @@ impl Journal {
         // A new file may be empty: the numbers go on from the older one.
         let next = match loaded.entries.last() {
             Some(event) => event.id + 1,
-            None => {
-                let last = Journal::read(folder, 0, 1, |_| true)?;
-                last.last().map_or(1, |event| event.id + 1)
-            }
+            None => Journal::read(folder, 0, 1, |_| true)?.newest + 1,
         };
         let lives = loaded.entries.iter().filter(|event| LIFE.contains(&event.kind.as_str()));
         let before = lives.filter_map(|event| Some((event.child?, event.kind.clone()))).collect();
@@ -117,18 +123,20 @@ impl Journal {
     }
 
     /// Of the events on disk with a higher number than `after`, those that `takes`, the last `most`
-    /// of them, oldest first. Blocks: not for the runtime's thread.
+    /// of them. Blocks: not for the runtime's thread.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When they cannot be read.
     pub(crate) fn read(
         folder: &Path,
         after: u64,
         most: usize,
         takes: impl Fn(&EventView) -> bool,
-    ) -> io::Result<Vec<EventView>> {
+    ) -> io::Result<Past> {
         let mut events = Vec::new();
+        let mut newest = after;
         let take = |event: EventView| {
+            newest = newest.max(event.id);
             if events.len() == most || event.id <= after {
                 return ControlFlow::Break(());
             }
@@ -137,7 +145,7 @@ impl Journal {
         };
         newest_first(folder, STEM, take)?;
         events.reverse();
-        Ok(events)
+        Ok(Past { events, newest })
     }
 
     /// The newest event's number; 0 when there is none.
@@ -160,7 +168,7 @@ mod tests {
     }
 
     fn told(folder: &Path) -> Vec<(u64, String)> {
-        let all = Journal::read(folder, 0, usize::MAX, |_| true).unwrap();
+        let all = Journal::read(folder, 0, usize::MAX, |_| true).unwrap().events;
         all.into_iter().map(|event| (event.id, event.detail)).collect()
     }
 
@@ -197,8 +205,9 @@ mod tests {
         journal.write();
         let read = |after, most, odd: bool| -> Vec<u64> {
             let takes = |event: &EventView| !odd || event.id % 2 == 1;
-            let events = Journal::read(home.path(), after, most, takes).unwrap();
-            events.into_iter().map(|event| event.id).collect()
+            let past = Journal::read(home.path(), after, most, takes).unwrap();
+            assert_eq!(past.newest, 9);
+            past.events.into_iter().map(|event| event.id).collect()
         };
         assert_eq!(read(0, 2, false), [8, 9]);
         assert_eq!(read(0, 3, true), [5, 7, 9]);

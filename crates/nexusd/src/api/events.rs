@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{answer, routes};
 use crate::command::{Command, Front};
-use crate::journal::Journal;
+use crate::journal::{Journal, Past};
 
 /// Events of one answer, unless fewer are asked for.
 const LAST_MAX: usize = 10_000;
@@ -53,11 +53,11 @@ pub(super) async fn events(
         Journal::read(&state, filter.after, last, |event| filter.takes(event))
     });
     match read.await {
-        Ok(Ok(events)) if wanted.follow => match peer.seat(&front) {
-            Some(seat) => follow(front, seat, wanted, events),
+        Ok(Ok(past)) if wanted.follow => match peer.seat(&front) {
+            Some(seat) => follow(front, seat, wanted, past),
             None => answer::no_stream_left(),
         },
-        Ok(Ok(events)) => {
+        Ok(Ok(Past { events, .. })) => {
             let document = serde_json::json!({"schema": "nexus.events/1", "events": events});
             answer::json(StatusCode::OK, &document)
         }
@@ -74,13 +74,12 @@ fn follow(
     front: Front,
     seat: tokio::sync::OwnedSemaphorePermit,
     wanted: Wanted,
-    past: Vec<EventView>,
+    Past { events: past, newest: mut seen }: Past,
 ) -> Response {
     let (lines, queue) = mpsc::channel::<Bytes>(QUEUE_MAX);
     tokio::spawn(async move {
         let _seat = seat;
         let mut newest = front.events.clone();
-        let mut seen = past.last().map_or(*newest.borrow(), |event| event.id);
         for event in &past {
             if answer::say(&lines, event).await.is_none() {
                 return;

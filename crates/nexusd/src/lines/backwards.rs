@@ -13,22 +13,28 @@ use super::{numbers, open_known, path_of};
 /// So much is read at a time, or as much as the longest line.
 const CHUNK: u64 = 256 << 10;
 
-/// Give all entries of a stem to `take`, the newest first, until it wants no more. What cannot be read
-/// is left out. Blocks; keeps no more than a chunk.
+/// Give all entries of a stem to `take`, the newest first, until it wants no more. Lines that are none
+/// of ours are left out, and files of another format. Blocks; keeps a chunk, and the longest line.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// When the folder or a file cannot be read.
 pub(crate) fn newest_first<T: DeserializeOwned>(
     folder: &Path,
     stem: &str,
     mut take: impl FnMut(T) -> ControlFlow<()>,
 ) -> io::Result<()> {
     for number in numbers(folder, stem)?.into_iter().rev() {
-        let Ok((file, _, first)) = open_known(&path_of(folder, stem, number)) else { continue };
+        let (file, _, first) = match open_known(&path_of(folder, stem, number)) {
+            // It was the oldest, and has made room for a new one meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+            Err(error) if error.raw_os_error().is_some() => return Err(error),
+            Err(_unknown) => continue,
+            Ok(known) => known,
+        };
         let ended = backwards(&file, first, |line| {
             serde_json::from_slice(line).map_or(ControlFlow::Continue(()), &mut take)
-        });
-        if let Ok(ControlFlow::Break(())) = ended {
+        })?;
+        if ended.is_break() {
             break;
         }
     }

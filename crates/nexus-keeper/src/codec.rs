@@ -301,6 +301,7 @@ pub(crate) fn stage_to_byte(stage: Stage) -> u8 {
         Stage::Cwd => 4,
         Stage::Exec => 5,
         Stage::Grants => 6,
+        Stage::Itself => 7,
     }
 }
 
@@ -313,6 +314,7 @@ pub(crate) fn stage_from_byte(byte: u8) -> Option<Stage> {
         4 => Some(Stage::Cwd),
         5 => Some(Stage::Exec),
         6 => Some(Stage::Grants),
+        7 => Some(Stage::Itself),
         _ => None,
     }
 }

@@ -25,6 +25,7 @@ mod handoff;
 mod keeper;
 mod link;
 mod lock;
+mod own_program;
 mod patience;
 mod restore;
 mod sys;
@@ -38,6 +39,7 @@ pub use given::{Given, Stored};
 pub use handoff::Limits;
 pub use keeper::{adopt, run};
 pub use link::{Handoff, Link, QUEUE_MAX};
+pub use own_program::{ITSELF, OwnGate};
 pub use upgrade::{PROTOCOL, Step, Undone, Upgrade};
 pub use wire::{
     CARRIED_ENV_MAX, CHILDREN_MAX, CODES_MAX, Channel, Ended, Grants, HoldId, Kept, KeptState,

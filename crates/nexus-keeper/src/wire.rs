@@ -315,6 +315,8 @@ pub enum Stage {
     Exec,
     /// The nice value, `oom_score_adj` or a limit.
     Grants,
+    /// What it did in our own program, before it became its own (see [`crate::ITSELF`]).
+    Itself,
 }
 
 /// One child as the roll tells it.

@@ -70,6 +70,18 @@ one without a source is kept encrypted, with the key in `state/key` (0600), or w
 `nexus-key` of the service manager. `nexusctl env APP --reveal` shows them on a terminal, and the \
 events tell of it.
 
+A source is `file:PATH`, `credential:NAME` (systemd's `LoadCredential=`), or `command:LINE`. A command \
+is run by `/bin/sh` at each start of a worker, a build or a check, as part of it: with the app's user, \
+directory and variables, before its own program is executed in the same process; so the answer is that \
+of this start, and on no disk of ours. All commands of a worker run at once and have 30 seconds. \
+Whatever `ready` says, a worker is not ready before its own program runs. One that cannot have its \
+secrets has not started: the reason is in its log, which names the command (write no password into \
+it), and it is tried again with longer and longer pauses; in a reload the old worker stays. Files are \
+read when a version of the app is started, and at each restart that is asked for.
+
+The pair has secrets in its memory, and leaves no core of it (`RLIMIT_CORE`; workers keep the caller's \
+limit). Only a `core_pattern` that is a socket (`@…`, Linux 6.16) does not heed that.
+
 A file of variables has `NAME=value` lines, `export` and `#` comments allowed; in double quotes \
 `\\n`, `\\t`, `\\\"`, `\\\\` and `\\$` are escapes, in single quotes nothing is, and nothing is expanded. \
 The order of precedence, lowest first: what is inherited, `env_file`, `env`, `env_<profile>`, \

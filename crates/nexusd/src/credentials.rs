@@ -2,7 +2,8 @@
 //!
 //! Not we run it but the worker, before it becomes its own program: with the app's rights and
 //! variables, again at each start, also where the keeper starts one while there is no nexusd. So
-//! nobody waits for it but that worker, and neither of the pair ever has what it prints.
+//! nobody waits for it but that worker. It is a worker's time before it runs: its readiness is judged
+//! from its own program on.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -14,6 +15,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nexus_keeper::OwnGate;
 use nexus_spec::{AppSpec, Source};
 
 use crate::sources::{SECRET_MAX, secret};
@@ -22,9 +24,17 @@ use crate::sources::{SECRET_MAX, secret};
 pub const ARG_CREDENTIALS: &str = "__credentials";
 /// What a worker exits with that cannot have its secrets: `EX_CONFIG` of sysexits(3).
 pub const EXIT: u8 = 78;
-/// Our own program, in any process that we have forked.
-const OURS: &[u8] = b"/proc/self/exe";
 const SHELL: &str = "/bin/sh";
+const NOT_FOR_COMMANDS: [&str; 8] = [
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    OwnGate::VARIABLE,
+    "NEXUS_READY_FD",
+    "NODE_CHANNEL_FD",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+];
 /// How long all commands of a worker may take.
 const TIME: Duration = Duration::from_secs(30);
 
@@ -57,7 +67,7 @@ impl Executed {
         argv.extend(words);
         argv.push(path.as_os_str().as_bytes().to_vec());
         argv.extend(self.argv);
-        Executed { program: OURS.to_vec(), argv }
+        Executed { program: nexus_keeper::ITSELF.to_vec(), argv }
     }
 }
 
@@ -87,8 +97,9 @@ pub fn become_program(words: &[OsString]) -> String {
     let Some(Words { commands, program, argv: [name, args @ ..] }) = Words::read(words) else {
         return "this word is for nexusd itself".to_owned();
     };
+    let gate = OwnGate::take();
     let mut becomes = Command::new(program);
-    becomes.arg0(name).args(args);
+    becomes.arg0(name).args(args).env_remove(OwnGate::VARIABLE);
     let until = Instant::now() + TIME;
     // All at once: most of them wait for somebody else.
     let asked: Vec<_> = commands.chunks_exact(2).map(|pair| ask(&pair[1])).collect();
@@ -101,6 +112,7 @@ pub fn become_program(words: &[OsString]) -> String {
             }
         };
     }
+    gate.becomes();
     let error = becomes.exec();
     format!("could not run {}: {error}", program.to_string_lossy())
 }
@@ -111,12 +123,18 @@ type Asked = Receiver<io::Result<(Vec<u8>, ExitStatus)>>;
 fn ask(command: &OsStr) -> Result<Asked, String> {
     let mut shell = Command::new(SHELL);
     shell.arg("-c").arg(command).stdin(Stdio::null()).stdout(Stdio::piped());
-    let child = shell.spawn().map_err(|error| format!("could not be run: {error}"))?;
+    // What is the worker's alone.
+    for name in NOT_FOR_COMMANDS {
+        shell.env_remove(name);
+    }
+    let not_run = |error| format!("could not be run: {error}");
+    let child = shell.spawn().map_err(not_run)?;
     let (sender, asked) = channel();
-    thread::spawn(move || {
+    let listen = move || {
         // Who asked may have given up.
         let _ = sender.send(heard(child));
-    });
+    };
+    thread::Builder::new().spawn(listen).map_err(not_run)?;
     Ok(asked)
 }
 

@@ -233,6 +233,7 @@ impl Daemon {
             Stage::Grants => {
                 format!("could not be granted its `nice`, `oom_score_adj` or `rlimits`: {words}")
             }
+            Stage::Itself => "could not have its secrets: its log says which, and why".into(),
             Stage::Rights => format!("could not take the rights of its user: {words}"),
             Stage::Descriptors => format!("could not be given its output and sockets: {words}"),
             Stage::Cwd => format!("could not enter {}: {words}", spec.cwd.display()),

@@ -76,22 +76,54 @@ fn a_build_and_a_check_have_them_too() {
 #[test]
 fn a_command_that_fails_is_told_in_the_log_and_holds_nobody_up() {
     let home = Home::new();
-    let broken = "ready = \"notify\"\nmax_restarts = 1\nexp_backoff_restart_delay = 1\n\
-                  secrets = { PIN = \"command:echo nobody home >&2; exit 3\" }";
+    let broken = "ready = \"delay:0s\"\n\
+                  secrets = { PIN = \"command:test -e home || { echo nobody home >&2; exit 3; }\" }";
     let calm = shell("calm", "exec sleep 1000", AT_ONCE);
     home.write("ecosystem.toml", &(calm + &shell("broken", "exec sleep 1000", broken)));
-    home.ctl(&["start"]).expect_code(10);
+    let said = home.ctl(&["start"]).expect_code(10).stdout;
+    assert!(said.contains("broken/0 could not have its secrets"), "{said}");
     assert_eq!(home.known("calm").statuses(), ["online"]);
     let log = home.ctl(&["logs", "broken"]).ok().stdout;
     assert!(log.contains("nobody home"), "{log}");
     assert!(log.contains("not started: its secret PIN (command:"), "{log}");
     assert!(log.contains("exited with 3"), "{log}");
-    let exits = home.events_of("broken", "exit");
-    assert!(exits.iter().all(|event| event["exit"] == "code 78"), "{exits:?}");
+    // It is tried again, and comes as soon as there is somebody home.
+    home.write("home", "");
+    home.until("broken", "its secret", |app| app.statuses() == ["online"]);
     // What cannot be run at all is refused under its own name, without another try.
     let gone = format!("{AT_ONCE}\nsecrets = {{ PIN = \"command:echo 4711\" }}");
     home.write("gone.toml", &app("gone", "/nowhere/at-all", &[], &gone));
     let said = home.ctl(&["start", "gone.toml"]).expect_code(1);
     assert!(said.stderr.contains("/nowhere/at-all"), "{said:?}");
     assert_eq!(home.known("gone").restarts(), [0]);
+}
+
+/// A reload whose new workers cannot have their secrets keeps the old ones, however soon a worker is
+/// taken for ready.
+#[test]
+fn a_worker_without_its_secrets_is_never_ready_and_takes_nobodys_place() {
+    let home = Home::new();
+    home.write("answer", "exit 0");
+    for ready in ["delay:0s", "default"] {
+        let ready = if ready == "default" { String::new() } else { format!("ready = {ready:?}") };
+        let more = |version: u32| {
+            format!(
+                "{ready}\nenv = {{ V = \"{version}\" }}\nlisten = \"unix:{}\"\n\
+                 secrets = {{ PIN = \"command:sleep 2; echo 1; . ./answer\" }}",
+                home.project().join("app.sock").display()
+            )
+        };
+        home.write("answer", "exit 0");
+        home.write("ecosystem.toml", &shell("app", "exec sleep 1000", &more(1)));
+        home.ctl(&["start"]).ok();
+        let old = home.known("app").main();
+        assert_eq!(old.env("PIN").as_deref(), Some("1"));
+        // Nothing of ours is left in it.
+        assert_eq!(old.env("NEXUS_GATE"), None);
+        home.write("answer", "exit 3");
+        home.write("ecosystem.toml", &shell("app", "exec sleep 1000", &more(2)));
+        home.ctl(&["reload", "ecosystem.toml"]).expect_code(9);
+        assert_eq!(home.known("app").main(), old, "{ready}");
+        home.ctl(&["delete", "app"]).ok();
+    }
 }

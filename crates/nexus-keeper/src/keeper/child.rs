@@ -22,6 +22,7 @@ use nix::unistd::{Gid, Uid};
 
 use crate::arena::Arena;
 use crate::handoff::Limits;
+use crate::own_program;
 use crate::sys::{files, process, socket};
 use crate::wire::{Channel, GIVEN_MAX, Grants, Stage, TAG_MAX, Template};
 
@@ -97,7 +98,11 @@ fn live(birth: &Birth<'_>) -> Result<std::convert::Infallible, Failed> {
     }
     std::mem::forget(given); // closed by number on the next line
     keep_only(first_free, &gate).map_err(at(Stage::Descriptors))?;
-    let command = process::Command::new(&template.argv, &environment(birth, &template));
+    let mut environment = environment(birth, &template);
+    if template.program == own_program::ITSELF {
+        own_program::leave_open(&gate, &mut environment).map_err(at(Stage::Descriptors))?;
+    }
+    let command = process::Command::new(&template.argv, &environment);
     let program =
         CString::new(template.program.as_slice()).map_err(|_| Some((Stage::Exec, libc::EINVAL)))?;
     caller_limits(birth).map_err(at(Stage::Grants))?;

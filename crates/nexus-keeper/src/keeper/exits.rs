@@ -84,8 +84,10 @@ impl Keeper {
                 self.spawn(record);
             }
             Phase::Ordered if !now.asked => {
-                // Somebody killed it at the gate.
-                self.spawn_failed(record, Stage::Fork, libc::ECANCELED);
+                // Somebody killed it at the gate, or it has never become its own program.
+                let not_yet = self.live[record as usize].not_yet;
+                let stage = if not_yet { Stage::Itself } else { Stage::Fork };
+                self.spawn_failed(record, stage, libc::ECANCELED);
                 self.reap_failed(record);
             }
             Phase::Running if self.arena.said(record).1.is_some() => {

@@ -54,6 +54,8 @@ struct Live {
     /// The child's end, while the child may still share our descriptor table.
     far_end: Option<OwnedFd>,
     gate_opened: bool,
+    /// It executes our own program first, and has not said yet that it becomes the app's.
+    not_yet: bool,
     /// Its keeper died before it was let through: it is spawned again.
     orphaned: bool,
     /// Its whole tree has got the stop signal: none of it gets it a second time.

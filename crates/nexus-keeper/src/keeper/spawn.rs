@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use super::child::{Birth, GATE_FDS, GATE_FIXED, be_born};
 use super::{Keeper, Source, tell, watch};
 use crate::arena::Phase;
+use crate::own_program;
 use crate::sys::files::{self, LOW_END};
 use crate::sys::process::{self, Forked};
 use crate::sys::socket;
@@ -92,6 +93,7 @@ impl Keeper {
         live.gate = Some(ours);
         live.far_end = shares.then_some(theirs);
         live.gate_opened = false;
+        live.not_yet = false;
         live.orphaned = false;
         live.whole_told = false;
         self.tell(record, tell::SPAWNED);
@@ -144,7 +146,11 @@ impl Keeper {
         match socket::receive(gate.as_fd(), &mut said, &mut [], false) {
             // It has a descriptor table of its own now: its end is its alone, so that its closing
             // will be seen.
-            Ok(got) if got.len > 0 => live.far_end = None,
+            Ok(got) if got.len > 0 => match said.get(..got.len) {
+                Some(own_program::FIRST) => live.not_yet = true,
+                Some(own_program::BECOMES) => live.not_yet = false,
+                Some(_) | None => live.far_end = None,
+            },
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
             Ok(_) | Err(_) => {
                 self.close_gate(record);
@@ -168,6 +174,8 @@ impl Keeper {
             return;
         };
         match self.arena.said(record) {
+            // It has ended in our own program; its exit tells.
+            (_, None) if self.live[record as usize].not_yet => {}
             (_, Some((stage, errno))) => self.spawn_failed(record, stage, errno),
             (true, None) => {
                 now.phase = Phase::Running;

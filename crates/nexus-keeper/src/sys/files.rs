@@ -71,7 +71,8 @@ const CLOSE_RANGE_UNSHARE: libc::c_uint = 1 << 1;
 
 /// Borrow a number that is known to be open.
 pub(crate) fn borrow<'fd>(fd: RawFd) -> BorrowedFd<'fd> {
-    // SAFETY: only used in a child between fork and exec, for numbers that stay open until then.
+    // SAFETY: only used in a child before the exec of its program, for numbers that stay open until
+    // then.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 

@@ -66,8 +66,8 @@ pub(super) static ROWS: [Setting; 10] = [
         "secrets",
         "a table of sources: `{ DB_PASS = \"file:/run/secrets/db\", KEY = \"credential:key\", \
          PIN = \"command:pass show pin\" }`",
-        "Variables on top of all others, read at each start from a file, from a credential of \
-         systemd's, or from what a command prints; only the source is kept.",
+        "Variables on top of all others, from a file, from a credential of systemd's, or from what \
+         a command prints; only the source is kept.",
         |options, given| {
             options.secrets.extend(secrets(given)?);
             Ok(())

@@ -71,12 +71,17 @@ impl Lines {
         for number in numbers(folder, stem)?.into_iter().rev() {
             let path = path_of(folder, stem, number);
             match read(&path, u64::MAX) {
-                Ok(Read { entries, bad, good, .. }) if !bad.is_empty() => {
+                Ok(Read { entries, bad, good, whole, older }) if !bad.is_empty() => {
                     let name = format!("{stem}.{number}.damaged-{}", crate::clock::unix_ms());
-                    fs::copy(&path, folder.join(&name))?;
+                    let kept = fs::copy(&path, folder.join(&name));
                     aside.extend(bad.iter().map(|why| {
                         format!("{}: {why}; left out, the file is kept as {name}", path.display())
                     }));
+                    if is_read_only(&kept) {
+                        let lines = Lines::go_on(folder, stem, number, whole, older)?;
+                        return Ok((lines, Loaded { entries, aside }));
+                    }
+                    kept?;
                     let file = create(folder, stem, number + 1, &good)?;
                     let lines = Lines::of(folder, stem, number + 1, file, good.len() as u64);
                     return Ok((lines, Loaded { entries, aside }));
@@ -87,7 +92,10 @@ impl Lines {
                 }
                 Err(error) => {
                     let name = format!("{stem}.{number}.unreadable-{}", crate::clock::unix_ms());
-                    fs::rename(&path, folder.join(&name))?;
+                    let moved = fs::rename(&path, folder.join(&name));
+                    if !is_read_only(&moved) {
+                        moved?;
+                    }
                     aside.push(format!("{}: {error}; moved to {name}", path.display()));
                 }
             }
@@ -114,12 +122,9 @@ impl Lines {
         older: bool,
     ) -> io::Result<Lines> {
         let path = path_of(folder, stem, number);
-        let (file, read_only) = match append_to(&path, whole) {
-            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                (look_at(&path)?, true)
-            }
-            file => (file?, false),
-        };
+        let file = append_to(&path, whole);
+        let read_only = is_read_only(&file);
+        let file = if read_only { look_at(&path)? } else { file? };
         Ok(Lines { older, read_only, ..Lines::of(folder, stem, number, file, whole) })
     }
 
@@ -341,6 +346,11 @@ fn format_of(file: &File) -> io::Result<Option<(u32, u64)>> {
     let format = serde_json::from_slice(&text[..end]).ok();
     let lines = format.filter(|format: &Format| format.nexus == "lines");
     Ok(lines.map(|format| (format.version, end as u64 + 1)))
+}
+
+/// Whether the disk has become one: what is on it is gone on with as it is.
+fn is_read_only<T>(done: &io::Result<T>) -> bool {
+    done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ReadOnlyFilesystem)
 }
 
 /// Open at the end of its whole lines: a torn last one would swallow the next.

@@ -20,6 +20,9 @@ use crate::{interrupt, out, settled, text};
 /// On top of the deadline: the way back takes its time, too.
 const WAY_BACK: Duration = Duration::from_secs(10);
 
+/// How much later than the time limit an answer may come that was asked for before.
+const LATE: Duration = Duration::from_millis(500);
+
 /// Do it.
 pub(super) fn run(context: &Context, args: &Upgrade) -> Result<ExitCode, Failure> {
     let daemon = match context.client.version() {
@@ -50,9 +53,10 @@ pub(super) fn run(context: &Context, args: &Upgrade) -> Result<ExitCode, Failure
     let asked = UpgradeDaemon { file: shown.clone(), deadline_ms: Some(args.deadline.0) };
     // While the new program has the deadline to itself, nobody may answer.
     let patience = Duration::from_millis(args.deadline.0) + WAY_BACK;
-    let client = context.client.clone().through_silence(patience);
-    let begun = client.upgrade_daemon(&key, &asked)?;
     let wait = args.change.timeout.map(|time| Duration::from_millis(time.0));
+    let begins = wait.map_or(patience, |wait| patience.min(wait.max(client::ANSWER)));
+    let begun = context.client.clone().through_silence(begins).upgrade_daemon(&key, &asked)?;
+    let client = context.client.clone().through_silence(patience);
     let operation = match begun.state {
         OpState::Running if !args.change.no_wait => outcome(context, &client, wait, begun)?,
         OpState::Running | OpState::Ended => begun,
@@ -68,7 +72,7 @@ fn outcome(
     begun: Operation,
 ) -> Result<Operation, Failure> {
     let Some(wait) = wait else { return Ok(patient.settle(&begun.key, None)?) };
-    let client = context.client.clone().with_patience(client::ANSWER, wait);
+    let client = context.client.clone().with_patience(LATE, wait);
     match client.settle(&begun.key, Some(wait)) {
         Err(client::Failure::TimedOut | client::Failure::NoDaemon { .. }) => Ok(begun),
         known => Ok(known?),

@@ -204,19 +204,26 @@ fn go_on(thread: Pid, steps: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether its next instruction is a system call.
+/// Whether what it does next is a system call, or the one that our stop broke off: the kernel begins
+/// that anew by itself.
 #[cfg(target_arch = "x86_64")]
 fn calls_next(thread: Pid) -> Result<bool, Errno> {
-    let at = ptrace::getregs(thread)?.rip;
-    Ok(ptrace::read(thread, at as ptrace::AddressType)? & 0xFFFF == 0x050F)
+    let registers = ptrace::getregs(thread)?;
+    let begins = ptrace::read(thread, registers.rip as ptrace::AddressType)? & 0xFFFF == 0x050F;
+    Ok(begins || BEGUN_ANEW.contains(&(registers.rax as i64)))
 }
 
-/// Whether its next instruction is a system call.
+/// Whether what it does next is a system call, or the one that our stop broke off: the kernel begins
+/// that anew by itself.
 #[cfg(target_arch = "aarch64")]
 fn calls_next(thread: Pid) -> Result<bool, Errno> {
-    let at = ptrace::getregs(thread)?.pc;
-    Ok(ptrace::read(thread, at as ptrace::AddressType)? & 0xFFFF_FFFF == 0xD400_0001)
+    let registers = ptrace::getregs(thread)?;
+    let next = ptrace::read(thread, registers.pc as ptrace::AddressType)?;
+    Ok(next & 0xFFFF_FFFF == 0xD400_0001 || BEGUN_ANEW.contains(&(registers.regs[0] as i64)))
 }
+
+/// ERESTARTSYS to ERESTART_RESTARTBLOCK (`include/linux/errno.h`), which only a tracer sees.
+const BEGUN_ANEW: std::ops::RangeInclusive<i64> = -516..=-512;
 
 /// The threads of a process (`/proc/PID/task`); none once it is gone.
 fn tasks(pid: Pid) -> Vec<Pid> {

@@ -14,6 +14,9 @@ mod dotenv;
 mod environment;
 mod fit;
 mod flaw;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz;
 mod given;
 mod instances;
 mod layout;

@@ -11,13 +11,14 @@ use nix::sys::signal::Signal;
 use crate::{AT_ONCE, shell};
 
 /// What is looked for: in no other word of ours.
-const PLANTED: [&str; 6] = [
+const PLANTED: [&str; 7] = [
     "zq-written-7d1",
     "zq-sourced-7d2",
     "zq-dotenv-7d3",
     "zq-address-7d4",
     "zq-inherited-7d5",
     "zq-named-7d6",
+    "zq-commanded-7d7",
 ];
 
 /// Every file below a directory.
@@ -47,8 +48,10 @@ fn started() -> Home {
     let home = Home::new();
     home.write("secret", &format!("{}\n", PLANTED[1]));
     home.write("app.env", &format!("PLAIN={}\n", PLANTED[2]));
+    home.write("told", &format!("{}\n", PLANTED[6]));
     let more = format!(
-        "{AT_ONCE}\nenv_file = \"app.env\"\nsecrets = {{ FROM_FILE = \"file:secret\" }}\n\
+        "{AT_ONCE}\nenv_file = \"app.env\"\n\
+         secrets = {{ FROM_FILE = \"file:secret\", FROM_COMMAND = \"command:cat told\" }}\n\
          secret_names = [\"PIN\"]\ninherit_env = [\"PASSPHRASE\"]\n\
          env = {{ API_KEY = \"{}\", REDIS = \"redis://:{}@h/\", PIN = \"{}\", MODE = \"x\" }}",
         PLANTED[0], PLANTED[3], PLANTED[5]
@@ -72,6 +75,7 @@ fn has_all(home: &Home) -> Process {
     for (key, value) in [
         ("API_KEY", PLANTED[0].to_owned()),
         ("FROM_FILE", PLANTED[1].to_owned()),
+        ("FROM_COMMAND", PLANTED[6].to_owned()),
         ("PLAIN", PLANTED[2].to_owned()),
         ("REDIS", format!("redis://:{}@h/", PLANTED[3])),
         ("PASSPHRASE", PLANTED[4].to_owned()),
@@ -223,4 +227,28 @@ fn a_secret_whose_source_is_gone_is_told_by_the_source_alone() {
     home.write("secret", PLANTED[1]);
     ctl(&home, &["restart", "app"]).ok();
     has_all(&home);
+}
+
+/// As systemd hands them over (`LoadCredential=`): a directory that the daemon is told of.
+#[test]
+fn a_secret_of_the_service_managers_is_read_from_its_directory() {
+    let home = Home::new();
+    let held = home.project().join("held");
+    std::fs::create_dir(&held).unwrap();
+    std::fs::write(held.join("db"), "zq-held-7d8\n").unwrap();
+    let more = format!("{AT_ONCE}\nsecrets = {{ DB = \"credential:db\" }}");
+    home.write("ecosystem.toml", &shell("app", "exec sleep 1000", &more));
+    let mut start = home.command(&program("nexusctl"));
+    run(start.arg("start").env("CREDENTIALS_DIRECTORY", &held), PROMPT).ok();
+    let process = home.known("app").main();
+    assert_eq!(process.env("DB").as_deref(), Some("zq-held-7d8"));
+    assert_eq!(process.env("CREDENTIALS_DIRECTORY"), None);
+    for file in files(&home.path()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!String::from_utf8_lossy(&bytes).contains("zq-held"), "{}", file.display());
+    }
+    // One that is not there is told by its name.
+    std::fs::remove_file(held.join("db")).unwrap();
+    let said = home.ctl(&["restart", "app"]).expect_code(1).stderr;
+    assert!(said.contains("its secret DB (credential:db)"), "{said}");
 }

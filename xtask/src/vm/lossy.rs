@@ -1,6 +1,7 @@
 //! A disk that forgets in a power cut what it was not told to flush: QEMU's `blklogwrites` writes down
-//! in which order it was written to and flushed, and what is in the log before the last flush is done
-//! to the disk as it was before.
+//! in which order it was written to and flushed. What is in the log before the last flush is done to
+//! the disk as it was before, and of what is after it any part, as a disk does that writes in an order
+//! of its own.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -19,9 +20,9 @@ const DISCARD: u64 = 4;
 /// What became of the writes to a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Cut {
-    /// Before the last flush.
+    /// Those before the last flush, and those after it that had reached the disk by chance.
     pub(super) kept: u64,
-    /// After it.
+    /// The others.
     pub(super) lost: u64,
 }
 
@@ -41,23 +42,30 @@ impl Entry {
     }
 }
 
-/// Do to the disk what the log has before its last flush.
-pub(super) fn keep_flushed(log: &Path, disk: &Path) -> Result<Cut, String> {
+/// Do to the disk what the log has before its last flush, and after it what `chance` says.
+pub(super) fn keep_flushed(
+    log: &Path,
+    disk: &Path,
+    mut chance: impl FnMut() -> bool,
+) -> Result<Cut, String> {
     let file = File::open(log).map_err(|error| format!("{}: {error}", log.display()))?;
     let target = OpenOptions::new().write(true).open(disk);
     let target = target.map_err(|error| format!("{}: {error}", disk.display()))?;
     let entries = entries(&file).map_err(|why| format!("{}: {why}", log.display()))?;
     let flushed = entries.iter().rposition(|entry| entry.flags & FLUSH != 0);
-    let (before, after) = entries.split_at(flushed.map_or(0, |last| last + 1));
+    let flushed = flushed.map_or(0, |last| last + 1);
     let mut cut = Cut::default();
-    for entry in before.iter().filter(|entry| entry.writes()) {
+    for (number, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.writes()) {
+        if number >= flushed && !chance() {
+            cut.lost += 1;
+            continue;
+        }
         let mut bytes = vec![0; entry.sectors as usize * SECTOR];
         file.read_exact_at(&mut bytes, entry.data)
             .and_then(|()| target.write_all_at(&bytes, entry.sector * SECTOR as u64))
             .map_err(|error| format!("{}: {error}", disk.display()))?;
         cut.kept += 1;
     }
-    cut.lost = after.iter().filter(|entry| entry.writes()).count() as u64;
     Ok(cut)
 }
 
@@ -123,11 +131,14 @@ mod tests {
         bytes.extend(&write(1, b'c')[..SECTOR + 9]);
         std::fs::write(&log, &bytes).unwrap();
         std::fs::write(&disk, vec![b'.'; 2 * SECTOR]).unwrap();
-        assert_eq!(keep_flushed(&log, &disk), Ok(Cut { kept: 1, lost: 1 }));
+        assert_eq!(keep_flushed(&log, &disk, || false), Ok(Cut { kept: 1, lost: 1 }));
         let now = std::fs::read(&disk).unwrap();
         assert_eq!(now, [vec![b'.'; SECTOR], vec![b'a'; SECTOR]].concat());
+        assert_eq!(keep_flushed(&log, &disk, || true), Ok(Cut { kept: 2, lost: 0 }));
+        let now = std::fs::read(&disk).unwrap();
+        assert_eq!(now, [vec![b'b'; SECTOR], vec![b'a'; SECTOR]].concat());
         std::fs::write(&log, vec![0; SECTOR]).unwrap();
-        assert!(keep_flushed(&log, &disk).unwrap_err().contains("no log of writes"));
+        assert!(keep_flushed(&log, &disk, || true).unwrap_err().contains("no log of writes"));
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

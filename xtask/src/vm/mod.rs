@@ -250,8 +250,11 @@ fn run_cuts(image: &Image, programs: &Programs, seed: u64) -> Result<String, Str
             acknowledged = number_of(&line)?.unwrap_or(acknowledged);
         }
         cuts += 1;
-        let cut = lossy::keep_flushed(&image.log(), &image.disk)?;
-        println!("the disk keeps {} writes and loses the last {}", cut.kept, cut.lost);
+        let cut = lossy::keep_flushed(&image.log(), &image.disk, || {
+            random = step_of(random);
+            random % 2 == 0
+        })?;
+        println!("the disk keeps {} writes and loses {} of the last", cut.kept, cut.lost);
         lost += cut.lost;
         check_disk(image)?;
     }

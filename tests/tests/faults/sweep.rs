@@ -206,7 +206,7 @@ fn life(points: &[Point], hit: &mut usize) -> (usize, Option<String>) {
     let done = attempt(|| {
         for &point in points.iter().take(LIFE) {
             tried += 1;
-            let caught = attack(&mut stage, &mut told, point);
+            let caught = attempt(|| attack(&mut stage, &mut told, point));
             *hit += usize::from(caught.map_err(|why| format!("{point:?}: {why}"))?.hit.is_some());
         }
         Ok(())

@@ -307,6 +307,32 @@ fn the_time_limit_of_an_upgrade_holds_while_nobody_answers() {
     assert_eq!(home.known("calm").restarts(), [0]);
 }
 
+/// The new keeper hangs once it has begun the new nexusd, whose trial it should end.
+#[test]
+fn a_keeper_that_hangs_while_the_new_nexusd_begins_is_replaced() {
+    let home = Home::new();
+    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
+    home.ctl(&["start"]).ok();
+    let fifo = home.path().join("nexusd.fif");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+    let file = altered(&home, "hangs", &[("nexusd.log", "nexusd.fif")]);
+    let to = file.display().to_string();
+    let upgrade = home.begin(&["daemon", "upgrade", "--to", &to, "--deadline", "10m"]);
+    wait_for(PROMPT, "the new nexusd", || {
+        let mut all = home.processes();
+        all.retain(|process| process.comm().as_deref() == Some("nexusd"));
+        let exe = |process: &Process| std::fs::read_link(format!("/proc/{}/exe", process.0)).ok();
+        all.iter().any(|process| exe(process).as_ref() == Some(&file)).then_some(())
+    });
+    let keeper = home.keeper().unwrap();
+    keeper.signal(Signal::SIGSTOP);
+    let _heard = std::fs::File::open(&fifo).unwrap();
+    wait_for(PROMPT * 2, "the end of the keeper", || (!keeper.alive()).then_some(()));
+    let said = upgrade.end();
+    assert!([0, 9].contains(&said.code), "{said:?}");
+    assert_eq!(home.known("calm").restarts(), [0]);
+}
+
 /// Past the questions that the command asks of the file first.
 fn upgrade_unasked(home: &Home, file: &Path, deadline_ms: u64) -> Value {
     let name = file.file_name().unwrap().to_str().unwrap();

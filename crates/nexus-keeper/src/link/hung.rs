@@ -8,6 +8,7 @@ use super::Link;
 use crate::keeper::proc;
 use crate::patience::{self, BEAT_MS};
 use crate::sys::{self, process, socket};
+use crate::upgrade::Step;
 use crate::wire::{Order, UNASKED};
 
 /// A keeper that has said nothing for so long is asked whether it lives.
@@ -21,8 +22,9 @@ impl Link {
         if std::mem::take(&mut self.heard) || self.heard_at == 0 {
             self.heard_at = now;
         }
-        // A new program that begins has a time limit of its own.
-        if self.upgrade().is_some_and(|upgrade| upgrade.is_on_trial()) {
+        // A keeper that begins as a new program has a time limit of its own, which the old nexusd
+        // keeps. Once it has begun a nexusd, that one is all there is to notice.
+        if self.upgrade().is_some_and(|upgrade| upgrade.step == Step::Keeper) {
             (self.heard_at, self.patience) = (now, patience::Patience::default());
         }
         let unread = socket::unread(self.socket.as_fd());

@@ -252,7 +252,7 @@ fn run_cuts(image: &Image, programs: &Programs, seed: u64) -> Result<String, Str
         cuts += 1;
         let cut = lossy::keep_flushed(&image.log(), &image.disk, || {
             random = step_of(random);
-            random % 2 == 0
+            random.is_multiple_of(2)
         })?;
         println!("the disk keeps {} writes and loses {} of the last", cut.kept, cut.lost);
         lost += cut.lost;

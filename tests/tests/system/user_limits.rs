@@ -1,9 +1,8 @@
-//! What the kernel counts for a user, or for all of them, and not for a process: descriptors on their
-//! way through sockets, pages of pipes, open files. Somebody else uses them up.
+//! What the kernel counts for a user and not for a process: descriptors on their way through sockets,
+//! and pages of pipes. Another process of the same user uses them up.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -97,37 +96,6 @@ fn descriptors_that_may_not_travel_do_so_as_soon_as_they_may() {
     starting.end().ok();
     home.until("first", "its successor", |app| app.statuses() == ["online"] && app.main() != first);
     wait_for(PROMPT, "the good news", || said(home, "descriptors travel again"));
-}
-
-/// Open files of the whole machine: root has some even then, so that it is tried as another user.
-#[test]
-fn without_open_files_on_the_whole_machine_a_spawn_is_tried_again() {
-    // It would end whatever else runs on a machine that is not made for it.
-    if std::env::var_os("NEXUS_OWN_MACHINE").is_none() {
-        println!("LEFT OUT: this takes a machine of its own: cargo xtask vm");
-        return;
-    }
-    let plain = Plain::new(20_055).unwrap();
-    let home = &plain.home;
-    let eager = format!("{AT_ONCE}\nmin_uptime = 0\nmax_restarts = 100000");
-    let sleeps = |name: &str, more: &str| app(name, "/bin/sleep", &["1000"], more);
-    home.write("ecosystem.toml", &(sleeps("calm", AT_ONCE) + &sleeps("eager", &eager)));
-    plain.ctl(&["start"]).ok();
-    let (calm, first) = (home.known("calm").main(), home.known("eager").main());
-    let pair = (home.keeper(), home.daemon());
-    let limit = Path::new("/proc/sys/fs/file-max");
-    let before = std::fs::read_to_string(limit).unwrap();
-    std::fs::write(limit, "1").unwrap();
-    first.signal(Signal::SIGKILL);
-    // Nobody can ask: nexusd cannot take anybody's call now.
-    wait_for(PROMPT, "a spawn that fails", || {
-        let told = std::fs::read_to_string(home.path().join("state/events.1.jsonl")).ok()?;
-        told.contains("not started: Too many open files in system").then_some(())
-    });
-    std::fs::write(limit, before).unwrap();
-    home.until("eager", "its successor", |app| app.statuses() == ["online"] && app.main() != first);
-    assert_eq!((home.known("calm").main(), home.keeper(), home.daemon()), (calm, pair.0, pair.1));
-    plain.ctl(&["kill", "--yes"]).ok();
 }
 
 /// The other way: what the keeper tells nexusd, and what it gives a child. Nobody is taken for hung.

@@ -282,16 +282,22 @@ fn a_broken_program_is_undone_under_load() {
     assert!(rolled_back.contains("rolled_back"), "{rolled_back}");
 }
 
-/// The new nexusd hangs in opening its log, and has a long deadline: who set a shorter time is told
-/// so when it is over.
-#[test]
-fn the_time_limit_of_an_upgrade_holds_while_nobody_answers() {
+/// A home with an app, and a program whose nexusd hangs in opening its log until somebody reads that.
+fn with_one_that_hangs() -> (Home, PathBuf, PathBuf) {
     let home = Home::new();
     home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
     home.ctl(&["start"]).ok();
     let fifo = home.path().join("nexusd.fif");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
     let file = altered(&home, "hangs", &[("nexusd.log", "nexusd.fif")]);
+    (home, file, fifo)
+}
+
+/// The new nexusd hangs in opening its log, and has a long deadline: who set a shorter time is told
+/// so when it is over.
+#[test]
+fn the_time_limit_of_an_upgrade_holds_while_nobody_answers() {
+    let (home, file, fifo) = with_one_that_hangs();
     let to = file.display().to_string();
     let limits = ["--timeout", "1s", "--deadline", "10m"];
     let said = home.ctl(&[["daemon", "upgrade", "--to", &to].as_slice(), &limits].concat());
@@ -310,12 +316,7 @@ fn the_time_limit_of_an_upgrade_holds_while_nobody_answers() {
 /// The new keeper hangs once it has begun the new nexusd, whose trial it should end.
 #[test]
 fn a_keeper_that_hangs_while_the_new_nexusd_begins_is_replaced() {
-    let home = Home::new();
-    home.write("ecosystem.toml", &shell("calm", "exec sleep 1000", AT_ONCE));
-    home.ctl(&["start"]).ok();
-    let fifo = home.path().join("nexusd.fif");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-    let file = altered(&home, "hangs", &[("nexusd.log", "nexusd.fif")]);
+    let (home, file, fifo) = with_one_that_hangs();
     let to = file.display().to_string();
     let upgrade = home.begin(&["daemon", "upgrade", "--to", &to, "--deadline", "10m"]);
     wait_for(PROMPT, "the new nexusd", || {

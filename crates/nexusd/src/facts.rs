@@ -339,7 +339,8 @@ impl Daemon {
         exit: Exit,
     ) {
         let Some(note @ Note { app, worker: Some((instance, _)), .. }) = note else { return };
-        let says = |action: &Action| matches!(action, Action::Note(Fact::Exited { child: of, .. }) if of.0 == child);
+        let of_it = |fact: &Fact| matches!(fact, Fact::Exited { child: of, .. } if of.0 == child);
+        let says = |action: &Action| matches!(action, Action::Note(fact) if of_it(fact));
         if actions.iter().any(says) {
             return;
         }

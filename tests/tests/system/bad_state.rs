@@ -1,6 +1,5 @@
 //! State that is damaged, or cannot be written: what runs goes on, and it is said.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -146,8 +145,7 @@ fn a_disk_that_becomes_read_only_under_the_home_refuses_changes_and_ends_nobody(
         return;
     }
     let home = Home::new();
-    let disk = Disk::at(&home.project(), &home.path());
-    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let disk = Disk::under(&home);
     let talks = "while :; do echo a line; sleep 0.05; done";
     let text = shell("calm", "exec sleep 1000", AT_ONCE) + &shell("talks", talks, AT_ONCE);
     home.write("ecosystem.toml", &text);

@@ -22,6 +22,13 @@ impl Disk {
         Disk::at(dir, &dir.join("disk"))
     }
 
+    /// One that a home is on.
+    pub(crate) fn under(home: &Home) -> Disk {
+        let disk = Disk::at(&home.project(), &home.path());
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        disk
+    }
+
     /// Its image is in `dir`. It is read-only once there is an error, as most disks are.
     pub(crate) fn at(dir: &Path, mount: &Path) -> Disk {
         let image = dir.join("disk.img");
@@ -181,8 +188,7 @@ fn while_the_disk_of_the_state_hangs_workers_run_on_and_a_crash_is_mended_once()
         return;
     }
     let home = Home::new();
-    let disk = Disk::at(&home.project(), &home.path());
-    std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let disk = Disk::under(&home);
     let (truth, lives) = (home.project().join("truth"), home.project().join("lives"));
     std::fs::create_dir(&truth).unwrap();
     let args = ["--lines", "200", "--truth", truth.to_str().unwrap(), "--ready-after", "0"];

@@ -266,7 +266,8 @@ fn pipes(facts: &Facts) -> Option<Finding> {
     let Pipes { pages, new } = facts.pipes;
     let says = match () {
         () if new < WHOLE => format!(
-            "this user's pipes have more than {pages} pages: new ones hold {}, and workers wait              sooner",
+            "this user's pipes have more than {pages} pages: new ones hold {}, and workers wait \
+             sooner",
             size(new)
         ),
         () if facts.uid != 0 && pages != 0 && wanted > pages => format!(
